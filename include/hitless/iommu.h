@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * hitless/iommu.h - groups, devices, domains; attach, replace, detach; map and unmap.
+ *
+ * Names and meanings are Linux's. The one promise is iommu_group_replace_domain(): see DESIGN.md, "The promise".
+ *
+ * Objects: a *unit* is one IOMMU, created by its driver's header (hitless/vtd.h, ...). A *device* is a function behind it
+ * with one or more requester ids. A *group* is what is attached as one. A *domain* is an address space.
+ *
+ * Locking: every function may be called from any thread at any time. Per group, attach, replace and detach exclude each
+ * other. map and unmap may race a replace of the same domain. An object must not be freed while another call uses it.
+ */
+#ifndef HITLESS_IOMMU_H
+#define HITLESS_IOMMU_H
+
+#ifdef HITLESS_ROOM_MODEL
+#error "a model never sees the driver's side (DESIGN.md, rooms)"
+#endif
+
+#include <hitless/plan.h>
+#include <hitless/port.h>
+#include <hitless/types.h>
+
+HITLESS_BEGIN
+
+struct iommu_unit;
+struct iommu_device;
+struct iommu_group;
+struct iommu_domain;
+
+/* ---- Units ---- */
+
+struct iommu_unit_info {
+	const char *arch;	/* "vtd", "vtd-legacy", ... */
+	unsigned quantum;	/* bytes: the widest store to a table entry that the hardware's fetch can't tear */
+	uint32_t tags;		/* how many cache tags (domain ids) the unit has for domains */
+	uint32_t tags_used;
+	bool coherent;		/* table walks snoop CPU caches */
+	bool caches_absent;	/* entries that are not valid may be cached */
+	bool lost;		/* the hardware stopped answering: see iommu_group_replace_domain() */
+};
+
+HITLESS_API void iommu_unit_get_info(struct iommu_unit *unit, struct iommu_unit_info *info);
+
+/* Turns translation off and frees the unit. -EBUSY while it has devices; -EIO, and nothing freed, when the hardware does
+ * not answer. */
+HITLESS_API int iommu_unit_destroy(struct iommu_unit *unit);
+
+/*
+ * Submits the embedder's own commands (interrupt remapping, for one) to the unit's queue and waits for their end.
+ * `commands`: `count` commands in the architecture's format, each of the size that the unit's queue has.
+ * -EINVAL: no commands, more than the queue holds, or one that the hardware would not accept (nothing is submitted then);
+ * -EIO: the unit is lost.
+ */
+HITLESS_API int iommu_unit_submit(struct iommu_unit *unit, const void *commands, unsigned count);
+
+/* Reads, reports and clears all fault records of the unit. Call it from the fault interrupt's thread, or poll. Returns the
+ * number of faults reported. */
+HITLESS_API int iommu_unit_handle_faults(struct iommu_unit *unit);
+
+/* ---- Faults ---- */
+
+enum iommu_fault_cause {
+	IOMMU_FAULT_UNKNOWN,
+	IOMMU_FAULT_BLOCKED,		/* the device's entry is not valid, or blocks */
+	IOMMU_FAULT_NOT_MAPPED,
+	IOMMU_FAULT_PERMISSION,
+	IOMMU_FAULT_ADDRESS,		/* beyond what the domain or the hardware can address */
+	IOMMU_FAULT_ENTRY,		/* a device-table entry that the hardware rejects */
+	IOMMU_FAULT_TABLE,		/* a page-table entry that the hardware rejects, or a table it can't reach */
+	IOMMU_FAULT_OVERFLOW		/* records were lost; no other field is valid */
+};
+
+struct iommu_fault {
+	struct iommu_device *device;	/* NULL: no device of this unit has that requester id */
+	uint32_t rid;
+	uint32_t pasid;			/* IOMMU_NO_PASID: the request had none */
+	uint64_t iova;
+	unsigned access;		/* IOMMU_READ, IOMMU_WRITE, IOMMU_EXEC, IOMMU_PRIV */
+	enum iommu_fault_cause cause;
+	unsigned reason;		/* the architecture's own code */
+	const char *text;		/* what the code means */
+	bool replacing;			/* a replace was under way: the request may have met the old or the new domain */
+};
+
+/* A fault handler is called without any lock held and may call anything here. */
+typedef void iommu_fault_handler(void *handle, const struct iommu_fault *fault);
+
+/* Faults of requesters without an attachment handle go to the unit's handler; without one they are dropped. */
+HITLESS_API void iommu_unit_set_fault_handler(struct iommu_unit *unit, iommu_fault_handler *handler, void *handle);
+
+/* ---- Domains ---- */
+
+enum iommu_domain_type {
+	IOMMU_DOMAIN_BLOCKED,	/* no access at all */
+	IOMMU_DOMAIN_IDENTITY,	/* IOVA = physical address */
+	IOMMU_DOMAIN_PAGING	/* map and unmap */
+};
+
+struct iommu_domain_desc {
+	enum iommu_domain_type type;
+	/* Paging domains only: */
+	unsigned stage;		/* 1, 2, or 0: the driver's choice */
+	unsigned levels;	/* of the page table; 0: the driver's choice */
+	bool dirty;		/* hardware records which pages were written: iommu_read_and_clear_dirty() */
+};
+
+/*
+ * Allocates a domain in a format of `unit`'s; it may be attached to devices of every unit of the same driver that can walk
+ * that format. -EINVAL: the unit has no such format; -EOPNOTSUPP: it can't record dirty pages; -ENOMEM.
+ */
+HITLESS_API int iommu_domain_alloc(struct iommu_unit *unit, const struct iommu_domain_desc *desc,
+				   struct iommu_domain **domain);
+
+/* -EBUSY while attached, or the default domain of a group. -EIO: quarantined (its unit was lost while it was in use): it is
+ * never freed. */
+HITLESS_API int iommu_domain_free(struct iommu_domain *domain);
+
+/* The lowest and highest IOVA that can be mapped. */
+HITLESS_API int iommu_domain_get_geometry(struct iommu_domain *domain, uint64_t *first, uint64_t *last);
+
+/*
+ * Maps [iova, iova + size) to [phys, phys + size) with `prot` (IOMMU_READ, IOMMU_WRITE, and IOMMU_EXEC where the format has it;
+ * the largest pages that alignment allows are chosen). All or nothing. -EINVAL: not a paging domain, not page-aligned, no size,
+ * no rights or some that the format can't give; -ERANGE: beyond the geometry; -EEXIST: part of it is mapped; -ENOMEM; -EIO: quarantined.
+ */
+HITLESS_API int iommu_map(struct iommu_domain *domain, uint64_t iova, uint64_t phys, uint64_t size, unsigned prot);
+
+/*
+ * Unmaps whatever is mapped in [iova, iova + size); a large page that is only partly in the range is split. Returns the
+ * number of bytes that were mapped there. When it returns, no request reaches them any more, also if a replace is under way.
+ * -EINVAL, -ERANGE as above; -ENOMEM: no memory for a split, nothing changed; -EIO: the hardware does not answer: treat the
+ * pages as still reachable.
+ */
+HITLESS_API int64_t iommu_unmap(struct iommu_domain *domain, uint64_t iova, uint64_t size);
+
+/* The physical address behind `iova`: 0 and *phys, or -ENOENT. For an identity domain it is iova itself. */
+HITLESS_API int iommu_iova_to_phys(struct iommu_domain *domain, uint64_t iova, uint64_t *phys);
+
+/*
+ * For every page in [iova, iova + size) that was written since the last call: calls report(ctx, iova, size) with the page's
+ * own range, and clears the mark, so that a later write sets it again. report must not call anything on this domain. Dirty marks stay readable after the domain was
+ * replaced. -EOPNOTSUPP: the domain was not allocated with `dirty`.
+ */
+HITLESS_API int iommu_read_and_clear_dirty(struct iommu_domain *domain, uint64_t iova, uint64_t size,
+					   void (*report)(void *ctx, uint64_t iova, uint64_t size), void *ctx);
+
+/* ---- Devices and groups ---- */
+
+enum iommu_resv_type {
+	IOMMU_RESV_RESERVED,	/* never mapped */
+	IOMMU_RESV_DIRECT,	/* firmware uses it: always mapped 1:1, so the device can never be blocked */
+	IOMMU_RESV_MSI		/* a doorbell: mapped to `phys` in every paging domain that the device enters */
+};
+
+struct iommu_resv_region {
+	uint64_t iova;
+	uint64_t size;
+	uint64_t phys;		/* IOMMU_RESV_MSI only */
+	unsigned prot;
+	enum iommu_resv_type type;
+};
+
+#define IOMMU_MAX_RIDS 8
+
+struct iommu_device_desc {
+	struct iommu_unit *unit;
+	uint32_t rids[IOMMU_MAX_RIDS];	/* requester ids; [0] is the device's own, the others are DMA aliases */
+	unsigned nrids;
+	bool ats;			/* use the device's ATS capability, if the unit and the device have it */
+	unsigned pasid_bits;		/* width of the device's PASIDs; 0: none */
+	const struct iommu_resv_region *resv; /* copied */
+	unsigned nresv;
+};
+
+/* An empty group. `port` must outlive it. -ENOMEM. */
+HITLESS_API int iommu_group_alloc(const struct hitless_port *port, struct iommu_group **group);
+
+/* -EBUSY while it has devices. */
+HITLESS_API int iommu_group_free(struct iommu_group *group);
+
+/*
+ * Adds a device; it enters the group's current domain, which for an empty group is the default domain, or the blocking one
+ * if there is no default (-EINVAL then for a device with a direct region: set a default domain first).
+ * -EINVAL: no unit, no or too many or duplicate requester ids, the group's domain doesn't suit the device; -EEXIST: the unit
+ * knows one of the requester ids; -ENOMEM; -ENOSPC: no domain id left; -EIO.
+ */
+HITLESS_API int iommu_group_add_device(struct iommu_group *group, const struct iommu_device_desc *desc,
+				       struct iommu_device **device);
+
+/* Blocks the device and frees it. -EBUSY: the group is attached to something else than its default or blocking domain. */
+HITLESS_API int iommu_group_remove_device(struct iommu_group *group, struct iommu_device *device);
+
+/* The domain that an unowned group is in when nothing is attached; NULL: the blocking domain. A group that is in its old
+ * default domain is replaced into the new one. Errors as for replace. */
+HITLESS_API int iommu_group_set_default_domain(struct iommu_group *group, struct iommu_domain *domain);
+
+/* The domain that the group is in now; the group's own blocking domain is NULL. */
+HITLESS_API struct iommu_domain *iommu_group_domain(struct iommu_group *group);
+
+/*
+ * Takes the group for user-space-like drivers: it moves to the blocking domain, and detach leads there too. -EPERM: it has
+ * an owner; -EBUSY: it is attached to something else than its default domain; -EINVAL: a device has a direct region.
+ * `owner` is any non-NULL pointer of the caller's.
+ */
+HITLESS_API int iommu_group_claim_dma_owner(struct iommu_group *group, void *owner);
+/* Back to the default domain. -EPERM: no owner. */
+HITLESS_API int iommu_group_release_dma_owner(struct iommu_group *group);
+
+/* ---- Attach, replace, detach ---- */
+
+/* A handle per attachment: who hears of its faults. Owned by the caller, unchanged until detached or replaced. */
+struct iommu_attach_handle {
+	iommu_fault_handler *fault_handler;
+	void *handle;
+};
+
+/* Refuse with -EOPNOTSUPP, before the hardware is touched, rather than disrupt. */
+#define IOMMU_REPLACE_HITLESS_ONLY 0x1u
+
+struct iommu_replace_options {
+	unsigned flags;		/* IOMMU_REPLACE_* */
+	unsigned strategies;	/* which are allowed, IOMMU_STRATEGY_BIT()s; 0: any */
+	unsigned assumptions;	/* IOMMU_PLAN_ASSUME_* */
+	const struct iommu_attach_handle *handle; /* may be NULL */
+};
+
+struct iommu_replace_report {
+	bool hitless;
+	enum iommu_strategy strategy;	/* the costliest, if requesters of the group needed different ones */
+	const char *why;		/* not hitless: why; NULL otherwise */
+	unsigned requesters;		/* entries switched, one after another */
+	struct iommu_cost cost;		/* of the whole replace */
+};
+
+/*
+ * Attaches a domain to a group that has only its default or blocking domain.
+ * -EBUSY: it has another one; -EINVAL: a device of the group can't use the domain; others as for replace.
+ */
+HITLESS_API int iommu_attach_group(struct iommu_group *group, struct iommu_domain *domain);
+HITLESS_API int iommu_attach_group_handle(struct iommu_group *group, struct iommu_domain *domain,
+					  const struct iommu_attach_handle *handle);
+
+/* Back to the default domain, or to the blocking one if the group is owned, or if memory or domain ids for the default domain are
+ * lacking. -EIO: the hardware does not answer; -ENOMEM, -ENOSPC: that, for a group that can't be blocked. */
+HITLESS_API int iommu_detach_group(struct iommu_group *group);
+
+/*
+ * Replaces the domain of every device of the group, whatever it is now, while the devices do DMA; keeps the promise of
+ * DESIGN.md. The same domain again: success, the hardware is not touched, only the handle changes.
+ * `options` and `report` may be NULL; `report` is written whenever the result is 0 or -EOPNOTSUPP or -EIO.
+ * Errors, each with nothing changed: -EINVAL: a device can't use the domain, or the blocking domain for a device with a direct
+ * region; -EOPNOTSUPP: it can't be done hitless, and IOMMU_REPLACE_HITLESS_ONLY was asked for, or no allowed strategy works;
+ * -ENOSPC: no domain id left; -ENOMEM.
+ * -EIO: the hardware stopped answering. The unit is lost; both domains are quarantined: their tables and tags are neither
+ * freed nor reused, and unmap in them fails. Nothing else can be promised about the device's DMA.
+ */
+HITLESS_API int iommu_group_replace_domain(struct iommu_group *group, struct iommu_domain *domain,
+					   const struct iommu_replace_options *options,
+					   struct iommu_replace_report *report);
+
+/* What iommu_group_replace_domain() would do now, without doing it. Same errors, except that nothing is allocated. */
+HITLESS_API int iommu_replace_query(struct iommu_group *group, struct iommu_domain *domain,
+				    const struct iommu_replace_options *options, struct iommu_replace_report *report);
+
+HITLESS_END
+
+#endif

@@ -1,0 +1,418 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/* domain.c - domains: map, unmap, and the tags under which units cache a domain's translations. */
+#include "core.h"
+
+#include <string.h>
+
+static void lock_domain(struct iommu_domain *domain)
+{
+	domain->port->lock(domain->port->ctx, &domain->lock);
+}
+
+static void unlock_domain(struct iommu_domain *domain)
+{
+	domain->port->unlock(domain->port->ctx, &domain->lock);
+}
+
+/* ---- Life ---- */
+
+int iommu_domain_alloc(struct iommu_unit *unit, const struct iommu_domain_desc *desc, struct iommu_domain **result)
+{
+	const struct hitless_port *port;
+	struct iommu_domain *domain;
+	int err;
+
+	if (!unit || !desc || !result || (unsigned)desc->type > IOMMU_DOMAIN_PAGING || desc->stage > 2)
+		return -EINVAL;
+	if (desc->type != IOMMU_DOMAIN_PAGING && (desc->stage || desc->levels || desc->dirty))
+		return -EINVAL;
+	port = unit->port;
+	domain = port->alloc(port->ctx, sizeof(*domain));
+	if (!domain)
+		return -ENOMEM;
+	domain->type = desc->type;
+	domain->stage = desc->stage;
+	domain->dirty = desc->dirty;
+	domain->ops = unit->ops;
+	domain->port = port;
+	err = port->lock_init(port->ctx, &domain->lock);
+	if (err)
+		goto free;
+	err = unit->ops->domain_init(unit, domain, desc);
+	if (err)
+		goto destroy_lock;
+	*result = domain;
+	return 0;
+destroy_lock:
+	port->lock_destroy(port->ctx, &domain->lock);
+free:
+	port->free(port->ctx, domain, sizeof(*domain));
+	return err;
+}
+
+int iommu_domain_free(struct iommu_domain *domain)
+{
+	const struct hitless_port *port;
+	int err = 0;
+
+	if (!domain)
+		return -EINVAL;
+	port = domain->port;
+	lock_domain(domain);
+	if (domain->quarantined)
+		err = -EIO;
+	else if (domain->users || domain->tags)
+		err = -EBUSY;
+	unlock_domain(domain);
+	if (err)
+		return err;
+	if (domain->type == IOMMU_DOMAIN_PAGING)
+		domain->pgtable.ops->destroy(&domain->pgtable);
+	port->lock_destroy(port->ctx, &domain->lock);
+	port->free(port->ctx, domain, sizeof(*domain));
+	return 0;
+}
+
+int iommu_domain_get_geometry(struct iommu_domain *domain, uint64_t *first, uint64_t *last)
+{
+	if (!domain || !first || !last)
+		return -EINVAL;
+	*first = domain->type == IOMMU_DOMAIN_PAGING ? domain->pgtable.first : 0;
+	*last = domain->type == IOMMU_DOMAIN_PAGING ? domain->pgtable.last : UINT64_MAX;
+	return 0;
+}
+
+int domain_get(struct iommu_domain *domain)
+{
+	int err;
+
+	lock_domain(domain);
+	err = domain->quarantined ? -EIO : 0;
+	if (!err)
+		domain->users++;
+	unlock_domain(domain);
+	return err;
+}
+
+void domain_put(struct iommu_domain *domain)
+{
+	lock_domain(domain);
+	domain->users--;
+	unlock_domain(domain);
+}
+
+void domain_quarantine(struct iommu_domain *domain)
+{
+	lock_domain(domain);
+	domain->quarantined = true;
+	unlock_domain(domain);
+}
+
+/* ---- Tags ---- */
+
+/* Under the domain's lock. Lent tags have no users. */
+static struct domain_tag *find_tag(struct iommu_domain *domain, struct iommu_unit *unit)
+{
+	for (struct domain_tag *tag = domain->tags; tag; tag = tag->next)
+		if (tag->unit == unit && tag->users)
+			return tag;
+	return NULL;
+}
+
+struct domain_tag *domain_find_tag(struct iommu_domain *domain, struct iommu_unit *unit)
+{
+	struct domain_tag *tag;
+
+	lock_domain(domain);
+	tag = find_tag(domain, unit);
+	unlock_domain(domain);
+	return tag;
+}
+
+bool domain_peek_tag(struct iommu_domain *domain, struct iommu_unit *unit, uint32_t *number, unsigned *users)
+{
+	struct domain_tag *tag;
+
+	lock_domain(domain);
+	tag = find_tag(domain, unit);
+	if (tag) {
+		*number = tag->tag;
+		*users = tag->users;
+	}
+	unlock_domain(domain);
+	return tag != NULL;
+}
+
+static void link_tag(struct iommu_domain *domain, struct domain_tag *tag)
+{
+	tag->next = domain->tags;
+	domain->tags = tag;
+}
+
+static void unlink_tag(struct iommu_domain *domain, struct domain_tag *tag)
+{
+	for (struct domain_tag **link = &domain->tags; *link; link = &(*link)->next)
+		if (*link == tag) {
+			*link = tag->next;
+			break;
+		}
+}
+
+int domain_get_tag(struct iommu_domain *domain, struct iommu_unit *unit, unsigned users, struct domain_tag **result)
+{
+	const struct hitless_port *port = domain->port;
+	struct domain_tag *tag;
+	int err = 0;
+
+	lock_domain(domain);
+	while ((tag = find_tag(domain, unit)) && tag->hopping) {
+		unlock_domain(domain);
+		port->relax(port->ctx);
+		lock_domain(domain);
+	}
+	if (!tag) {
+		tag = port->alloc(port->ctx, sizeof(*tag));
+		if (!tag) {
+			err = -ENOMEM;
+			goto out;
+		}
+		tag->unit = unit;
+		err = unit_alloc_tag(unit, &tag->tag);
+		if (err) {
+			port->free(port->ctx, tag, sizeof(*tag));
+			goto out;
+		}
+		tag->owned = true;
+		link_tag(domain, tag);
+	}
+	tag->users += users;
+	*result = tag;
+out:
+	unlock_domain(domain);
+	return err;
+}
+
+int domain_inherit_tag(struct iommu_domain *domain, struct iommu_unit *unit, uint32_t number, struct domain_tag **result)
+{
+	struct domain_tag *tag = domain->port->alloc(domain->port->ctx, sizeof(*tag));
+
+	if (!tag)
+		return -ENOMEM;
+	tag->unit = unit;
+	tag->tag = number;
+	tag->users = 1;
+	tag->hopping = true; /* until the number is this domain's own */
+	lock_domain(domain);
+	link_tag(domain, tag);
+	unlock_domain(domain);
+	*result = tag;
+	return 0;
+}
+
+void domain_put_tag(struct iommu_domain *domain, struct domain_tag *tag, unsigned users)
+{
+	bool last;
+
+	lock_domain(domain);
+	tag->users -= users;
+	last = !tag->users;
+	if (last)
+		unlink_tag(domain, tag);
+	unlock_domain(domain);
+	if (last) {
+		if (tag->owned)
+			unit_free_tag(tag->unit, tag->tag);
+		domain->port->free(domain->port->ctx, tag, sizeof(*tag));
+	}
+}
+
+bool domain_begin_hop(struct iommu_domain *domain, struct domain_tag *tag)
+{
+	bool alone;
+
+	lock_domain(domain);
+	alone = tag->users == 1;
+	if (alone)
+		tag->hopping = true;
+	unlock_domain(domain);
+	return alone;
+}
+
+void domain_end_hop(struct iommu_domain *domain, struct domain_tag *tag)
+{
+	lock_domain(domain);
+	tag->hopping = false;
+	unlock_domain(domain);
+}
+
+void domain_lend_tag(struct iommu_domain *domain, struct domain_tag *extra)
+{
+	lock_domain(domain);
+	link_tag(domain, extra);
+	unlock_domain(domain);
+}
+
+void domain_take_back_tag(struct iommu_domain *domain, struct domain_tag *extra)
+{
+	lock_domain(domain);
+	unlink_tag(domain, extra);
+	unlock_domain(domain);
+}
+
+void domain_add_attachment(struct iommu_domain *domain, struct domain_tag *tag, struct iommu_attachment *attachment)
+{
+	lock_domain(domain);
+	attachment->next = tag->attachments;
+	tag->attachments = attachment;
+	unlock_domain(domain);
+}
+
+void domain_remove_attachment(struct iommu_domain *domain, struct domain_tag *tag, struct iommu_attachment *attachment)
+{
+	lock_domain(domain);
+	for (struct iommu_attachment **link = &tag->attachments; *link; link = &(*link)->next)
+		if (*link == attachment) {
+			*link = attachment->next;
+			break;
+		}
+	unlock_domain(domain);
+}
+
+/* ---- Map and unmap ---- */
+
+/* Enough for one unit's commands and waits and a handful of device TLBs; more devices take more turns. */
+#define FLUSH_STEPS 12
+
+static int run_steps(struct iommu_unit *unit, struct entry_steps *steps)
+{
+	struct iommu_plan plan = { .steps = steps->v, .nsteps = steps->n };
+	int err = steps->n ? unit_commit(unit, &plan) : 0;
+
+	*steps = (struct entry_steps){ .v = steps->v, .capacity = steps->capacity };
+	return err;
+}
+
+/* All units that may have cached [first, last] of the domain forget it. Under the domain's lock. */
+static int forget(struct iommu_domain *domain, uint64_t first, uint64_t last, bool leaf, bool absent)
+{
+	struct iommu_step array[FLUSH_STEPS];
+	struct entry_steps steps = { .v = array, .capacity = FLUSH_STEPS };
+	int err = 0;
+
+	for (struct domain_tag *tag = domain->tags; tag; tag = tag->next) {
+		const struct iommu_unit_ops *ops = tag->unit->ops;
+		int failed;
+
+		ops->forget_range(tag->unit, &steps, domain, tag->tag, first, last, leaf, absent);
+		/* The IOTLB first: a device TLB could refill from it. */
+		emit_wait(&steps, false);
+		for (struct iommu_attachment *at = tag->attachments; at && !absent; at = at->next) {
+			if (steps.n + 3 > FLUSH_STEPS) {
+				emit_wait(&steps, true);
+				failed = run_steps(tag->unit, &steps);
+				err = err ? err : failed;
+			}
+			ops->forget_device_range(tag->unit, &steps, at->device, first, last);
+		}
+		emit_wait(&steps, true);
+		failed = run_steps(tag->unit, &steps);
+		err = err ? err : failed;
+	}
+	return err;
+}
+
+static int check_range(const struct iommu_domain *domain, uint64_t iova, uint64_t size)
+{
+	if (domain->type != IOMMU_DOMAIN_PAGING || !size || (iova | size) % HITLESS_PAGE_SIZE)
+		return -EINVAL;
+	if (iova + (size - 1) < iova || iova < domain->pgtable.first || iova + (size - 1) > domain->pgtable.last)
+		return -ERANGE;
+	return 0;
+}
+
+int iommu_map(struct iommu_domain *domain, uint64_t iova, uint64_t phys, uint64_t size, unsigned prot)
+{
+	int err;
+
+	if (!domain || phys % HITLESS_PAGE_SIZE || !prot || (prot & ~(IOMMU_READ | IOMMU_WRITE | IOMMU_EXEC)))
+		return -EINVAL;
+	err = check_range(domain, iova, size);
+	if (err)
+		return err;
+	lock_domain(domain);
+	err = domain->quarantined ? -EIO : domain->pgtable.ops->map(&domain->pgtable, iova, phys, size, prot);
+	if (!err)
+		/* Only where the hardware may remember that nothing was there. */
+		err = forget(domain, iova, iova + (size - 1), false, true);
+	unlock_domain(domain);
+	return err;
+}
+
+int64_t iommu_unmap(struct iommu_domain *domain, uint64_t iova, uint64_t size)
+{
+	struct iommu_gather gather = IOMMU_GATHER_INIT;
+	int64_t unmapped;
+	int err;
+
+	if (!domain)
+		return -EINVAL;
+	err = check_range(domain, iova, size);
+	if (err)
+		return err;
+	lock_domain(domain);
+	for (struct domain_tag *tag = domain->tags; tag; tag = tag->next)
+		if (unit_is_lost(tag->unit))
+			domain->quarantined = true;
+	unmapped = domain->quarantined ? -EIO : domain->pgtable.ops->unmap(&domain->pgtable, iova, size, &gather);
+	if (unmapped > 0) {
+		err = forget(domain, gather.first, gather.last, !gather.tables, false);
+		if (err) {
+			/* Somebody may still walk them: they are never freed. */
+			domain->quarantined = true;
+			unmapped = err;
+		} else {
+			iommu_gather_free(&domain->pgtable, &gather);
+		}
+	}
+	unlock_domain(domain);
+	return unmapped;
+}
+
+int iommu_iova_to_phys(struct iommu_domain *domain, uint64_t iova, uint64_t *phys)
+{
+	int err;
+
+	if (!domain || !phys)
+		return -EINVAL;
+	if (domain->type == IOMMU_DOMAIN_BLOCKED)
+		return -ENOENT;
+	*phys = iova;
+	if (domain->type == IOMMU_DOMAIN_IDENTITY)
+		return 0;
+	if (iova < domain->pgtable.first || iova > domain->pgtable.last)
+		return -ENOENT;
+	lock_domain(domain);
+	err = domain->pgtable.ops->iova_to_phys(&domain->pgtable, iova, phys, NULL);
+	unlock_domain(domain);
+	return err;
+}
+
+int iommu_read_and_clear_dirty(struct iommu_domain *domain, uint64_t iova, uint64_t size,
+			       void (*report)(void *ctx, uint64_t iova, uint64_t size), void *ctx)
+{
+	struct iommu_gather gather = IOMMU_GATHER_INIT;
+	int err, failed = 0;
+
+	if (!domain || !report)
+		return -EINVAL;
+	err = check_range(domain, iova, size);
+	if (err)
+		return err;
+	lock_domain(domain);
+	err = domain->pgtable.ops->read_and_clear_dirty(&domain->pgtable, iova, size, &gather, report, ctx);
+	/* A cached translation that says "dirty already" would not mark the page again. */
+	if (gather.first <= gather.last)
+		failed = forget(domain, gather.first, gather.last, true, false);
+	unlock_domain(domain);
+	return err ? err : failed;
+}

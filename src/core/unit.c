@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/* unit.c - what the core keeps of every unit: its tags, its devices, whom to tell of faults. */
+#include "core.h"
+
+#include <string.h>
+
+static void lock_unit(struct iommu_unit *unit)
+{
+	unit->port->lock(unit->port->ctx, &unit->lock);
+}
+
+static void unlock_unit(struct iommu_unit *unit)
+{
+	unit->port->unlock(unit->port->ctx, &unit->lock);
+}
+
+static size_t map_bytes(uint32_t tags)
+{
+	return ((size_t)tags + 63) / 64 * sizeof(uint64_t);
+}
+
+int unit_init(struct iommu_unit *unit, const struct iommu_unit_ops *ops, const struct hitless_port *port, uint32_t tags,
+	      uint32_t first)
+{
+	int err;
+
+	unit->ops = ops;
+	unit->port = port;
+	unit->ntags = tags;
+	unit->tag_map = port->alloc(port->ctx, map_bytes(tags));
+	if (!unit->tag_map)
+		return -ENOMEM;
+	unit->reserve_bytes = group_reserve_bytes();
+	unit->reserve = port->alloc(port->ctx, unit->reserve_bytes);
+	err = unit->reserve ? 0 : -ENOMEM;
+	if (err)
+		goto free_map;
+	err = port->lock_init(port->ctx, &unit->lock);
+	if (err)
+		goto free_reserve;
+	err = port->lock_init(port->ctx, &unit->reserve_lock);
+	if (err)
+		goto destroy_lock;
+	for (uint32_t tag = 0; tag < first; tag++)
+		unit->tag_map[tag / 64] |= 1ull << tag % 64;
+	return 0;
+
+destroy_lock:
+	port->lock_destroy(port->ctx, &unit->lock);
+free_reserve:
+	port->free(port->ctx, unit->reserve, unit->reserve_bytes);
+free_map:
+	port->free(port->ctx, unit->tag_map, map_bytes(tags));
+	return err;
+}
+
+void unit_fini(struct iommu_unit *unit)
+{
+	unit->port->lock_destroy(unit->port->ctx, &unit->reserve_lock);
+	unit->port->lock_destroy(unit->port->ctx, &unit->lock);
+	unit->port->free(unit->port->ctx, unit->reserve, unit->reserve_bytes);
+	unit->port->free(unit->port->ctx, unit->tag_map, map_bytes(unit->ntags));
+}
+
+bool unit_is_lost(const struct iommu_unit *unit)
+{
+	return __atomic_load_n(&unit->lost, __ATOMIC_ACQUIRE);
+}
+
+void unit_mark_lost(struct iommu_unit *unit)
+{
+	__atomic_store_n(&unit->lost, 1, __ATOMIC_RELEASE);
+}
+
+int unit_alloc_tag(struct iommu_unit *unit, uint32_t *tag)
+{
+	int err = -ENOSPC;
+
+	lock_unit(unit);
+	for (uint32_t word = 0; word < (unit->ntags + 63) / 64 && err; word++) {
+		uint32_t bit;
+
+		if (unit->tag_map[word] == ~0ull)
+			continue;
+		bit = (uint32_t)__builtin_ctzll(~unit->tag_map[word]);
+		if (word * 64 + bit >= unit->ntags)
+			break;
+		unit->tag_map[word] |= 1ull << bit;
+		unit->tags_used++;
+		*tag = word * 64 + bit;
+		err = 0;
+	}
+	unlock_unit(unit);
+	return err;
+}
+
+void unit_free_tag(struct iommu_unit *unit, uint32_t tag)
+{
+	lock_unit(unit);
+	unit->tag_map[tag / 64] &= ~(1ull << tag % 64);
+	unit->tags_used--;
+	unlock_unit(unit);
+}
+
+bool unit_has_free_tag(struct iommu_unit *unit)
+{
+	uint32_t tag;
+
+	if (unit_alloc_tag(unit, &tag))
+		return false;
+	unit_free_tag(unit, tag);
+	return true;
+}
+
+static struct iommu_device *find_device(struct iommu_unit *unit, uint32_t rid)
+{
+	for (struct iommu_device *device = unit->devices; device; device = device->next_in_unit)
+		for (unsigned i = 0; i < device->nrids; i++)
+			if (device->rids[i] == rid)
+				return device;
+	return NULL;
+}
+
+int unit_link_device(struct iommu_unit *unit, struct iommu_device *device)
+{
+	int err = 0;
+
+	lock_unit(unit);
+	for (unsigned i = 0; i < device->nrids; i++)
+		if (find_device(unit, device->rids[i]))
+			err = -EEXIST;
+	if (!err) {
+		device->next_in_unit = unit->devices;
+		unit->devices = device;
+	}
+	unlock_unit(unit);
+	return err;
+}
+
+void unit_unlink_device(struct iommu_unit *unit, struct iommu_device *device)
+{
+	lock_unit(unit);
+	for (struct iommu_device **link = &unit->devices; *link; link = &(*link)->next_in_unit)
+		if (*link == device) {
+			*link = device->next_in_unit;
+			break;
+		}
+	unlock_unit(unit);
+}
+
+int unit_commit(struct iommu_unit *unit, struct iommu_plan *plan)
+{
+	const struct entry_unit hw = { .port = unit->port, .unit = unit, .commands = unit->ops->commands };
+	int err = unit_is_lost(unit) ? -EIO : entry_commit(&hw, plan);
+
+	if (err)
+		unit_mark_lost(unit);
+	return err;
+}
+
+void iommu_unit_get_info(struct iommu_unit *unit, struct iommu_unit_info *info)
+{
+	lock_unit(unit);
+	*info = (struct iommu_unit_info){
+		.arch = unit->ops->arch,
+		.quantum = unit->quantum,
+		.tags = unit->ntags,
+		.tags_used = unit->tags_used,
+		.coherent = !(unit->facts & IOMMU_PLAN_NONCOHERENT),
+		.caches_absent = unit->facts & IOMMU_PLAN_CACHES_ABSENT,
+		.lost = unit_is_lost(unit),
+	};
+	unlock_unit(unit);
+}
+
+int iommu_unit_destroy(struct iommu_unit *unit)
+{
+	bool busy;
+
+	if (!unit)
+		return -EINVAL;
+	lock_unit(unit);
+	busy = unit->devices || unit->tags_used;
+	unlock_unit(unit);
+	if (unit_is_lost(unit))
+		return -EIO;
+	return busy ? -EBUSY : unit->ops->destroy(unit);
+}
+
+int iommu_unit_submit(struct iommu_unit *unit, const void *commands, unsigned count)
+{
+	int err;
+
+	if (!unit || !commands || !count)
+		return -EINVAL;
+	if (unit_is_lost(unit))
+		return -EIO;
+	err = unit->ops->submit(unit, commands, count);
+	if (err == -EIO)
+		unit_mark_lost(unit);
+	return err;
+}
+
+/* ---- Faults ---- */
+
+int iommu_unit_handle_faults(struct iommu_unit *unit)
+{
+	return unit ? unit->ops->handle_faults(unit) : -EINVAL;
+}
+
+void iommu_unit_set_fault_handler(struct iommu_unit *unit, iommu_fault_handler *handler, void *handle)
+{
+	lock_unit(unit);
+	unit->fault_handler = handler;
+	unit->fault_handle = handle;
+	unlock_unit(unit);
+}
+
+void unit_report_fault(struct iommu_unit *unit, struct iommu_fault *fault)
+{
+	const struct iommu_attach_handle *attached = NULL;
+	iommu_fault_handler *handler;
+	void *handle;
+
+	lock_unit(unit);
+	handler = unit->fault_handler;
+	handle = unit->fault_handle;
+	if (fault->cause != IOMMU_FAULT_OVERFLOW)
+		fault->device = find_device(unit, fault->rid);
+	if (fault->device) {
+		struct iommu_group *group = fault->device->group;
+
+		fault->replacing = __atomic_load_n(&group->replacing, __ATOMIC_ACQUIRE) != 0;
+		attached = __atomic_load_n(&group->handle, __ATOMIC_ACQUIRE);
+		if (attached && attached->fault_handler) {
+			handler = attached->fault_handler;
+			handle = attached->handle;
+		}
+	}
+	unlock_unit(unit);
+	if (handler)
+		handler(handle, fault);
+}

@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * vtd_queue.c - queued invalidation (6.5.2) and the global command register (11.4.4).
+ *
+ * Commands of several threads interleave in the queue. Each thread ends its batch with a wait descriptor that has a status
+ * word of its own, and polls that; the descriptors before it are done by then, whoever submitted them.
+ */
+#include "vtd_driver.h"
+
+#include <string.h>
+
+/* How many polls of a status word go by before the fault status is read, which costs a register access. */
+#define POLLS_PER_STATUS_READ 16
+
+int vtd_command_bit(struct vtd_unit *vtd, uint32_t bit, bool on)
+{
+	const struct hitless_port *port = vtd->unit.port;
+	/* These act once and show as status for ever; writing them again would do them again (11.4.4.2). */
+	const uint32_t one_shot = BITS(VTD_GCMD, SRTP) | BITS(VTD_GCMD, SIRTP) | BITS(VTD_GCMD, WBF);
+	struct vtd_deadline deadline;
+	uint32_t keep, want = on ? bit : 0;
+	int err = 0;
+
+	port->lock(port->ctx, &vtd->register_lock);
+	keep = vtd_read32(vtd, VTD_REG_GSTS) & ~one_shot;
+	/* SRTP's and SIRTP's status stays set; WBF's goes away when the flush is done. */
+	if (bit == BITS(VTD_GCMD, WBF))
+		want = 0;
+	vtd_write32(vtd, VTD_REG_GCMD, on ? keep | bit : keep & ~bit);
+	deadline = vtd_start(vtd);
+	while ((vtd_read32(vtd, VTD_REG_GSTS) & bit) != want) {
+		if (vtd_late(vtd, deadline)) {
+			err = -EIO;
+			break;
+		}
+		port->relax(port->ctx);
+	}
+	port->unlock(port->ctx, &vtd->register_lock);
+	return err;
+}
+
+/* ---- The ring ---- */
+
+static size_t power_of_two(size_t bytes)
+{
+	size_t size = HITLESS_PAGE_SIZE;
+
+	while (size < bytes)
+		size *= 2;
+	return size;
+}
+
+int vtd_queue_init(struct vtd_unit *vtd, unsigned order)
+{
+	const struct hitless_port *port = vtd->unit.port;
+	struct vtd_queue *queue = &vtd->queue;
+	uint64_t iqa = 0;
+	int err;
+
+	queue->words = vtd->scalable ? 4 : 2;
+	queue->ring_bytes = (size_t)HITLESS_PAGE_SIZE << order;
+	queue->count = (unsigned)(queue->ring_bytes / (queue->words * 8));
+	queue->status_bytes = power_of_two(queue->count * sizeof(*queue->status));
+	err = port->lock_init(port->ctx, &queue->lock);
+	if (err)
+		return err;
+	queue->ring = port->alloc_pages(port->ctx, queue->ring_bytes);
+	queue->status = port->alloc_pages(port->ctx, queue->status_bytes);
+	if (!queue->ring || !queue->status) {
+		vtd_queue_fini(vtd);
+		return -ENOMEM;
+	}
+	SET(VTD_IQA, QS, &iqa, order);
+	SET(VTD_IQA, DW, &iqa, queue->words == 4);
+	SET_ADDR(VTD_IQA, IQA, &iqa, vtd_phys(vtd, queue->ring));
+	vtd_write64(vtd, VTD_REG_IQT, 0);
+	vtd_write64(vtd, VTD_REG_IQA, iqa);
+	err = vtd_command_bit(vtd, BITS(VTD_GCMD, QIE), true);
+	if (err)
+		vtd_queue_fini(vtd);
+	return err;
+}
+
+void vtd_queue_fini(struct vtd_unit *vtd)
+{
+	const struct hitless_port *port = vtd->unit.port;
+	struct vtd_queue *queue = &vtd->queue;
+
+	if (queue->ring)
+		port->free_pages(port->ctx, queue->ring, queue->ring_bytes);
+	if (queue->status)
+		port->free_pages(port->ctx, queue->status, queue->status_bytes);
+	queue->ring = NULL;
+	queue->status = NULL;
+	port->lock_destroy(port->ctx, &queue->lock);
+}
+
+static unsigned offset_shift(const struct vtd_queue *queue)
+{
+	return queue->words == 4 ? 5 : 4;
+}
+
+/* Has the hardware given up on the queue (6.5.2.10, 11.4.9)? */
+static bool queue_error(const struct vtd_unit *vtd)
+{
+	uint64_t fsts = vtd_read32(vtd, VTD_REG_FSTS);
+
+	return GET(VTD_FSTS, IQE, &fsts) || GET(VTD_FSTS, ICE, &fsts) || GET(VTD_FSTS, ITE, &fsts);
+}
+
+static void ring_doorbell(const struct vtd_unit *vtd)
+{
+	const struct vtd_queue *queue = &vtd->queue;
+
+	vtd->unit.port->write_barrier(vtd->unit.port->ctx);
+	vtd_write64(vtd, VTD_REG_IQT, (uint64_t)queue->tail << offset_shift(queue));
+}
+
+/* Room for one descriptor more. One place stays free, or a full queue would look empty. Under the queue lock. */
+static int make_room(struct vtd_unit *vtd)
+{
+	const struct hitless_port *port = vtd->unit.port;
+	struct vtd_queue *queue = &vtd->queue;
+	unsigned next = (queue->tail + 1) % queue->count;
+	struct vtd_deadline deadline;
+
+	if (next != queue->head)
+		return 0;
+	queue->head = (unsigned)(vtd_read64(vtd, VTD_REG_IQH) >> offset_shift(queue)) % queue->count;
+	if (next != queue->head)
+		return 0;
+	ring_doorbell(vtd);
+	deadline = vtd_start(vtd);
+	while (next == queue->head) {
+		if (vtd_late(vtd, deadline) || queue_error(vtd))
+			return -EIO;
+		port->relax(port->ctx);
+		queue->head = (unsigned)(vtd_read64(vtd, VTD_REG_IQH) >> offset_shift(queue)) % queue->count;
+	}
+	return 0;
+}
+
+static int push(struct vtd_unit *vtd, const uint64_t *command, unsigned nwords)
+{
+	struct vtd_queue *queue = &vtd->queue;
+	uint64_t *descriptor;
+	int err = make_room(vtd);
+
+	if (err)
+		return err;
+	descriptor = (uint64_t *)queue->ring + (size_t)queue->tail * queue->words;
+	memset(descriptor, 0, queue->words * 8);
+	memcpy(descriptor, command, nwords * 8);
+	queue->tail = (queue->tail + 1) % queue->count;
+	return 0;
+}
+
+/* 6.5.2.8: FN holds back what comes after; SW writes the status word. */
+static int push_fence(struct vtd_unit *vtd)
+{
+	uint64_t command[2] = { 0 };
+
+	SET(VTD_DESC_WAIT, TYPE, command, VTD_DESC_WAIT);
+	SET(VTD_DESC_WAIT, FN, command, 1);
+	return push(vtd, command, 2);
+}
+
+/* A status word and what will be in it. */
+struct pending {
+	uint32_t *word;
+	uint32_t value;
+};
+
+static int push_wait(struct vtd_unit *vtd, struct pending *pending)
+{
+	struct vtd_queue *queue = &vtd->queue;
+	uint64_t command[2] = { 0 };
+	int err = make_room(vtd);
+
+	if (err)
+		return err;
+	pending->word = &queue->status[queue->tail];
+	pending->value = ++queue->sequence;
+	SET(VTD_DESC_WAIT, TYPE, command, VTD_DESC_WAIT);
+	SET(VTD_DESC_WAIT, FN, command, 1);
+	SET(VTD_DESC_WAIT, SW, command, 1);
+	SET(VTD_DESC_WAIT, STATUS_DATA, command, pending->value);
+	command[1] = vtd_phys(vtd, pending->word);
+	return push(vtd, command, 2);
+}
+
+static int poll(struct vtd_unit *vtd, const struct pending *pending, bool devtlb)
+{
+	const struct hitless_port *port = vtd->unit.port;
+	struct vtd_deadline deadline = vtd_start(vtd);
+
+	for (unsigned polls = 1; __atomic_load_n(pending->word, __ATOMIC_ACQUIRE) != pending->value; polls++) {
+		if (polls % POLLS_PER_STATUS_READ == 0 && (queue_error(vtd) || vtd_late(vtd, deadline)))
+			return -EIO;
+		port->relax(port->ctx);
+	}
+	/* A device that answered wrongly (ICE) doesn't stop the queue. */
+	return devtlb && queue_error(vtd) ? -EIO : 0;
+}
+
+int vtd_commands(void *unit, const struct iommu_step *steps, unsigned count)
+{
+	struct vtd_unit *vtd = unit;
+	const struct hitless_port *port = vtd->unit.port;
+	struct pending pending = { 0 };
+	bool devtlb = false;
+	int err = 0;
+
+	port->lock(port->ctx, &vtd->queue.lock);
+	for (unsigned i = 0; i < count && !err; i++) {
+		const struct iommu_step *step = &steps[i];
+
+		devtlb |= step->cache == IOMMU_CACHE_DEVTLB;
+		if (step->op == IOMMU_STEP_WAIT)
+			err = step->poll ? push_wait(vtd, &pending) : push_fence(vtd);
+		else if (step->nwords)
+			err = push(vtd, step->words, step->nwords);
+		else
+			err = vtd_command_bit(vtd, BITS(VTD_GCMD, WBF), true);
+	}
+	if (!err)
+		ring_doorbell(vtd);
+	port->unlock(port->ctx, &vtd->queue.lock);
+	if (!err && pending.word)
+		err = poll(vtd, &pending, devtlb);
+	return err;
+}
+
+/* A descriptor that the hardware would choke on would stop the queue for everybody: it never gets there. */
+static bool is_valid(const struct vtd_unit *vtd, const uint64_t *command)
+{
+	uint64_t used[2] = { 0 };
+
+	switch (GET(VTD_DESC, TYPE, command) | GET(VTD_DESC, TYPE_HIGH, command) << 4) {
+	case VTD_DESC_CONTEXT: {
+		VTD_DESC_CONTEXT_LIST(VTD_DESC_CONTEXT, LAYOUT_NAME_BITS)
+		break;
+	}
+	case VTD_DESC_IOTLB: {
+		VTD_DESC_IOTLB_LIST(VTD_DESC_IOTLB, LAYOUT_NAME_BITS)
+		break;
+	}
+	case VTD_DESC_DEVTLB: {
+		VTD_DESC_DEVTLB_LIST(VTD_DESC_DEVTLB, LAYOUT_NAME_BITS)
+		break;
+	}
+	case VTD_DESC_IEC: {
+		VTD_DESC_IEC_LIST(VTD_DESC_IEC, LAYOUT_NAME_BITS)
+		break;
+	}
+	case VTD_DESC_WAIT: {
+		VTD_DESC_WAIT_LIST(VTD_DESC_WAIT, LAYOUT_NAME_BITS)
+		break;
+	}
+	case VTD_DESC_PIOTLB: {
+		VTD_DESC_PIOTLB_LIST(VTD_DESC_PIOTLB, LAYOUT_NAME_BITS)
+		break;
+	}
+	case VTD_DESC_PASID: {
+		VTD_DESC_PASID_LIST(VTD_DESC_PASID, LAYOUT_NAME_BITS)
+		break;
+	}
+	case VTD_DESC_PDEVTLB: {
+		VTD_DESC_PDEVTLB_LIST(VTD_DESC_PDEVTLB, LAYOUT_NAME_BITS)
+		break;
+	}
+	default:
+		return false;
+	}
+	if (!vtd->scalable && GET(VTD_DESC, TYPE, command) > VTD_DESC_WAIT)
+		return false;
+	if (vtd->queue.words == 4 && (command[2] || command[3]))
+		return false;
+	return !(command[0] & ~used[0]) && !(command[1] & ~used[1]);
+}
+
+int vtd_submit(struct iommu_unit *unit, const void *commands, unsigned count)
+{
+	struct vtd_unit *vtd = to_vtd(unit);
+	const struct hitless_port *port = unit->port;
+	struct vtd_queue *queue = &vtd->queue;
+	struct pending pending = { 0 };
+	int err = 0;
+
+	if (count > queue->count - 2)
+		return -EINVAL;
+	for (unsigned i = 0; i < count; i++)
+		if (!is_valid(vtd, (const uint64_t *)commands + (size_t)i * queue->words))
+			return -EINVAL;
+	port->lock(port->ctx, &queue->lock);
+	for (unsigned i = 0; i < count && !err; i++)
+		err = push(vtd, (const uint64_t *)commands + (size_t)i * queue->words, queue->words);
+	if (!err)
+		err = push_wait(vtd, &pending);
+	if (!err)
+		ring_doorbell(vtd);
+	port->unlock(port->ctx, &queue->lock);
+	return err ? err : poll(vtd, &pending, true);
+}

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * entry.h - changing a live table entry: formats, plans, the commit engine. Knows no architecture.
+ *
+ * A driver describes each of its live entries by a struct entry_format. The planner (plan.c) turns a change of such an entry
+ * into steps, with the format's help for the commands. The commit engine (commit.c) carries the steps out.
+ */
+#ifndef ENTRY_H
+#define ENTRY_H
+
+#include <hitless/plan.h>
+#include <hitless/port.h>
+
+struct entry_change;
+struct entry_steps;
+
+/* A page of live entries. `page` changes by a table swap, under `lock`; everyone else who stores into it holds `lock` while
+ * he finds the address and stores. Lock order: a table before its parent. */
+struct entry_table {
+	struct hitless_lock lock;
+	void *page;
+	size_t bytes;
+	struct entry_table *parent;	/* whose page holds the pointer to this one; NULL: a register does */
+	size_t slot;			/* where there, bytes */
+};
+
+/* The tag of an entry that translates nothing: it is not valid, or blocks. */
+#define ENTRY_NO_TAG UINT32_MAX
+
+struct entry_format {
+	const char *name;		/* as `hitless decode` takes it */
+	const char *parent;		/* the structure that points to the page of entries; NULL: there is none */
+	unsigned words;
+
+	/* Bits that the hardware may look at in `entry`. */
+	void (*used)(const uint64_t *entry, uint64_t *used);
+	/* Bits that are not reserved. */
+	void (*named)(uint64_t *named);
+	/* Bits that say which tables a translation goes through (pointers, levels, kind). */
+	void (*tables)(const uint64_t *entry, uint64_t *tables);
+	/* The cache tag in `entry`, ENTRY_NO_TAG where it has none; and a copy with another one. */
+	uint32_t (*tag)(const uint64_t *entry);
+	void (*set_tag)(uint64_t *entry, uint32_t tag);
+	/* Is the device TLB allowed by `entry`? */
+	bool (*ats)(const uint64_t *entry);
+	/* The blocking entry; what `entry` says outside the hardware's view may be kept. */
+	void (*block)(const uint64_t *entry, uint64_t *blocked);
+	/* May a table pointer change under a live tag at all (IOMMU_PLAN_ASSUME_OLD_OR_NEW)? */
+	bool (*tables_may_mix)(const uint64_t *before, const uint64_t *after);
+	/* The parent's pointer to `page`, one quantum: its words; returns how many. */
+	unsigned (*pointer)(uint64_t page, uint64_t *words);
+
+	/*
+	 * The commands. Each emits with emit_invalidate(), and emits nothing if nothing can be cached.
+	 * forget_entry: the cached copies of `stale`, and fetches that are under way (`fetches`: those alone matter).
+	 * forget_table: everything cached through the page that was swapped out.
+	 * forget_translations: what was cached with `stale`'s tag for this requester; it ends with all requests that used it done.
+	 * forget_devtlb: the device's own TLB.
+	 */
+	void (*forget_entry)(struct entry_steps *steps, const struct entry_change *change, const uint64_t *stale, bool fetches);
+	void (*forget_table)(struct entry_steps *steps, const struct entry_change *change);
+	void (*forget_translations)(struct entry_steps *steps, const struct entry_change *change, const uint64_t *stale);
+	void (*forget_devtlb)(struct entry_steps *steps, const struct entry_change *change);
+};
+
+/* One requester's entry from `before` to `after`. */
+struct entry_change {
+	struct iommu_plan_request request;	/* its words point to the arrays below */
+	uint64_t before[IOMMU_ENTRY_WORDS];
+	uint64_t after[IOMMU_ENTRY_WORDS];
+	unsigned device;
+	/* The device's ATS control register: its place in config space and its value on and off. */
+	uint16_t ats_control, ats_on, ats_off;
+	struct entry_table *table;		/* NULL: a plan that is only asked for */
+	size_t offset;
+	/* Decided by entry_choose(): */
+	enum iommu_strategy strategy;
+	bool hitless;
+	const char *why;
+	/* Entries whose translations must be forgotten before the change is over. Filled by entry_emit(). */
+	uint64_t stale[3][IOMMU_ENTRY_WORDS];
+	unsigned nstale;
+};
+
+/* A list of steps being made. Without an array it only counts. */
+struct entry_steps {
+	struct iommu_step *v;
+	unsigned n, capacity;
+	struct iommu_cost cost;
+	const struct entry_change *change;	/* whose steps are emitted now */
+	bool pending;				/* commands that the CPU has not waited for */
+	bool fence;				/* the next command must not start before the earlier ones have finished */
+	const struct entry_change *held;	/* whose table swap holds its lock until the next poll */
+};
+
+/* ---- Planner (plan.c) ---- */
+
+/* Fills change->strategy, hitless, why. Errors as iommu_plan(). */
+int entry_choose(struct entry_change *change);
+/* The steps up to and including the invalidation of the entry's cached copies. */
+void entry_emit(struct entry_steps *steps, struct entry_change *change);
+/* The steps that end a list of changes on one unit: translations, device TLBs, the last wait. */
+void entry_finish(struct entry_steps *steps, struct entry_change *changes, unsigned count);
+
+/* For formats and drivers: a command, `foreign` as in struct iommu_cost. One that was emitted since the last wait is not
+ * emitted again. */
+void emit_invalidate(struct entry_steps *steps, enum iommu_cache cache, const char *structure, const char *scope,
+		     unsigned foreign, const uint64_t *command, unsigned nwords);
+/* The end of a round, if commands are out. With `poll` the CPU waits, and a table swap's lock and old page are let go;
+ * without, the queue orders what follows. */
+void emit_wait(struct entry_steps *steps, bool poll);
+
+/* ---- Commit engine (commit.c) ---- */
+
+/* How the engine reaches a unit's queue: carries out INVALIDATE and WAIT steps, in order; a WAIT with poll returns when all before
+ * it has completed. 0, or -EIO: the hardware does not answer. */
+struct entry_unit {
+	const struct hitless_port *port;
+	void *unit;
+	int (*commands)(void *unit, const struct iommu_step *steps, unsigned count);
+};
+
+/* Does the ALLOC steps. -ENOMEM: nothing is left allocated. */
+int entry_prepare(const struct hitless_port *port, struct iommu_plan *plan);
+/* Undoes entry_prepare(). */
+void entry_unprepare(const struct hitless_port *port, struct iommu_plan *plan);
+/* Carries out all other steps. 0, or -EIO: stopped where the hardware stopped; locks are released, nothing is freed. */
+int entry_commit(const struct entry_unit *unit, struct iommu_plan *plan);
+
+/* Writes an entry that no hardware can reach yet, or reads one: under the table's lock, without any invalidation. */
+void entry_read(const struct hitless_port *port, struct entry_table *table, size_t offset, uint64_t *words, unsigned nwords);
+
+#endif

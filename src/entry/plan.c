@@ -1,0 +1,668 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * plan.c - the planner: which stores and commands take a live entry from one value to another.
+ *
+ * The idea, from Linux's arm_smmu_write_entry(): of an entry only the *used* bits count, those that the hardware looks at,
+ * given the others. All bits that either side ignores may be written ahead or cleaned up behind; if what remains to be
+ * changed lies in one quantum, one store flips the entry from old to new. Between two stores the hardware is made to forget its
+ * copy of the entry, so a fetch never mixes more than two neighbouring states.
+ *
+ * Where more than one quantum must flip, there are the other strategies of DESIGN.md. Each is emitted into a list that only
+ * counts, and the cheapest hitless one is taken.
+ */
+#include "entry.h"
+
+#include <string.h>
+
+static const char *const strategy_names[IOMMU_STRATEGY_COUNT] = {
+	[IOMMU_STRATEGY_NONE] = "none",
+	[IOMMU_STRATEGY_ONE_STORE] = "one store",
+	[IOMMU_STRATEGY_PRELOAD] = "preload, flip, clean",
+	[IOMMU_STRATEGY_SAME_TAG] = "same tag",
+	[IOMMU_STRATEGY_TABLE_SWAP] = "table swap",
+	[IOMMU_STRATEGY_TAG_HOP] = "tag hop",
+	[IOMMU_STRATEGY_TEMPORARY_TAG] = "temporary tag",
+	[IOMMU_STRATEGY_BREAK] = "break",
+};
+
+static const char *const op_names[IOMMU_STEP_OPS] = {
+	[IOMMU_STEP_ALLOC] = "alloc",	  [IOMMU_STEP_LOCK] = "lock",		  [IOMMU_STEP_COPY] = "copy",
+	[IOMMU_STEP_STORE] = "store",	  [IOMMU_STEP_WRITEBACK] = "writeback",	  [IOMMU_STEP_BARRIER] = "barrier",
+	[IOMMU_STEP_INVALIDATE] = "invalidate", [IOMMU_STEP_WAIT] = "wait",	  [IOMMU_STEP_UNLOCK] = "unlock",
+	[IOMMU_STEP_FREE] = "free",	  [IOMMU_STEP_PCI] = "pci",
+};
+
+static const char *const cache_names[IOMMU_CACHES] = {
+	[IOMMU_CACHE_ENTRY] = "entry", [IOMMU_CACHE_PASID] = "pasid", [IOMMU_CACHE_CD] = "cd",
+	[IOMMU_CACHE_PDT] = "pdt",     [IOMMU_CACHE_IOTLB] = "iotlb", [IOMMU_CACHE_DEVTLB] = "devtlb",
+	[IOMMU_CACHE_ALL] = "all",
+};
+
+const char *iommu_strategy_name(enum iommu_strategy strategy)
+{
+	return (unsigned)strategy < IOMMU_STRATEGY_COUNT ? strategy_names[strategy] : NULL;
+}
+
+const char *iommu_step_op_name(enum iommu_step_op op)
+{
+	return (unsigned)op < IOMMU_STEP_OPS ? op_names[op] : NULL;
+}
+
+const char *iommu_cache_name(enum iommu_cache cache)
+{
+	return (unsigned)cache < IOMMU_CACHES ? cache_names[cache] : NULL;
+}
+
+const char *iommu_entry_name(const struct entry_format *format)
+{
+	return format->name;
+}
+
+unsigned iommu_entry_words(const struct entry_format *format)
+{
+	return format->words;
+}
+
+void iommu_entry_used(const struct entry_format *format, const uint64_t *entry, uint64_t *used)
+{
+	format->used(entry, used);
+}
+
+static void copy_words(uint64_t *to, const uint64_t *from, unsigned words)
+{
+	memcpy(to, from, words * sizeof(*to));
+}
+
+static bool same_words(const uint64_t *a, const uint64_t *b, unsigned words)
+{
+	for (unsigned i = 0; i < words; i++)
+		if (a[i] != b[i])
+			return false;
+	return true;
+}
+
+/* ---- Emitting ---- */
+
+/* The next free step, blank but for its requester; a scratch one when the list only counts. */
+static struct iommu_step *emit(struct entry_steps *steps, enum iommu_step_op op, struct iommu_step *scratch)
+{
+	struct iommu_step *step = steps->v && steps->n < steps->capacity ? &steps->v[steps->n] : scratch;
+
+	memset(step, 0, sizeof(*step));
+	step->op = op;
+	if (steps->change) {
+		step->device = steps->change->device;
+		step->rid = steps->change->request.rid;
+		step->table = steps->change->table;
+		step->offset = steps->change->offset;
+	}
+	steps->n++;
+	return step;
+}
+
+void emit_invalidate(struct entry_steps *steps, enum iommu_cache cache, const char *structure, const char *scope,
+		     unsigned foreign, const uint64_t *command, unsigned nwords)
+{
+	struct iommu_step scratch, *step;
+
+	if (steps->fence) {
+		emit(steps, IOMMU_STEP_WAIT, &scratch);
+		steps->cost.rounds++;
+		steps->fence = false;
+	}
+	for (unsigned i = steps->v && steps->n <= steps->capacity ? steps->n : 0;
+	     i-- > 0 && steps->v[i].op == IOMMU_STEP_INVALIDATE;)
+		if (steps->v[i].nwords == nwords && same_words(steps->v[i].words, command, nwords))
+			return;
+	step = emit(steps, IOMMU_STEP_INVALIDATE, &scratch);
+	step->cache = cache;
+	step->structure = structure;
+	step->scope = scope;
+	step->nwords = nwords;
+	copy_words(step->words, command, nwords);
+	steps->cost.commands++;
+	if (foreign > steps->cost.foreign)
+		steps->cost.foreign = foreign;
+	steps->pending = true;
+}
+
+void emit_wait(struct entry_steps *steps, bool poll)
+{
+	struct iommu_step scratch;
+
+	if (!poll) {
+		steps->fence = steps->pending;
+		return;
+	}
+	if (steps->pending) {
+		emit(steps, IOMMU_STEP_WAIT, &scratch)->poll = true;
+		steps->cost.rounds++;
+		steps->cost.polls++;
+	}
+	steps->pending = steps->fence = false;
+	if (steps->held) {
+		const struct entry_change *change = steps->change;
+
+		steps->change = steps->held;
+		emit(steps, IOMMU_STEP_UNLOCK, &scratch);
+		emit(steps, IOMMU_STEP_FREE, &scratch);
+		steps->held = NULL;
+		steps->change = change;
+	}
+}
+
+static void emit_writeback(struct entry_steps *steps, enum iommu_place place, const char *structure, unsigned quantum,
+			   unsigned nwords)
+{
+	struct iommu_step scratch, *step;
+
+	if (!(steps->change->request.facts & IOMMU_PLAN_NONCOHERENT))
+		return;
+	step = emit(steps, IOMMU_STEP_WRITEBACK, &scratch);
+	step->place = place;
+	step->structure = structure;
+	step->quantum = quantum;
+	step->nwords = nwords;
+}
+
+/* A quantum of the live entry. The CPU must not store while commands that protect an earlier store are still out. */
+static void emit_store(struct entry_steps *steps, unsigned quantum, const uint64_t *entry)
+{
+	const struct iommu_plan_request *request = &steps->change->request;
+	unsigned nwords = request->quantum / 8;
+	struct iommu_step scratch, *step;
+
+	if (steps->held)
+		emit_wait(steps, true);
+	if (nwords > request->format->words)
+		nwords = request->format->words;
+	step = emit(steps, IOMMU_STEP_STORE, &scratch);
+	step->place = IOMMU_PLACE_ENTRY;
+	step->structure = request->format->name;
+	step->quantum = quantum;
+	step->nwords = nwords;
+	copy_words(step->words, entry + quantum * nwords, nwords);
+	steps->cost.stores++;
+	emit_writeback(steps, IOMMU_PLACE_ENTRY, request->format->name, quantum, nwords);
+}
+
+/* ---- Used bits ---- */
+
+struct flip {
+	uint64_t ahead[IOMMU_ENTRY_WORDS];	/* `from`, with all bits that it ignores already as in `to` */
+	unsigned critical;			/* how many quanta must flip */
+	unsigned quantum;			/* the last of them */
+	unsigned preloads, cleans;		/* quanta to store before and after */
+};
+
+static void find_flip(const struct iommu_plan_request *request, const uint64_t *from, const uint64_t *to, struct flip *flip)
+{
+	const struct entry_format *format = request->format;
+	uint64_t from_used[IOMMU_ENTRY_WORDS] = { 0 }, to_used[IOMMU_ENTRY_WORDS] = { 0 };
+	unsigned per = request->quantum / 8;
+
+	memset(flip, 0, sizeof(*flip));
+	format->used(from, from_used);
+	format->used(to, to_used);
+	for (unsigned i = 0; i < format->words; i++)
+		flip->ahead[i] = (from[i] & from_used[i]) | (to[i] & ~from_used[i]);
+	for (unsigned q = 0; q * per < format->words; q++) {
+		bool differs = false;
+
+		for (unsigned i = q * per; i < (q + 1) * per && i < format->words; i++)
+			differs |= ((flip->ahead[i] ^ to[i]) & to_used[i]) != 0;
+		if (differs) {
+			flip->critical++;
+			flip->quantum = q;
+		}
+	}
+	/* Nothing that counts differs: then the first quantum that differs at all is as good as any. */
+	for (unsigned q = 0; flip->critical == 0 && q * per < format->words; q++)
+		if (!same_words(from + q * per, to + q * per, per < format->words ? per : format->words)) {
+			flip->quantum = q;
+			break;
+		}
+	for (unsigned q = 0; q * per < format->words; q++) {
+		unsigned n = per < format->words ? per : format->words;
+
+		if (q == flip->quantum)
+			continue;
+		flip->preloads += !same_words(flip->ahead + q * per, from + q * per, n);
+		flip->cleans += !same_words(flip->ahead + q * per, to + q * per, n);
+	}
+}
+
+/* Preload, flip, clean: for a change of one critical quantum. */
+static void emit_flip(struct entry_steps *steps, const uint64_t *from, const uint64_t *to)
+{
+	const struct iommu_plan_request *request = &steps->change->request;
+	const struct entry_format *format = request->format;
+	unsigned per = request->quantum / 8, n = per < format->words ? per : format->words;
+	struct flip flip;
+
+	find_flip(request, from, to, &flip);
+	for (unsigned q = 0; flip.preloads && q * per < format->words; q++)
+		if (q != flip.quantum && !same_words(flip.ahead + q * per, from + q * per, n))
+			emit_store(steps, q, flip.ahead);
+	if (flip.preloads) {
+		/* A fetch that has read a quantum before the preload must not read the others after the flip. */
+		format->forget_entry(steps, steps->change, from, true);
+		emit_wait(steps, true);
+	}
+	emit_store(steps, flip.quantum, to);
+	format->forget_entry(steps, steps->change, from, false);
+	if (flip.cleans) {
+		emit_wait(steps, true);
+		for (unsigned q = 0; q * per < format->words; q++)
+			if (q != flip.quantum && !same_words(flip.ahead + q * per, to + q * per, n))
+				emit_store(steps, q, to);
+		/*
+		 * No command follows: the bits are ignored, and a fetch that mixes both values of them says the same. The
+		 * next change of this entry starts with a command of its own if it ever stores more than one quantum.
+		 */
+	}
+}
+
+/* Copy the page, change the copy, store the pointer to it. */
+static void emit_swap(struct entry_steps *steps, const uint64_t *to)
+{
+	const struct entry_change *change = steps->change;
+	const struct entry_format *format = change->request.format;
+	struct iommu_step scratch, *step;
+
+	if (steps->held)
+		emit_wait(steps, true);
+	emit(steps, IOMMU_STEP_ALLOC, &scratch);
+	emit(steps, IOMMU_STEP_LOCK, &scratch);
+	step = emit(steps, IOMMU_STEP_COPY, &scratch);
+	step->place = IOMMU_PLACE_PAGE;
+	step->entry_structure = format->name;
+	step->nentry = format->words;
+	copy_words(step->entry, to, format->words);
+	steps->cost.copied += change->table ? change->table->bytes : HITLESS_PAGE_SIZE;
+	emit_writeback(steps, IOMMU_PLACE_PAGE, format->name, 0, 0);
+
+	step = emit(steps, IOMMU_STEP_STORE, &scratch);
+	step->place = IOMMU_PLACE_PARENT;
+	step->structure = format->parent;
+	step->nwords = format->pointer(0, step->words);	/* the page's address comes with entry_prepare() */
+	step->entry_structure = format->name;
+	step->nentry = format->words;
+	copy_words(step->entry, to, format->words);
+	steps->cost.stores++;
+	emit_writeback(steps, IOMMU_PLACE_PARENT, format->parent, 0, 1);
+	format->forget_table(steps, change);
+	/* The lock is held until the hardware has left the old page: a sibling's new entry must not be looked for there. */
+	steps->held = change;
+}
+
+/* The enable bit of the device's own TLB. */
+static void emit_ats(struct entry_steps *steps, bool on)
+{
+	struct iommu_step scratch, *step;
+
+	if (steps->held)
+		emit_wait(steps, true);
+	step = emit(steps, IOMMU_STEP_PCI, &scratch);
+	step->words[0] = steps->change->ats_control;
+	step->words[1] = on ? steps->change->ats_on : steps->change->ats_off;
+}
+
+/* Does the entry's permission to use a device TLB go (or come) while the device has one? */
+static bool drops_ats(const struct iommu_plan_request *request, const uint64_t *from, const uint64_t *to)
+{
+	return (request->facts & IOMMU_PLAN_ATS) && request->format->ats(from) && !request->format->ats(to);
+}
+
+static void add_stale(struct entry_change *change, const uint64_t *entry)
+{
+	if (change->nstale < sizeof(change->stale) / sizeof(change->stale[0]))
+		copy_words(change->stale[change->nstale++], entry, change->request.format->words);
+}
+
+/* ---- Strategies ---- */
+
+static void with_tag(const struct iommu_plan_request *request, const uint64_t *entry, uint32_t tag, uint64_t *result)
+{
+	copy_words(result, entry, request->format->words);
+	request->format->set_tag(result, tag);
+}
+
+/* One hop: by a flip, or else by a swap. */
+static bool can_hop(const struct iommu_plan_request *request, const uint64_t *from, const uint64_t *to, bool swap)
+{
+	struct flip flip;
+
+	find_flip(request, from, to, &flip);
+	return flip.critical <= 1 || swap;
+}
+
+static void emit_hop(struct entry_steps *steps, const uint64_t *from, const uint64_t *to)
+{
+	struct flip flip;
+
+	find_flip(&steps->change->request, from, to, &flip);
+	if (flip.critical <= 1)
+		emit_flip(steps, from, to);
+	else
+		emit_swap(steps, to);
+}
+
+/* All translations that `stale` has left are gone when this is over. */
+static void emit_purge(struct entry_steps *steps, const uint64_t *stale)
+{
+	emit_wait(steps, false);
+	steps->change->request.format->forget_translations(steps, steps->change, stale);
+	emit_wait(steps, true);
+}
+
+static bool has_parent(const struct iommu_plan_request *request)
+{
+	return request->format->parent && !(request->facts & IOMMU_PLAN_NO_PARENT);
+}
+
+/* Would two different tables be live under one tag? */
+static bool mixes_tables(const struct iommu_plan_request *request)
+{
+	const struct entry_format *format = request->format;
+	uint64_t before[IOMMU_ENTRY_WORDS] = { 0 }, after[IOMMU_ENTRY_WORDS] = { 0 };
+	uint32_t tag = format->tag(request->before);
+
+	if (tag == ENTRY_NO_TAG || tag != format->tag(request->after))
+		return false;
+	format->tables(request->before, before);
+	format->tables(request->after, after);
+	for (unsigned i = 0; i < format->words; i++)
+		if ((request->before[i] & before[i]) != (request->after[i] & after[i]))
+			return true;
+	return false;
+}
+
+/* Is this strategy possible, and hitless, for the request? */
+static bool feasible(const struct iommu_plan_request *request, enum iommu_strategy strategy)
+{
+	const struct entry_format *format = request->format;
+	const uint64_t *before = request->before, *after = request->after;
+	bool mixes = mixes_tables(request);
+	bool assume = (request->facts & IOMMU_PLAN_ASSUME_OLD_OR_NEW) && format->tables_may_mix(before, after);
+	uint32_t old_tag = format->tag(before), new_tag = format->tag(after);
+	bool two_tags = old_tag != ENTRY_NO_TAG && new_tag != ENTRY_NO_TAG && old_tag != new_tag;
+	uint64_t hop[IOMMU_ENTRY_WORDS], hop2[IOMMU_ENTRY_WORDS];
+	struct flip flip;
+
+	find_flip(request, before, after, &flip);
+	switch (strategy) {
+	case IOMMU_STRATEGY_NONE:
+		return same_words(before, after, format->words);
+	case IOMMU_STRATEGY_ONE_STORE:
+		return !mixes && flip.critical <= 1 && flip.preloads + flip.cleans == 0;
+	case IOMMU_STRATEGY_PRELOAD:
+		return !mixes && flip.critical <= 1 && flip.preloads + flip.cleans != 0;
+	case IOMMU_STRATEGY_SAME_TAG:
+		return mixes && assume && (request->facts & IOMMU_PLAN_OLD_PRIVATE) && flip.critical <= 1;
+	case IOMMU_STRATEGY_TABLE_SWAP:
+		return !mixes && has_parent(request);
+	case IOMMU_STRATEGY_TAG_HOP:
+		if (!assume || !two_tags)
+			return false;
+		if (request->facts & IOMMU_PLAN_OLD_PRIVATE)
+			with_tag(request, after, old_tag, hop);
+		else if (request->facts & IOMMU_PLAN_NEW_PRIVATE)
+			with_tag(request, before, new_tag, hop);
+		else
+			return false;
+		return can_hop(request, before, hop, false) && can_hop(request, hop, after, false);
+	case IOMMU_STRATEGY_TEMPORARY_TAG:
+		if (!request->temporary_tag)
+			return false;
+		with_tag(request, before, request->temporary_tag, hop);
+		if (mixes) /* away from the tag, flush it, back to it with the new tables: never two tables under one tag */
+			return (request->facts & IOMMU_PLAN_OLD_PRIVATE) &&
+			       can_hop(request, before, hop, has_parent(request)) &&
+			       can_hop(request, hop, after, has_parent(request));
+		with_tag(request, after, request->temporary_tag, hop2);
+		return assume && two_tags && can_hop(request, before, hop, false) && can_hop(request, hop, hop2, false) &&
+		       can_hop(request, hop2, after, false);
+	case IOMMU_STRATEGY_BREAK:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static void emit_break(struct entry_steps *steps, struct entry_change *change)
+{
+	const struct iommu_plan_request *request = &change->request;
+	const struct entry_format *format = request->format;
+	uint64_t blocked[IOMMU_ENTRY_WORDS] = { 0 }, used[IOMMU_ENTRY_WORDS] = { 0 };
+	unsigned per = request->quantum / 8, n = per < format->words ? per : format->words;
+	unsigned valid = 0;
+
+	/* The quantum that makes the entry block. */
+	format->block(request->before, blocked);
+	format->used(blocked, used);
+	for (unsigned i = format->words; i-- > 0;)
+		if (used[i])
+			valid = i / per;
+
+	emit_store(steps, valid, blocked);
+	format->forget_entry(steps, change, request->before, false);
+	emit_purge(steps, request->before);
+	/* Nobody looks at the other quanta now. */
+	for (unsigned q = 0; q * per < format->words; q++)
+		if (q != valid && !same_words(request->before + q * per, request->after + q * per, n))
+			emit_store(steps, q, request->after);
+	format->forget_entry(steps, change, blocked, true);
+	emit_wait(steps, true);
+	emit_store(steps, valid, request->after);
+	format->forget_entry(steps, change, blocked, false);
+}
+
+void entry_emit(struct entry_steps *steps, struct entry_change *change)
+{
+	const struct iommu_plan_request *request = &change->request;
+	const struct entry_format *format = request->format;
+	const uint64_t *before = request->before, *after = request->after;
+	uint64_t hop[IOMMU_ENTRY_WORDS] = { 0 }, hop2[IOMMU_ENTRY_WORDS] = { 0 };
+
+	steps->change = change;
+	change->nstale = 0;
+	if (change->strategy == IOMMU_STRATEGY_NONE)
+		return;
+	add_stale(change, before);
+	/* The device must have stopped asking before the unit stops answering, and the other way round below. */
+	if (drops_ats(request, before, after))
+		emit_ats(steps, false);
+	switch (change->strategy) {
+	case IOMMU_STRATEGY_ONE_STORE:
+	case IOMMU_STRATEGY_PRELOAD:
+	case IOMMU_STRATEGY_SAME_TAG:
+		emit_flip(steps, before, after);
+		break;
+	case IOMMU_STRATEGY_TABLE_SWAP:
+		emit_swap(steps, after);
+		break;
+	case IOMMU_STRATEGY_TAG_HOP:
+		if (request->facts & IOMMU_PLAN_OLD_PRIVATE) {
+			/* Pointer first: the old tag is polluted, and flushed in the end anyway. */
+			with_tag(request, after, format->tag(before), hop);
+		} else {
+			/* Tag first: the new tag is polluted, and nobody else has it. */
+			with_tag(request, before, format->tag(after), hop);
+			add_stale(change, after);
+		}
+		emit_flip(steps, before, hop);
+		emit_wait(steps, true);
+		emit_flip(steps, hop, after);
+		break;
+	case IOMMU_STRATEGY_TEMPORARY_TAG:
+		with_tag(request, before, request->temporary_tag, hop);
+		steps->cost.tags++;
+		emit_hop(steps, before, hop);
+		if (mixes_tables(request)) {
+			emit_purge(steps, before);
+			emit_hop(steps, hop, after);
+		} else {
+			with_tag(request, after, request->temporary_tag, hop2);
+			emit_wait(steps, true);
+			emit_hop(steps, hop, hop2);
+			emit_wait(steps, true);
+			emit_hop(steps, hop2, after);
+		}
+		add_stale(change, hop);
+		break;
+	default:
+		emit_break(steps, change);
+		break;
+	}
+}
+
+void entry_finish(struct entry_steps *steps, struct entry_change *changes, unsigned count)
+{
+	bool devtlb = false;
+
+	/* The entries' cached copies are gone before translations are flushed: no walk can refill from them. */
+	emit_wait(steps, false);
+	for (unsigned i = 0; i < count; i++) {
+		steps->change = &changes[i];
+		for (unsigned s = 0; s < changes[i].nstale; s++)
+			changes[i].request.format->forget_translations(steps, &changes[i], changes[i].stale[s]);
+	}
+	/* The device TLB comes last: before, it could refill from the IOTLB. */
+	for (unsigned i = 0; i < count; i++) {
+		if (!(changes[i].request.facts & IOMMU_PLAN_ATS) || !changes[i].nstale)
+			continue;
+		steps->change = &changes[i];
+		if (!devtlb)
+			emit_wait(steps, false);
+		devtlb = true;
+		changes[i].request.format->forget_devtlb(steps, &changes[i]);
+	}
+	emit_wait(steps, true);
+	for (unsigned i = 0; i < count; i++) {
+		steps->change = &changes[i];
+		if (changes[i].strategy != IOMMU_STRATEGY_NONE &&
+		    drops_ats(&changes[i].request, changes[i].request.after, changes[i].request.before))
+			emit_ats(steps, true);
+	}
+	steps->change = NULL;
+}
+
+/* ---- Choosing ---- */
+
+static bool cheaper(const struct iommu_cost *a, const struct iommu_cost *b)
+{
+	if (a->rounds != b->rounds)
+		return a->rounds < b->rounds;
+	if (a->foreign != b->foreign)
+		return a->foreign < b->foreign;
+	if (a->copied != b->copied)
+		return a->copied < b->copied;
+	return a->tags < b->tags;
+}
+
+/* Switching ATS on or off is seen only between two entries that both translate. */
+static bool toggles_ats(const struct iommu_plan_request *request)
+{
+	const uint64_t *before = request->before, *after = request->after;
+
+	return request->format->tag(before) != ENTRY_NO_TAG && request->format->tag(after) != ENTRY_NO_TAG &&
+	       (drops_ats(request, before, after) || drops_ats(request, after, before));
+}
+
+static const char *why_not(const struct iommu_plan_request *request)
+{
+	const struct entry_format *format = request->format;
+
+	if (toggles_ats(request))
+		return "the device TLB is switched on or off while the device uses it";
+	if (mixes_tables(request))
+		return "two tables would be live under one cache tag";
+	if (request->strategies == IOMMU_STRATEGY_BIT(IOMMU_STRATEGY_BREAK))
+		return "only \"break\" was allowed";
+	if (format->parent)
+		return "more than one quantum changes, and the page that holds the entry can't be swapped";
+	return "more than one quantum changes";
+}
+
+/* Bits that the format reserves, or a quantum that the planner can't handle. */
+static bool sane(const struct iommu_plan_request *request)
+{
+	uint64_t named[IOMMU_ENTRY_WORDS] = { 0 };
+
+	if (!request->format || !request->before || !request->after || (request->quantum != 8 && request->quantum != 16))
+		return false;
+	request->format->named(named);
+	for (unsigned i = 0; i < request->format->words; i++)
+		if ((request->before[i] | request->after[i]) & ~named[i])
+			return false;
+	return true;
+}
+
+int entry_choose(struct entry_change *change)
+{
+	const struct iommu_plan_request *request = &change->request;
+	struct iommu_cost best = { 0 };
+	bool found = false;
+
+	if (!sane(request))
+		return -EINVAL;
+	change->hitless = true;
+	change->why = NULL;
+	if (feasible(request, IOMMU_STRATEGY_NONE)) {
+		change->strategy = IOMMU_STRATEGY_NONE;
+		return 0;
+	}
+	for (enum iommu_strategy s = IOMMU_STRATEGY_ONE_STORE; s < IOMMU_STRATEGY_BREAK; s++) {
+		struct entry_change trial = *change;
+		struct entry_steps steps = { 0 };
+
+		if (!(request->strategies & IOMMU_STRATEGY_BIT(s)) || !feasible(request, s))
+			continue;
+		trial.request.before = trial.before;
+		trial.request.after = trial.after;
+		trial.strategy = s;
+		entry_emit(&steps, &trial);
+		entry_finish(&steps, &trial, 1);
+		if (!found || cheaper(&steps.cost, &best)) {
+			best = steps.cost;
+			change->strategy = s;
+			found = true;
+		}
+	}
+	if (found && !toggles_ats(request))
+		return 0;
+	change->hitless = false;
+	change->why = why_not(request);
+	if (found)
+		return 0;
+	if (!(request->strategies & IOMMU_STRATEGY_BIT(IOMMU_STRATEGY_BREAK)))
+		return -EOPNOTSUPP;
+	change->strategy = IOMMU_STRATEGY_BREAK;
+	return 0;
+}
+
+int iommu_plan(const struct iommu_plan_request *request, struct iommu_plan *plan)
+{
+	struct entry_change change = { .request = *request };
+	struct entry_steps steps = { .v = plan->steps, .capacity = plan->capacity };
+	int err;
+
+	if (!sane(request))
+		return -EINVAL;
+	copy_words(change.before, request->before, request->format->words);
+	copy_words(change.after, request->after, request->format->words);
+	change.request.before = change.before;
+	change.request.after = change.after;
+	err = entry_choose(&change);
+	if (err)
+		return err;
+	entry_emit(&steps, &change);
+	entry_finish(&steps, &change, 1);
+	plan->strategy = change.strategy;
+	plan->hitless = change.hitless;
+	plan->why = change.why;
+	plan->cost = steps.cost;
+	plan->nsteps = steps.n;
+	return plan->steps && steps.n > plan->capacity ? -E2BIG : 0;
+}

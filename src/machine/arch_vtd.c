@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/* arch_vtd.c - Intel VT-d on a machine, in its two modes. */
+#include "arch.h"
+
+#include <hitless/model-vtd.h>
+#include <hitless/vtd.h>
+
+/* Where PCs have it. */
+#define VTD_REGISTERS 0xfed90000u
+
+static int create(struct machine *machine, enum vtd_mode mode, struct iommu_unit **unit)
+{
+	const struct vtd_unit_desc desc = {
+		.registers = VTD_REGISTERS,
+		.mode = mode,
+		.timeout_ns = machine->config.timeout_ns,
+	};
+
+	return vtd_unit_create(&machine->port, &desc, unit);
+}
+
+static int create_legacy(struct machine *machine, struct iommu_unit **unit)
+{
+	return create(machine, VTD_MODE_LEGACY, unit);
+}
+
+static int create_scalable(struct machine *machine, struct iommu_unit **unit)
+{
+	return create(machine, VTD_MODE_SCALABLE, unit);
+}
+
+/* ECAP.C (bit 0) and SMPWCS (bit 48) off. */
+static void noncoherent(uint64_t *capabilities)
+{
+	if (!capabilities[1])
+		capabilities[1] = vtd_model_default_ecap();
+	capabilities[1] &= ~(1ull | 1ull << 48);
+}
+
+const struct machine_arch machine_vtd = {
+	.name = "vtd",
+	.model = &vtd_model,
+	.registers = VTD_REGISTERS,
+	.register_bytes = 0x1000,
+	.entry = &vtd_pasid_entry,
+	.poison_bits = 7,	/* read, write and execute, or present, writable and user */
+	.create_unit = create_scalable,
+	.noncoherent = noncoherent,
+};
+
+const struct machine_arch machine_vtd_legacy = {
+	.name = "vtd-legacy",
+	.model = &vtd_model,
+	.registers = VTD_REGISTERS,
+	.register_bytes = 0x1000,
+	.entry = &vtd_context_entry,
+	.poison_bits = 7,
+	.create_unit = create_legacy,
+	.noncoherent = noncoherent,
+};

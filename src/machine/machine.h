@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * machine.h - places to run: RAM, IOMMUs, PCI functions, a clock.
+ *
+ * This room is hosted, and the only one that knows both sides: it gives the driver its port and the model its port, over the
+ * same memory. An architecture is a struct machine_arch; nothing else in here names one.
+ */
+#ifndef MACHINE_H
+#define MACHINE_H
+
+#include <pthread.h>
+
+#include <hitless/iommu.h>
+#include <hitless/model.h>
+
+struct machine;
+
+/* How to bring up one architecture on a machine. */
+struct machine_arch {
+	const char *name;			/* "vtd", "vtd-legacy", ... */
+	const struct iommu_model_ops *model;
+	uint64_t registers;			/* where its registers are */
+	uint64_t register_bytes;
+	const struct entry_format *entry;	/* the live entry of requests without PASID */
+	uint64_t default_capabilities[4];
+	/* A present-looking word that any table walk takes for "everything allowed, at `frame`": what freed memory is filled with. */
+	uint64_t poison_bits;
+	int (*create_unit)(struct machine *machine, struct iommu_unit **unit);
+	/* Turns capabilities into those of a unit that does not snoop, for machine_config.noncoherent. */
+	void (*noncoherent)(uint64_t *capabilities);
+};
+
+/* NULL when there is none of that name; all of them, NULL-terminated. */
+const struct machine_arch *machine_arch_by_name(const char *name);
+extern const struct machine_arch *const machine_archs[];
+
+struct machine_config {
+	const struct machine_arch *arch;
+	size_t ram_bytes;			/* 0: 64 MiB */
+	unsigned lanes;				/* DMA engines that run at once; 0: 1 */
+	uint64_t capabilities[4];		/* 0: the architecture's default */
+	unsigned freedoms;			/* IOMMU_FREE_BIT()s */
+	bool no_store128;			/* a CPU without 128-bit stores: quantum 64 */
+	bool noncoherent;			/* the unit sees memory only after a write-back */
+	bool ats;				/* PCI functions have an ATS capability */
+	uint64_t timeout_ns;			/* the driver's time limit; 0: ten seconds */
+	uint64_t seed;
+	const struct iommu_model_config *model;	/* cache geometry; NULL: a middling one */
+};
+
+#define MACHINE_MAX_FUNCTIONS 64
+
+/* A PCI function's config space, as far as ATS needs it. */
+struct machine_function {
+	uint32_t rid;
+	uint16_t ats_control;
+};
+
+struct machine {
+	struct machine_config config;
+	struct hitless_port port;		/* the driver's */
+	struct iommu_model_port model_port;	/* the model's */
+	struct iommu_model model;
+	struct iommu_unit *unit;
+	/* RAM: physical address 0 is ram[0]. The unit sees `seen`, which is the same memory unless it doesn't snoop. */
+	char *ram, *seen;
+	size_t ram_bytes;
+	uint64_t poison;			/* physical address of the frame that all poison points to */
+	/* The allocator: frames come back last, so that a stale pointer meets poison for as long as possible. */
+	pthread_mutex_t frames_lock;
+	uint8_t *frame_used;
+	uint32_t *frame_fifo;
+	uint32_t fifo_head, fifo_count, frames, reserved_frames;
+	uint32_t frames_in_use;
+	size_t heap_in_use;			/* bytes from port.alloc; atomic */
+	/* Tests: the n-th allocation from now on fails; 0: none. Counts down. */
+	unsigned fail_after;			/* atomic */
+	unsigned alloc_calls;			/* atomic: allocations so far */
+	/* Is a hardware thread running? If not, polling is what makes the unit go on. */
+	unsigned clocked;			/* atomic count */
+	struct machine_function functions[MACHINE_MAX_FUNCTIONS];
+	unsigned nfunctions;
+	/* Who looks at every step or edits plans; see struct hitless_port. `observer` is theirs. */
+	void *observer;
+};
+
+/* Power on; the unit is not brought up yet. 0 or a negative errno. */
+int machine_create(struct machine *machine, const struct machine_config *config);
+/* The driver's unit, brought up. */
+int machine_start_unit(struct machine *machine);
+/* Destroys the unit if it is up and can be, and frees everything. */
+void machine_destroy(struct machine *machine);
+
+/* The first `count` frames that the allocator will never give out, for data: at physical address 1 MiB and up. */
+uint64_t machine_reserve_frames(struct machine *machine, unsigned count);
+
+static inline void *machine_virt(const struct machine *machine, uint64_t phys)
+{
+	return machine->ram + phys;
+}
+
+/* A PCI function with that requester id exists from now on. */
+void machine_add_function(struct machine *machine, uint32_t rid);
+bool machine_ats_enabled(const struct machine *machine, uint32_t rid);
+
+/* One DMA of 8 bytes, by a function on a lane: translates, does the access, ends. */
+struct machine_dma {
+	uint32_t rid, pasid;
+	uint64_t iova;
+	unsigned access;	/* IOMMU_READ or IOMMU_WRITE, and IOMMU_PRIV, IOMMU_EXEC */
+	unsigned lane;
+	bool ats;		/* through the function's own TLB */
+	uint64_t value;		/* written, or read */
+	/* Out: */
+	bool done;		/* false: a fault */
+	uint64_t phys;
+	uint32_t reason;
+};
+
+void machine_dma(struct machine *machine, struct machine_dma *dma);
+
+/* Fast pseudo-random numbers of the calling thread; seeded per machine by machine_seed_thread(). */
+void machine_seed_thread(uint64_t seed);
+uint64_t machine_random(void);
+
+#endif

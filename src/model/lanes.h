@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * lanes.h - requests in flight, and how an invalidation gets ahead of them without a lock.
+ *
+ * Every lane has a word that counts its requests in flight, in two halves; new ones are counted in the half that the unit's
+ * `epoch` names. To drain, the unit turns the epoch over and waits until no lane counts anything in the old half. Only
+ * the lane writes its word, only the unit writes the epoch.
+ *
+ * A request must not fill a cache with what it read before an invalidation. Each kind of cache has a generation, odd while
+ * an invalidation scans it. A request notes the generations when it begins and fills only while its own is still the
+ * present one and even; a fill stores the line first and looks at the generation after that, the unit changes
+ * the generation first and looks at lines after that, so one of the two sees the other (both are sequentially
+ * consistent), and between a late store and its withdrawal nobody looks: a lane's lines are read by the lane's own thread only.
+ *
+ * None of this is used with may-sets: there the caller holds the requests, in any number, and asks iommu_model_drained().
+ */
+#ifndef MODEL_LANES_H
+#define MODEL_LANES_H
+
+#include "model.h"
+
+enum model_gen {
+	MODEL_GEN_ENTRY,	/* context entries, stream or device table entries */
+	MODEL_GEN_PASID,	/* PASID entries, context descriptors, process contexts */
+	MODEL_GEN_TLB,		/* IOTLB and paging-structure caches */
+	MODEL_GEN_DEVTLB,
+	MODEL_GENS
+};
+
+/* The first part of every model's state. Sizes and offsets are in 64-bit words. */
+struct model_common {
+	/* Written by init only. */
+	uint64_t freedoms;
+	uint64_t quantum;
+	uint64_t maysets;
+	uint64_t lanes;
+	uint64_t lane_first;
+	uint64_t lane_words;
+	uint64_t unused[2];
+	/* Read by every request, written by the unit: one cache line of 64 bytes. */
+	uint64_t gen[MODEL_GENS];
+	uint64_t epoch;
+	uint64_t hot[3];	/* for the architecture */
+	/* Written in rare cases. */
+	uint64_t overflow;
+	uint64_t unused2[7];
+};
+
+struct model_lane {
+	uint64_t inflight;	/* half 0 in the lower 32 bits, half 1 in the upper */
+	uint64_t victim;	/* what a fill of a full set replaces next */
+	uint64_t sizes;		/* page sizes that were ever filled, for look-ups to skip the others */
+	uint64_t unused[5];
+};
+
+static inline struct model_lane *model_lane(const struct model_common *common, uint32_t lane)
+{
+	uint64_t *state = (uint64_t *)(uintptr_t)common;
+
+	if (lane >= common->lanes)
+		lane = 0;
+	return (struct model_lane *)(void *)(state + common->lane_first + lane * common->lane_words);
+}
+
+/* Returns the half that this request is counted in. */
+static inline unsigned model_lane_enter(const struct model_common *common, struct model_lane *lane)
+{
+	for (;;) {
+		unsigned half = (unsigned)(word_load(&common->epoch) & 1);
+		uint64_t before = __atomic_load_n(&lane->inflight, __ATOMIC_RELAXED);
+
+		word_store_sc(&lane->inflight, before + (half ? 1ull << 32 : 1));
+		if ((word_load_sc(&common->epoch) & 1) == half)
+			return half;
+		word_store(&lane->inflight, before); /* the epoch turned meanwhile: a drain may have missed us */
+	}
+}
+
+static inline void model_lane_leave(struct model_lane *lane, unsigned half)
+{
+	uint64_t before = __atomic_load_n(&lane->inflight, __ATOMIC_RELAXED);
+
+	word_store(&lane->inflight, before - (half ? 1ull << 32 : 1));
+}
+
+/* The generations that a request notes, two in a word. */
+static inline void model_gens_note(const struct model_common *common, uint64_t note[2])
+{
+	note[0] = (word_load(&common->gen[0]) & 0xffffffff) | word_load(&common->gen[1]) << 32;
+	note[1] = (word_load(&common->gen[2]) & 0xffffffff) | word_load(&common->gen[3]) << 32;
+}
+
+static inline bool model_gen_current(const struct model_common *common, const uint64_t note[2], enum model_gen gen)
+{
+	uint32_t noted = (uint32_t)(note[gen / 2] >> gen % 2 * 32);
+
+	return !(noted & 1) && (uint32_t)word_load_sc(&common->gen[gen]) == noted;
+}
+
+/* Around a scan. */
+static inline void model_gen_turn(struct model_common *common, enum model_gen gen)
+{
+	if (!common->maysets)
+		word_store_sc(&common->gen[gen], common->gen[gen] + 1);
+}
+
+/* All that is in flight now will be waited for. */
+static inline void model_drain_start(struct model_common *common)
+{
+	word_store_sc(&common->epoch, common->epoch ^ 1);
+}
+
+/* Has everything ended that was in flight at model_drain_start()? */
+static inline bool model_drain_done(const struct model_common *common)
+{
+	unsigned old = (unsigned)(common->epoch & 1) ^ 1;
+
+	for (uint32_t i = 0; i < common->lanes; i++) {
+		if ((uint32_t)(word_load_sc(&model_lane(common, i)->inflight) >> old * 32))
+			return false;
+	}
+	return true;
+}
+
+#endif

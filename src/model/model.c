@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/* model.c - the public functions, which only find the architecture's own; and text. */
+#include "model.h"
+
+const char *iommu_freedom_name(enum iommu_freedom freedom)
+{
+	static const char *const names[IOMMU_FREEDOMS] = {
+		[IOMMU_FREE_TEAR] = "tear",
+		[IOMMU_FREE_MISS] = "miss",
+		[IOMMU_FREE_KEEP] = "keep",
+		[IOMMU_FREE_PREFETCH] = "prefetch",
+		[IOMMU_FREE_LATE] = "late",
+		[IOMMU_FREE_REORDER] = "reorder",
+		[IOMMU_FREE_LATE_FILL] = "late-fill",
+		[IOMMU_FREE_MULTI] = "multi",
+	};
+
+	return (unsigned)freedom < IOMMU_FREEDOMS ? names[freedom] : "unknown";
+}
+
+static bool power_of_two(unsigned lines)
+{
+	/* The upper bound keeps sizes far from overflow: 64 lanes * 2^20 lines * 32 bytes = 2 GiB. */
+	return lines >= 1 && lines <= 1u << 20 && (lines & (lines - 1)) == 0;
+}
+
+size_t iommu_model_size(const struct iommu_model_ops *ops, const struct iommu_model_config *config)
+{
+	if (config->quantum != 8 && config->quantum != 16)
+		return 0;
+	if (config->lanes < 1 || config->lanes > IOMMU_MODEL_MAX_LANES)
+		return 0;
+	if (!power_of_two(config->entry_lines) || !power_of_two(config->pasid_lines) || !power_of_two(config->walk_lines) ||
+	    !power_of_two(config->iotlb_lines) || !power_of_two(config->devtlb_lines))
+		return 0;
+	return ops->size(config);
+}
+
+int iommu_model_init(struct iommu_model *model, const struct iommu_model_ops *ops, const struct iommu_model_config *config,
+		     const struct iommu_model_port *port, void *state)
+{
+	size_t size = iommu_model_size(ops, config);
+
+	if (!size || ((uintptr_t)state & 63))
+		return -EINVAL;
+	model->ops = ops;
+	model->port = port;
+	model->state = state;
+	memset(state, 0, size);
+	ops->init(model, config);
+	return 0;
+}
+
+uint64_t iommu_model_read(struct iommu_model *model, uint64_t offset, unsigned size)
+{
+	if ((size != 4 && size != 8) || offset % size)
+		return 0;
+	return model->ops->read(model, offset, size);
+}
+
+void iommu_model_write(struct iommu_model *model, uint64_t offset, unsigned size, uint64_t value)
+{
+	if ((size != 4 && size != 8) || offset % size)
+		return;
+	model->ops->write(model, offset, size, value);
+}
+
+bool iommu_model_tick(struct iommu_model *model)
+{
+	return model->ops->tick(model);
+}
+
+void iommu_model_begin(struct iommu_model *model, struct iommu_request *request)
+{
+	model->ops->begin(model, request);
+}
+
+void iommu_model_step(struct iommu_model *model, struct iommu_request *request)
+{
+	if (request->state == IOMMU_REQUEST_RUNNING)
+		model->ops->step(model, request);
+}
+
+void iommu_model_end(struct iommu_model *model, struct iommu_request *request)
+{
+	model->ops->end(model, request);
+}
+
+int iommu_model_translate(struct iommu_model *model, struct iommu_request *request)
+{
+	model->ops->translate(model, request);
+	return request->state;
+}
+
+bool iommu_model_devtlb_lookup(struct iommu_model *model, const struct iommu_request *request, uint64_t *phys,
+			       uint32_t *rights)
+{
+	return model->ops->devtlb_lookup(model, request, phys, rights);
+}
+
+bool iommu_model_drained(const struct iommu_model *model, const struct iommu_request *request)
+{
+	return model->ops->drained(model, request);
+}
+
+bool iommu_model_overflow(const struct iommu_model *model)
+{
+	return model->ops->overflow(model);
+}
+
+const char *iommu_model_reason(const struct iommu_model *model, uint32_t reason)
+{
+	return model->ops->reason(model, reason);
+}
+
+void iommu_model_dump(const struct iommu_model *model, void (*print)(void *ctx, const char *line), void *ctx)
+{
+	model->ops->dump(model, print, ctx);
+}
+
+void model_text(struct model_text *text, const char *string)
+{
+	while (*string && text->length < sizeof(text->line) - 1)
+		text->line[text->length++] = *string++;
+	text->line[text->length] = 0;
+}
+
+void model_text_hex(struct model_text *text, const char *name, uint64_t value)
+{
+	char digits[19] = "0x";
+	unsigned n = 2;
+	unsigned shift = 60;
+
+	while (shift && !(value >> shift))
+		shift -= 4;
+	for (;; shift -= 4) {
+		digits[n++] = "0123456789abcdef"[value >> shift & 15];
+		if (!shift)
+			break;
+	}
+	digits[n] = 0;
+	model_text(text, name);
+	model_text(text, digits);
+}

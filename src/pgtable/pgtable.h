@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * pgtable.h - IOMMU page tables: what every format offers to the domain that owns it.
+ *
+ * A format is one small header of `static inline` functions, included into the engine (pt_engine.h)
+ * as a template; one .c file per format makes the struct iommu_pgtable_ops below. Entries are read
+ * and written with single-copy atomic 64-bit accesses, in an order that a walker may watch: a table
+ * is complete before the entry that points to it is stored.
+ *
+ * Locking: the caller excludes map, unmap, dirty and destroy of one table from each other.
+ * iova_to_phys too.
+ */
+#ifndef PGTABLE_H
+#define PGTABLE_H
+
+#include <hitless/port.h>
+#include <hitless/types.h>
+
+struct iommu_pgtable_ops;
+
+struct iommu_pgtable_config {
+	const struct hitless_port *port;
+	unsigned levels;	/* of the table, as the format counts them */
+	unsigned max_page_shift;/* largest leaf: 12, 21, 30, ... */
+	unsigned output_bits;	/* width of a physical address */
+	bool noncoherent;	/* walks don't snoop: write back every store */
+	bool dirty;		/* hardware sets accessed and dirty flags */
+};
+
+struct iommu_pgtable {
+	const struct iommu_pgtable_ops *ops;
+	struct iommu_pgtable_config config;
+	void *root;
+	uint64_t first, last;	/* IOVAs that can be mapped */
+	size_t table_bytes;	/* memory in tables, the root included */
+};
+
+/*
+ * What an unmap has taken out of the table and what must happen before it may be reused: the IOMMU
+ * forgets [first, last], and if tables are on the free list it forgets its paging-structure caches
+ * too; then iommu_gather_free(). The list is threaded through the pages themselves: the first word
+ * of each is the physical address of the next, which in every format is an entry that is not
+ * present, so that a walker that is still in the page finds nothing.
+ */
+struct iommu_gather {
+	uint64_t first, last;	/* first > last: nothing */
+	unsigned leaf_shift;	/* smallest leaf that was removed */
+	uint64_t free_list;	/* physical address of the first table, 0: none */
+	unsigned tables;	/* how many are on it */
+};
+
+#define IOMMU_GATHER_INIT { .first = UINT64_MAX }
+
+/*
+ * Gives the gathered tables back to the port, and empties the gather. Only after the invalidation
+ * has completed; needs no lock.
+ */
+void iommu_gather_free(struct iommu_pgtable *pt, struct iommu_gather *gather);
+
+struct iommu_pgtable_ops {
+	const char *name;	/* "vtd-ss", "vtd-fs", ... */
+	size_t table_bytes;	/* size of every table but the root */
+
+	/*
+	 * Sets up an empty table; config is copied. -ENOMEM. -EINVAL: levels or sizes that the
+	 * format lacks; noncoherent without a port that can write back, or together with dirty (the
+	 * CPU's cache and the hardware would overwrite each other).
+	 */
+	int (*init)(struct iommu_pgtable *pt, const struct iommu_pgtable_config *config);
+	/* Frees every table. The hardware must have forgotten all of them. */
+	void (*destroy)(struct iommu_pgtable *pt);
+	/* Physical address of the root table. */
+	uint64_t (*root_phys)(const struct iommu_pgtable *pt);
+
+	/*
+	 * Maps with the largest leaves that alignment and config allow. All or nothing. -EINVAL:
+	 * not a multiple of 4 KiB, no size, rights that the format can't give; -ERANGE; -EEXIST;
+	 * -ENOMEM.
+	 */
+	int (*map)(struct iommu_pgtable *pt, uint64_t iova, uint64_t phys, uint64_t size, unsigned prot);
+
+	/*
+	 * Removes whatever is mapped in the range, splits large leaves that are partly in it, takes
+	 * out tables that have become empty. Returns bytes removed; -EINVAL, -ERANGE; -ENOMEM: a
+	 * split found no memory, nothing changed. `gather` collects; it is initialised by the
+	 * caller. The range to invalidate covers split leaves whole. Dirty flags of what is removed
+	 * are gone with it: read them before; a leaf that is split passes its flags on to what
+	 * remains.
+	 */
+	int64_t (*unmap)(struct iommu_pgtable *pt, uint64_t iova, uint64_t size, struct iommu_gather *gather);
+
+	/* 0 and *phys, or -ENOENT. *rights, if not NULL: IOMMU_READ... of the leaf. */
+	int (*iova_to_phys)(struct iommu_pgtable *pt, uint64_t iova, uint64_t *phys, unsigned *rights);
+
+	/*
+	 * Calls report(ctx, iova, size) for every leaf in the range whose dirty flag is set, with
+	 * the leaf's range, and clears the flag atomically. The range to invalidate afterwards is
+	 * added to `gather`. -EOPNOTSUPP: config.dirty is off.
+	 */
+	int (*read_and_clear_dirty)(struct iommu_pgtable *pt, uint64_t iova, uint64_t size, struct iommu_gather *gather,
+				    void (*report)(void *ctx, uint64_t iova, uint64_t size), void *ctx);
+};
+
+/* VT-d second stage (section 9.8): 3, 4 or 5 levels. */
+extern const struct iommu_pgtable_ops iommu_pgtable_vtd_ss;
+/*
+ * VT-d first stage (section 9.7, the format of x86-64 CPUs): 4 or 5 levels; IOVAs of the lower,
+ * canonical half.
+ */
+extern const struct iommu_pgtable_ops iommu_pgtable_vtd_fs;
+
+#endif

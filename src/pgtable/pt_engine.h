@@ -1,0 +1,967 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * pt_engine.h - the page-table engine, a template: pt_X.c includes a format, fmt_X.h, and then this
+ * file once.
+ *
+ * A table at level l has entries that each span 1 << pt_shift(l) bytes; level 0 holds the smallest
+ * pages. (Formats count differently; they translate in fmt_top_level().)
+ *
+ * What always holds between two calls:
+ *   1. an entry that is not present is 0;
+ *   2. a table other than the root is linked in one place and not empty;
+ *   3. the entry that points to a table also holds the number of its entries that are present, in
+ *      bits that hardware ignores.
+ * From 2 and 3 follows most of the rest: that a table has become empty is seen without looking
+ * through it; a present entry whose whole span is asked for is an overlap, whatever is below; and
+ * the bytes mapped by a table of smallest pages are known without reading it, so that a subtree is
+ * unmapped in the time that its tables take, not its pages.
+ *
+ * Walkers look on all the time. An entry goes from one state to another in one store, and a table
+ * is complete (and, for walkers that don't snoop, written back) before it is linked. Hardware may
+ * set accessed and dirty flags at any time, with a compare-exchange. Where the old entry doesn't
+ * matter any more (it is cleared), or the flag doesn't (A in an entry that points to a table:
+ * nobody reads it), a plain store is enough: an update by the hardware that comes later finds
+ * another entry than it expected, gives up, and walks again. Where the flag matters,
+ * compare-exchange is used here too.
+ *
+ * map is all or nothing, and a map that fails must not leave tables behind that a walker has seen,
+ * because those could only be freed after an invalidation. So it goes over the range twice. The
+ * first time finds overlaps and builds what is missing off-line: a whole subtree per missing entry.
+ * Meanwhile the subtree's entry is parked in the very slot that it is for, in a form that is not
+ * present (in every format, hardware ignores the other bits of such an entry). The second time
+ * cannot fail: it stores leaves and makes the parked entries present. If the first fails, the
+ * parked subtrees are freed at once: no walker ever saw them.
+ *
+ * unmap takes out a table in the moment that its last entry goes; nothing is kept for next time. A
+ * page that is mapped and unmapped over and over, alone in its table, so costs the allocation and
+ * the invalidation of its tables; one neighbour is enough to spare them.
+ *
+ * unmap replaces a large leaf that is partly in the range by a table that maps the rest, built
+ * off-line before anything else is changed: one store takes out what goes while what stays is never
+ * absent. (Formats whose hardware forbids the large and the small leaf in the TLB together, as
+ * SMMUv3 without FEAT_BBM level 2, have to take another way here.)
+ */
+#ifndef PT_ENGINE_H
+#define PT_ENGINE_H
+
+#include "pgtable.h"
+
+/*
+ * What a format provides. The compiler compares its functions with these declarations. Constants
+ * first, as macros or enum:
+ *   FMT_NAME, FMT_OPS	the name, and the struct iommu_pgtable_ops to define
+ *   FMT_PAGE_SHIFT	smallest page
+ *   FMT_TABLE_SHIFT	size of a table other than the root; an entry has 8 bytes
+ *   FMT_MAX_TOP	largest value of fmt_top_level()
+ *   FMT_MAX_LEAF_LEVEL	highest level that may have leaves
+ *   FMT_MAX_OUTPUT_BITS	widest physical address
+ */
+
+/*
+ * Is config.levels one that the format has? And whatever else only the format knows; the engine
+ * checks the rest.
+ */
+static inline bool fmt_config_ok(const struct iommu_pgtable_config *config);
+/* Level of the root table. */
+static inline unsigned fmt_top_level(const struct iommu_pgtable_config *config);
+/* Width of an address that can be mapped; a root entry's index is all that is left of it. */
+static inline unsigned fmt_iova_bits(const struct iommu_pgtable_config *config);
+/* Size of the root table, which may be larger than others; aligned to its size. */
+static inline size_t fmt_root_bytes(const struct iommu_pgtable_config *config);
+
+static inline bool fmt_present(uint64_t entry);
+/* Present, and points to a table at level - 1. */
+static inline bool fmt_is_table(uint64_t entry, unsigned level);
+
+/* An entry at `level` that points to the table at `phys`, and back. */
+static inline uint64_t fmt_table(uint64_t phys, unsigned level);
+static inline uint64_t fmt_table_phys(uint64_t entry);
+/* Such an entry as one that is not present, and not 0 either; and back. */
+static inline uint64_t fmt_park(uint64_t entry);
+static inline uint64_t fmt_unpark(uint64_t entry);
+/*
+ * The number of present entries below, kept in bits of such an entry that hardware ignores. 0 ...
+ * entries of a table.
+ */
+static inline unsigned fmt_count(uint64_t entry);
+static inline uint64_t fmt_with_count(uint64_t entry, unsigned count);
+
+/*
+ * The bits of a leaf that don't depend on its level or address. false: rights that the format can't
+ * give.
+ */
+static inline bool fmt_attributes(const struct iommu_pgtable_config *config, unsigned prot,
+				  uint64_t *attributes);
+static inline uint64_t fmt_leaf(uint64_t phys, unsigned level, uint64_t attributes);
+/* The parts of a leaf again; the attributes with the flags that hardware has set. */
+static inline uint64_t fmt_leaf_phys(uint64_t entry, unsigned level);
+static inline uint64_t fmt_leaf_attributes(uint64_t entry, unsigned level);
+static inline unsigned fmt_leaf_prot(uint64_t entry);
+/* Flags that hardware sets in a leaf; 0 if it never does. The same at every level. */
+static inline uint64_t fmt_dirty_bits(void);
+static inline uint64_t fmt_accessed_bits(void);
+
+#define PT_INDEX_BITS	 (FMT_TABLE_SHIFT - 3)
+#define PT_ENTRIES	 (1u << PT_INDEX_BITS)
+#define PT_PAGE_SIZE	 (1ull << FMT_PAGE_SHIFT)
+#define PT_TABLE_BYTES	 ((size_t)1 << FMT_TABLE_SHIFT)
+#define PT_ALWAYS_INLINE inline __attribute__((always_inline))
+
+/* ---- Small things ---- */
+
+static inline unsigned pt_shift(unsigned level)
+{
+	return FMT_PAGE_SHIFT + level * PT_INDEX_BITS;
+}
+
+/* What an entry spans, minus 1: a mask. */
+static inline uint64_t pt_span(unsigned level)
+{
+	return (1ull << pt_shift(level)) - 1;
+}
+
+static inline uint64_t pt_load(const uint64_t *slot)
+{
+	return __atomic_load_n(slot, __ATOMIC_ACQUIRE);
+}
+
+static inline void pt_store(uint64_t *slot, uint64_t entry)
+{
+	__atomic_store_n(slot, entry, __ATOMIC_RELEASE);
+}
+
+static inline uint64_t *pt_virt(const struct iommu_pgtable *pt, uint64_t phys)
+{
+	return (uint64_t *)(uintptr_t)(phys + pt->config.port->direct_map);
+}
+
+static inline uint64_t pt_phys(const struct iommu_pgtable *pt, const void *table)
+{
+	return (uintptr_t)table - pt->config.port->direct_map;
+}
+
+static inline uint64_t *pt_child(const struct iommu_pgtable *pt, uint64_t entry)
+{
+	return pt_virt(pt, fmt_table_phys(entry));
+}
+
+/*
+ * The root's index is not masked: it may have more entries than other tables, and the address has
+ * no bits above it.
+ */
+static inline unsigned pt_index(const struct iommu_pgtable *pt, uint64_t iova, unsigned level)
+{
+	uint64_t index = iova >> pt_shift(level);
+
+	return (unsigned)(level == fmt_top_level(&pt->config) ? index : index & (PT_ENTRIES - 1));
+}
+
+static inline unsigned pt_entries(const struct iommu_pgtable *pt, unsigned level)
+{
+	return level == fmt_top_level(&pt->config) ? (unsigned)(fmt_root_bytes(&pt->config) / 8)
+						   : PT_ENTRIES;
+}
+
+/* The last address of [at, last] that is in the same entry as `at`. */
+static inline uint64_t pt_slot_last(uint64_t at, uint64_t last, unsigned level)
+{
+	uint64_t end = at | pt_span(level);
+
+	return end < last ? end : last;
+}
+
+static inline bool pt_whole_slot(uint64_t first, uint64_t last, unsigned level)
+{
+	return !(first & pt_span(level)) && last - first == pt_span(level);
+}
+
+/*
+ * What the CPU has stored in entries of one table becomes visible to a walker that doesn't snoop.
+ */
+static inline void pt_writeback(const struct iommu_pgtable *pt, const uint64_t *slots, size_t n)
+{
+	const struct hitless_port *port = pt->config.port;
+
+	if (pt->config.noncoherent)
+		port->writeback(port->ctx, slots, n * sizeof(*slots));
+}
+
+/*
+ * Hardware may be setting A in this entry; that it can get lost here harms nobody. Nor is there a
+ * need to write back.
+ */
+static inline void pt_add_count(uint64_t *slot, unsigned n)
+{
+	uint64_t entry = pt_load(slot);
+
+	pt_store(slot, fmt_with_count(entry, fmt_count(entry) + n));
+}
+
+static uint64_t *pt_alloc_table(struct iommu_pgtable *pt)
+{
+	const struct hitless_port *port = pt->config.port;
+	uint64_t *table = port->alloc_pages(port->ctx, PT_TABLE_BYTES);
+
+	if (table)
+		pt->table_bytes += PT_TABLE_BYTES;
+	return table;
+}
+
+/* Frees a table and all below it: none of them is linked, or the table is being destroyed. */
+static void pt_free_tables(struct iommu_pgtable *pt, uint64_t *table, unsigned level)
+{
+	const struct hitless_port *port = pt->config.port;
+
+	for (unsigned i = 0; level > 0 && i < PT_ENTRIES; i++)
+		if (fmt_is_table(table[i], level))
+			pt_free_tables(pt, pt_child(pt, table[i]), level - 1);
+	port->free_pages(port->ctx, table, PT_TABLE_BYTES);
+	pt->table_bytes -= PT_TABLE_BYTES;
+}
+
+/* ---- Walking down ---- */
+
+/*
+ * Where a walk has come to, and the entries that it came through: through[l] points to the table at
+ * level l.
+ */
+struct pt_walk {
+	uint64_t *table;
+	unsigned level;
+	uint64_t *through[FMT_MAX_TOP + 1];
+};
+
+/* One level down if all of [first, last] is behind one entry, and that points to a table. */
+static PT_ALWAYS_INLINE bool pt_step(struct pt_walk *walk, uintptr_t direct_map, uint64_t first,
+				     uint64_t last, unsigned level, unsigned index)
+{
+	uint64_t *slot = &walk->table[index];
+	uint64_t entry;
+
+	if ((first ^ last) >> pt_shift(level))
+		return false;
+	entry = pt_load(slot);
+	if (!fmt_is_table(entry, level))
+		return false;
+	walk->table = (uint64_t *)(uintptr_t)(fmt_table_phys(entry) + direct_map);
+	walk->level = level - 1;
+	walk->through[level - 1] = slot;
+	return true;
+}
+
+/*
+ * Down to the lowest table that covers all of [first, last]. Unrolled, so that the shifts are
+ * constants.
+ */
+static PT_ALWAYS_INLINE void pt_descend(const struct iommu_pgtable *pt, struct pt_walk *walk,
+					uint64_t first, uint64_t last)
+{
+	uintptr_t direct_map = pt->config.port->direct_map;
+	unsigned top = fmt_top_level(&pt->config);
+
+	walk->table = pt->root;
+	walk->level = top;
+	if (top == 0 ||
+	    !pt_step(walk, direct_map, first, last, top, (unsigned)(first >> pt_shift(top))))
+		return;
+#define PT_STEP(l)                                \
+	pt_step(walk, direct_map, first, last, l, \
+		(unsigned)(first >> pt_shift(l)) & (PT_ENTRIES - 1))
+	switch (top - 1) {
+	case 4:
+		if (!PT_STEP(4))
+			return;
+		/* fall through */
+	case 3:
+		if (!PT_STEP(3))
+			return;
+		/* fall through */
+	case 2:
+		if (!PT_STEP(2))
+			return;
+		/* fall through */
+	case 1:
+		PT_STEP(1);
+	}
+#undef PT_STEP
+}
+
+static inline int pt_check_range(const struct iommu_pgtable *pt, uint64_t iova, uint64_t size)
+{
+	if (!size || (iova | size) & (PT_PAGE_SIZE - 1))
+		return -EINVAL;
+	if (iova < pt->first || iova > pt->last || size - 1 > pt->last - iova)
+		return -ERANGE;
+	return 0;
+}
+
+/* ---- Off-line tables: no walker sees them, so that plain accesses do ---- */
+
+static inline bool pt_leaf_fits(const struct iommu_pgtable *pt, uint64_t first, uint64_t last,
+				uint64_t phys, unsigned level)
+{
+	return level <= FMT_MAX_LEAF_LEVEL && pt_shift(level) <= pt->config.max_page_shift &&
+	       pt_whole_slot(first, last, level) && !(phys & pt_span(level));
+}
+
+/*
+ * Maps [first, last] in an off-line table. Returns the number of entries added, or -ENOMEM: the
+ * caller frees it all.
+ */
+static int pt_fill(struct iommu_pgtable *pt, uint64_t *table, unsigned level, uint64_t first,
+		   uint64_t last, uint64_t phys, uint64_t attributes)
+{
+	int added = 0;
+
+	if (level == 0) {
+		unsigned index = pt_index(pt, first, 0);
+		unsigned n = (unsigned)((last - first) >> FMT_PAGE_SHIFT) + 1;
+
+		for (unsigned i = 0; i < n; i++)
+			table[index + i] = fmt_leaf(phys + i * PT_PAGE_SIZE, 0, attributes);
+		return (int)n;
+	}
+	for (uint64_t at = first, end;; at = end + 1) {
+		uint64_t *slot = &table[pt_index(pt, at, level)];
+
+		end = pt_slot_last(at, last, level);
+		if (pt_leaf_fits(pt, at, end, phys + (at - first), level)) {
+			*slot = fmt_leaf(phys + (at - first), level, attributes);
+			added++;
+		} else {
+			int n;
+
+			if (!*slot) {
+				uint64_t *child = pt_alloc_table(pt);
+
+				if (!child)
+					return -ENOMEM;
+				*slot = fmt_table(pt_phys(pt, child), level);
+				added++;
+			}
+			n = pt_fill(pt, pt_child(pt, *slot), level - 1, at, end,
+				    phys + (at - first), attributes);
+			if (n < 0)
+				return n;
+			*slot = fmt_with_count(*slot, fmt_count(*slot) + (unsigned)n);
+		}
+		if (end == last)
+			return added;
+	}
+}
+
+/* A finished subtree, all of it, becomes visible to a walker that doesn't snoop. */
+static void pt_writeback_tables(const struct iommu_pgtable *pt, const uint64_t *table,
+				unsigned level)
+{
+	if (!pt->config.noncoherent)
+		return;
+	for (unsigned i = 0; level > 0 && i < PT_ENTRIES; i++)
+		if (fmt_is_table(table[i], level))
+			pt_writeback_tables(pt, pt_child(pt, table[i]), level - 1);
+	pt_writeback(pt, table, PT_ENTRIES);
+}
+
+/*
+ * Makes an entry at `level` that points to a new off-line table, which maps [first, last] to `phys`
+ * but for [skip, skip_last] (nothing is skipped if skip > last). 0: out of memory.
+ */
+static uint64_t pt_build(struct iommu_pgtable *pt, unsigned level, uint64_t first, uint64_t last,
+			 uint64_t skip, uint64_t skip_last, uint64_t phys, uint64_t attributes)
+{
+	uint64_t *table = pt_alloc_table(pt);
+	int before = 0, after = 0;
+
+	if (!table)
+		return 0;
+	if (first < skip)
+		before = pt_fill(pt, table, level - 1, first, skip <= last ? skip - 1 : last, phys,
+				 attributes);
+	if (before >= 0 && skip <= last && skip_last < last)
+		after = pt_fill(pt, table, level - 1, skip_last + 1, last,
+				phys + (skip_last + 1 - first), attributes);
+	if (before < 0 || after < 0) {
+		pt_free_tables(pt, table, level - 1);
+		return 0;
+	}
+	pt_writeback_tables(pt, table, level - 1);
+	return fmt_with_count(fmt_table(pt_phys(pt, table), level), (unsigned)(before + after));
+}
+
+/* ---- map ---- */
+
+/* Undoes pt_map_prepare() in [first, last]. */
+static void pt_map_unwind(struct iommu_pgtable *pt, uint64_t *table, unsigned level, uint64_t first,
+			  uint64_t last)
+{
+	for (uint64_t at = first, end;; at = end + 1) {
+		uint64_t *slot = &table[pt_index(pt, at, level)];
+		uint64_t entry = pt_load(slot);
+
+		end = pt_slot_last(at, last, level);
+		if (fmt_is_table(entry, level)) {
+			pt_map_unwind(pt, pt_child(pt, entry), level - 1, at, end);
+		} else if (entry) {
+			pt_store(slot, 0);
+			pt_free_tables(pt, pt_child(pt, entry), level - 1);
+		}
+		if (end == last)
+			return;
+	}
+}
+
+/*
+ * The first pass: finds overlaps, and parks a subtree in every slot that needs one. If it fails
+ * nothing is left of it.
+ */
+static int pt_map_prepare(struct iommu_pgtable *pt, uint64_t *table, unsigned level, uint64_t first,
+			  uint64_t last, uint64_t phys, uint64_t attributes)
+{
+	for (uint64_t at = first, end;; at = end + 1) {
+		uint64_t *slot = &table[pt_index(pt, at, level)];
+		uint64_t entry = pt_load(slot);
+		int err = 0;
+
+		end = pt_slot_last(at, last, level);
+		if (entry) {
+			/* No table is empty: only one that is partly in the range may have room. */
+			if (!fmt_is_table(entry, level) || pt_whole_slot(at, end, level))
+				err = -EEXIST;
+			else
+				err = pt_map_prepare(pt, pt_child(pt, entry), level - 1, at, end,
+						     phys + (at - first), attributes);
+		} else if (!pt_leaf_fits(pt, at, end, phys + (at - first), level)) {
+			entry = pt_build(pt, level, at, end, UINT64_MAX, UINT64_MAX,
+					 phys + (at - first), attributes);
+			if (entry)
+				pt_store(slot, fmt_park(entry));
+			else
+				err = -ENOMEM;
+		}
+		if (err) {
+			if (at > first)
+				pt_map_unwind(pt, table, level, first, at - 1);
+			return err;
+		}
+		if (end == last)
+			return 0;
+	}
+}
+
+/* The second pass: everything is there and free. Returns the number of entries added to `table`. */
+static unsigned pt_map_commit(struct iommu_pgtable *pt, uint64_t *table, unsigned level,
+			      uint64_t first, uint64_t last, uint64_t phys, uint64_t attributes)
+{
+	unsigned added = 0;
+
+	for (uint64_t at = first, end;; at = end + 1) {
+		uint64_t *slot = &table[pt_index(pt, at, level)];
+		uint64_t entry = pt_load(slot);
+
+		end = pt_slot_last(at, last, level);
+		if (fmt_is_table(entry, level)) {
+			pt_add_count(slot, pt_map_commit(pt, pt_child(pt, entry), level - 1, at,
+							 end, phys + (at - first), attributes));
+		} else {
+			pt_store(slot, entry ? fmt_unpark(entry)
+					     : fmt_leaf(phys + (at - first), level, attributes));
+			added++;
+		}
+		if (end == last)
+			break;
+	}
+	if (added)
+		pt_writeback(pt, &table[pt_index(pt, first, level)],
+			     pt_index(pt, last, level) - pt_index(pt, first, level) + 1);
+	return added;
+}
+
+/* Both passes where one table of smallest pages has it all. */
+static PT_ALWAYS_INLINE int pt_map_pages(struct iommu_pgtable *pt, uint64_t *slots, unsigned n,
+					 uint64_t phys, uint64_t attributes)
+{
+	for (unsigned i = 0; i < n; i++)
+		if (pt_load(&slots[i]))
+			return -EEXIST;
+	for (unsigned i = 0; i < n; i++)
+		pt_store(&slots[i], fmt_leaf(phys + i * PT_PAGE_SIZE, 0, attributes));
+	pt_writeback(pt, slots, n);
+	return 0;
+}
+
+/* Both passes where tables are to be made, or several have a part. */
+static __attribute__((noinline)) int pt_map_tables(struct iommu_pgtable *pt,
+						   const struct pt_walk *walk, uint64_t first,
+						   uint64_t last, uint64_t phys,
+						   uint64_t attributes)
+{
+	const struct hitless_port *port = pt->config.port;
+	unsigned added;
+	int err;
+
+	err = pt_map_prepare(pt, walk->table, walk->level, first, last, phys, attributes);
+	if (err)
+		return err;
+	/* The new tables first, then the entries that point to them. */
+	port->write_barrier(port->ctx);
+	added = pt_map_commit(pt, walk->table, walk->level, first, last, phys, attributes);
+	if (added && walk->table != pt->root)
+		pt_add_count(walk->through[walk->level], added);
+	return 0;
+}
+
+static int pt_map(struct iommu_pgtable *pt, uint64_t iova, uint64_t phys, uint64_t size,
+		  unsigned prot)
+{
+	uint64_t last = iova + (size - 1);
+	uint64_t attributes;
+	struct pt_walk walk;
+	unsigned n;
+	int err;
+
+	if (!fmt_attributes(&pt->config, prot, &attributes) || phys & (PT_PAGE_SIZE - 1))
+		return -EINVAL;
+	err = pt_check_range(pt, iova, size);
+	if (err)
+		return err;
+	if ((phys | (phys + (size - 1))) >> pt->config.output_bits)
+		return -ERANGE;
+
+	pt_descend(pt, &walk, iova, last);
+	if (walk.level > 0)
+		return pt_map_tables(pt, &walk, iova, last, phys, attributes);
+	n = (unsigned)(size >> FMT_PAGE_SHIFT);
+	err = pt_map_pages(pt, &walk.table[pt_index(pt, iova, 0)], n, phys, attributes);
+	if (!err && walk.table != pt->root)
+		pt_add_count(walk.through[0], n);
+	return err;
+}
+
+/* ---- unmap ---- */
+
+static inline void pt_gather_range(struct iommu_gather *gather, uint64_t first, uint64_t last,
+				   unsigned leaf_shift)
+{
+	if (gather->first > gather->last || leaf_shift < gather->leaf_shift)
+		gather->leaf_shift = leaf_shift;
+	if (gather->first > gather->last || last > gather->last)
+		gather->last = last;
+	if (first < gather->first)
+		gather->first = first;
+}
+
+/* The table is not linked any more, but a walker may be in it or remember it. */
+static void pt_gather_table(struct iommu_pgtable *pt, uint64_t *table, struct iommu_gather *gather)
+{
+	pt_store(table, gather->free_list);
+	gather->free_list = pt_phys(pt, table);
+	gather->tables++;
+	pt->table_bytes -= PT_TABLE_BYTES;
+}
+
+/*
+ * Gathers an unlinked table and all below it; `count` entries of it are present. Returns the bytes
+ * that it mapped.
+ */
+static uint64_t pt_gather_tables(struct iommu_pgtable *pt, uint64_t *table, unsigned level,
+				 unsigned count, struct iommu_gather *gather, unsigned *leaf_shift)
+{
+	uint64_t bytes = 0;
+
+	if (level == 0) {
+		bytes = (uint64_t)count << FMT_PAGE_SHIFT;
+		*leaf_shift = FMT_PAGE_SHIFT;
+	}
+	for (unsigned i = 0; level > 0 && count > 0; i++) {
+		uint64_t entry = pt_load(&table[i]);
+
+		if (!entry)
+			continue;
+		count--;
+		if (fmt_is_table(entry, level)) {
+			bytes += pt_gather_tables(pt, pt_child(pt, entry), level - 1,
+						  fmt_count(entry), gather, leaf_shift);
+		} else {
+			bytes += pt_span(level) + 1;
+			if (pt_shift(level) < *leaf_shift)
+				*leaf_shift = pt_shift(level);
+		}
+	}
+	pt_gather_table(pt, table, gather);
+	return bytes;
+}
+
+/* A large leaf that is partly in the range, and the entry that replaces it. */
+struct pt_split {
+	uint64_t entry; /* 0: there is no such leaf */
+	uint64_t leaf;	/* as it was when the replacement was made */
+	uint64_t first; /* what it maps begins here */
+	unsigned level;
+};
+
+/*
+ * Looks at the leaf that maps `at`, either end of [first, last]; makes the replacement if it needs
+ * one.
+ */
+static int pt_split_prepare(struct iommu_pgtable *pt, struct pt_split *split, uint64_t *table,
+			    unsigned level, uint64_t at, uint64_t first, uint64_t last)
+{
+	uint64_t leaf_first, leaf_last, entry;
+
+	split->entry = 0;
+	for (;;) {
+		entry = pt_load(&table[pt_index(pt, at, level)]);
+		if (!fmt_is_table(entry, level))
+			break;
+		table = pt_child(pt, entry);
+		level--;
+	}
+	leaf_first = at & ~pt_span(level);
+	leaf_last = at | pt_span(level);
+	if (!entry || (leaf_first >= first && leaf_last <= last))
+		return 0;
+	split->leaf = entry;
+	split->first = leaf_first;
+	split->level = level;
+	split->entry =
+		pt_build(pt, level, leaf_first, leaf_last, leaf_first > first ? leaf_first : first,
+			 leaf_last < last ? leaf_last : last, fmt_leaf_phys(entry, level),
+			 fmt_leaf_attributes(entry, level));
+	return split->entry ? 0 : -ENOMEM;
+}
+
+/* Sets flags in every leaf of an off-line table. */
+static void pt_set_flags(const struct iommu_pgtable *pt, uint64_t *table, unsigned level,
+			 uint64_t flags)
+{
+	for (unsigned i = 0; i < PT_ENTRIES; i++) {
+		if (fmt_is_table(table[i], level))
+			pt_set_flags(pt, pt_child(pt, table[i]), level - 1, flags);
+		else if (table[i])
+			table[i] |= flags;
+	}
+}
+
+/*
+ * The leaf is replaced only as it was when its flags were copied. What else the entry says can't
+ * have changed.
+ */
+static void pt_split_commit(struct iommu_pgtable *pt, uint64_t *slot, const struct pt_split *split)
+{
+	const struct hitless_port *port = pt->config.port;
+	unsigned level = split->level;
+	uint64_t *table = pt_child(pt, split->entry);
+	uint64_t leaf = split->leaf;
+
+	port->write_barrier(port->ctx);
+	while (!__atomic_compare_exchange_n(slot, &leaf, split->entry, false, __ATOMIC_ACQ_REL,
+					    __ATOMIC_ACQUIRE)) {
+		pt_set_flags(pt, table, level - 1, leaf & (fmt_dirty_bits() | fmt_accessed_bits()));
+		pt_writeback_tables(pt, table, level - 1);
+		port->write_barrier(port->ctx);
+	}
+}
+
+/* Removes `n` neighbours in a table of smallest pages; returns how many were present. */
+static PT_ALWAYS_INLINE unsigned pt_unmap_pages(struct iommu_pgtable *pt, uint64_t *slots,
+						unsigned n, uint64_t iova,
+						struct iommu_gather *gather)
+{
+	unsigned removed = 0, first = 0, last = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		if (!pt_load(&slots[i]))
+			continue;
+		pt_store(&slots[i], 0);
+		if (!removed++)
+			first = i;
+		last = i;
+	}
+	if (removed) {
+		pt_writeback(pt, &slots[first], last - first + 1);
+		pt_gather_range(gather, iova + first * PT_PAGE_SIZE,
+				iova + (last + 1) * PT_PAGE_SIZE - 1, FMT_PAGE_SHIFT);
+	}
+	return removed;
+}
+
+/*
+ * `removed` entries are gone from the table behind `slot`. Says whether it was the last: then the
+ * table is gone too.
+ */
+static inline bool pt_shrink(struct iommu_pgtable *pt, uint64_t *slot, unsigned removed,
+			     struct iommu_gather *gather)
+{
+	uint64_t entry = pt_load(slot);
+	unsigned left = fmt_count(entry) - removed;
+
+	if (left) {
+		pt_store(slot, fmt_with_count(entry, left));
+		return false;
+	}
+	pt_store(slot, 0);
+	pt_writeback(pt, slot, 1);
+	pt_gather_table(pt, pt_child(pt, entry), gather);
+	return true;
+}
+
+/*
+ * Removes [first, last]; adds to *bytes what was mapped; returns how many entries of `table` are
+ * gone.
+ */
+static unsigned pt_unmap_range(struct iommu_pgtable *pt, uint64_t *table, unsigned level,
+			       uint64_t first, uint64_t last, const struct pt_split *splits,
+			       struct iommu_gather *gather, uint64_t *bytes)
+{
+	uint64_t *changed_first = NULL, *changed_last = NULL;
+	unsigned removed = 0;
+
+	if (level == 0) {
+		removed = pt_unmap_pages(pt, &table[pt_index(pt, first, 0)],
+					 (unsigned)((last - first) >> FMT_PAGE_SHIFT) + 1, first,
+					 gather);
+		*bytes += (uint64_t)removed << FMT_PAGE_SHIFT;
+		return removed;
+	}
+	for (uint64_t at = first, end;; at = end + 1) {
+		uint64_t *slot = &table[pt_index(pt, at, level)];
+		uint64_t entry = pt_load(slot);
+		bool whole;
+
+		end = pt_slot_last(at, last, level);
+		whole = pt_whole_slot(at, end, level);
+		if (!entry) {
+			/* A hole. */
+		} else if (fmt_is_table(entry, level) && !whole) {
+			unsigned below = pt_unmap_range(pt, pt_child(pt, entry), level - 1, at, end,
+							splits, gather, bytes);
+
+			if (below && pt_shrink(pt, slot, below, gather))
+				removed++;
+		} else {
+			if (whole) {
+				unsigned leaf_shift = pt_shift(level);
+
+				pt_store(slot, 0);
+				removed++;
+				if (fmt_is_table(entry, level))
+					*bytes += pt_gather_tables(pt, pt_child(pt, entry),
+								   level - 1, fmt_count(entry),
+								   gather, &leaf_shift);
+				else
+					*bytes += pt_span(level) + 1;
+				pt_gather_range(gather, at, end, leaf_shift);
+			} else {
+				bool left = splits[0].entry &&
+					    splits[0].first == (at & ~pt_span(level));
+
+				pt_split_commit(pt, slot, &splits[left ? 0 : 1]);
+				*bytes += end - at + 1;
+				/* The large leaf has to be forgotten whole. */
+				pt_gather_range(gather, at & ~pt_span(level), at | pt_span(level),
+						pt_shift(level));
+			}
+			if (!changed_first)
+				changed_first = slot;
+			changed_last = slot;
+		}
+		if (end == last)
+			break;
+	}
+	if (changed_first)
+		pt_writeback(pt, changed_first, (size_t)(changed_last - changed_first) + 1);
+	return removed;
+}
+
+/*
+ * `removed` entries are gone from the table that the walk has come to: it may be empty now, and
+ * then those above it.
+ */
+static inline void pt_prune(struct iommu_pgtable *pt, const struct pt_walk *walk, unsigned removed,
+			    struct iommu_gather *gather)
+{
+	for (unsigned level = walk->level; removed && level < fmt_top_level(&pt->config); level++)
+		removed = pt_shrink(pt, walk->through[level], removed, gather);
+}
+
+/* Where several tables have a part in the range, or a large leaf has. */
+static __attribute__((noinline)) int64_t pt_unmap_tables(struct iommu_pgtable *pt,
+							 const struct pt_walk *walk, uint64_t first,
+							 uint64_t last, struct iommu_gather *gather)
+{
+	/* At either end of the range; one leaf that both ends are in is the first. */
+	struct pt_split splits[2] = {{.entry = 0}};
+	uint64_t bytes = 0;
+	int err;
+
+	err = pt_split_prepare(pt, &splits[0], walk->table, walk->level, first, first, last);
+	if (err)
+		return err;
+	/*
+	 * If both ends are behind one entry here, then that is no table: there is nothing else to
+	 * split.
+	 */
+	if (pt_index(pt, first, walk->level) != pt_index(pt, last, walk->level))
+		err = pt_split_prepare(pt, &splits[1], walk->table, walk->level, last, first, last);
+	if (err) {
+		if (splits[0].entry)
+			pt_free_tables(pt, pt_child(pt, splits[0].entry), splits[0].level - 1);
+		return err;
+	}
+	pt_prune(pt, walk,
+		 pt_unmap_range(pt, walk->table, walk->level, first, last, splits, gather, &bytes),
+		 gather);
+	return (int64_t)bytes;
+}
+
+static int64_t pt_unmap(struct iommu_pgtable *pt, uint64_t iova, uint64_t size,
+			struct iommu_gather *gather)
+{
+	uint64_t last = iova + (size - 1);
+	struct pt_walk walk;
+	unsigned removed;
+	int err;
+
+	err = pt_check_range(pt, iova, size);
+	if (err)
+		return err;
+	pt_descend(pt, &walk, iova, last);
+	if (walk.level > 0)
+		return pt_unmap_tables(pt, &walk, iova, last, gather);
+	removed = pt_unmap_pages(pt, &walk.table[pt_index(pt, iova, 0)],
+				 (unsigned)(size >> FMT_PAGE_SHIFT), iova, gather);
+	pt_prune(pt, &walk, removed, gather);
+	return (int64_t)removed << FMT_PAGE_SHIFT;
+}
+
+/* ---- The rest ---- */
+
+static int pt_iova_to_phys(struct iommu_pgtable *pt, uint64_t iova, uint64_t *phys,
+			   unsigned *rights)
+{
+	struct pt_walk walk;
+	uint64_t entry;
+
+	if (iova < pt->first || iova > pt->last)
+		return -ENOENT;
+	pt_descend(pt, &walk, iova, iova);
+	entry = pt_load(&walk.table[pt_index(pt, iova, walk.level)]);
+	if (!entry)
+		return -ENOENT;
+	*phys = fmt_leaf_phys(entry, walk.level) | (iova & pt_span(walk.level));
+	if (rights)
+		*rights = fmt_leaf_prot(entry);
+	return 0;
+}
+
+struct pt_dirty {
+	struct iommu_gather *gather;
+	void (*report)(void *ctx, uint64_t iova, uint64_t size);
+	void *ctx;
+};
+
+static void pt_dirty_range(struct iommu_pgtable *pt, uint64_t *table, unsigned level,
+			   uint64_t first, uint64_t last, const struct pt_dirty *dirty)
+{
+	for (uint64_t at = first, end;; at = end + 1) {
+		uint64_t *slot = &table[pt_index(pt, at, level)];
+		uint64_t entry = pt_load(slot);
+
+		end = pt_slot_last(at, last, level);
+		if (fmt_is_table(entry, level)) {
+			pt_dirty_range(pt, pt_child(pt, entry), level - 1, at, end, dirty);
+		} else if (entry & fmt_dirty_bits()) {
+			uint64_t leaf_first = at & ~pt_span(level);
+
+			__atomic_and_fetch(slot, ~fmt_dirty_bits(), __ATOMIC_ACQ_REL);
+			pt_gather_range(dirty->gather, leaf_first, leaf_first | pt_span(level),
+					pt_shift(level));
+			dirty->report(dirty->ctx, leaf_first, pt_span(level) + 1);
+		}
+		if (end == last)
+			return;
+	}
+}
+
+static int pt_read_and_clear_dirty(struct iommu_pgtable *pt, uint64_t iova, uint64_t size,
+				   struct iommu_gather *gather,
+				   void (*report)(void *ctx, uint64_t iova, uint64_t size),
+				   void *ctx)
+{
+	const struct pt_dirty dirty = {gather, report, ctx};
+	int err;
+
+	if (!pt->config.dirty)
+		return -EOPNOTSUPP;
+	err = pt_check_range(pt, iova, size);
+	if (err)
+		return err;
+	pt_dirty_range(pt, pt->root, fmt_top_level(&pt->config), iova, iova + (size - 1), &dirty);
+	return 0;
+}
+
+static int pt_init(struct iommu_pgtable *pt, const struct iommu_pgtable_config *config)
+{
+	const struct hitless_port *port = config->port;
+	unsigned leaf_level = 0;
+
+	while (leaf_level < FMT_MAX_LEAF_LEVEL && pt_shift(leaf_level) != config->max_page_shift)
+		leaf_level++;
+	if (!fmt_config_ok(config) || pt_shift(leaf_level) != config->max_page_shift ||
+	    config->output_bits <= FMT_PAGE_SHIFT || config->output_bits > FMT_MAX_OUTPUT_BITS)
+		return -EINVAL;
+	if (config->noncoherent && !port->writeback)
+		return -EINVAL;
+	/*
+	 * The CPU would read, and write back over, what the hardware has put into memory behind its
+	 * cache.
+	 */
+	if (config->dirty && (config->noncoherent || !fmt_dirty_bits()))
+		return -EINVAL;
+
+	*pt = (struct iommu_pgtable){
+		.ops = &FMT_OPS,
+		.config = *config,
+		.first = 0,
+		.last = (1ull << fmt_iova_bits(config)) - 1,
+		.table_bytes = fmt_root_bytes(config),
+	};
+	pt->root = port->alloc_pages(port->ctx, pt->table_bytes);
+	if (!pt->root)
+		return -ENOMEM;
+	pt_writeback(pt, pt->root, pt->table_bytes / 8);
+	return 0;
+}
+
+static void pt_destroy(struct iommu_pgtable *pt)
+{
+	const struct hitless_port *port = pt->config.port;
+	unsigned top = fmt_top_level(&pt->config);
+	uint64_t *root = pt->root;
+
+	for (unsigned i = 0; i < pt_entries(pt, top); i++)
+		if (fmt_is_table(root[i], top))
+			pt_free_tables(pt, pt_child(pt, root[i]), top - 1);
+	port->free_pages(port->ctx, root, fmt_root_bytes(&pt->config));
+	pt->root = NULL;
+	pt->table_bytes = 0;
+}
+
+static uint64_t pt_root_phys(const struct iommu_pgtable *pt)
+{
+	return pt_phys(pt, pt->root);
+}
+
+const struct iommu_pgtable_ops FMT_OPS = {
+	.name = FMT_NAME,
+	.table_bytes = PT_TABLE_BYTES,
+	.init = pt_init,
+	.destroy = pt_destroy,
+	.root_phys = pt_root_phys,
+	.map = pt_map,
+	.unmap = pt_unmap,
+	.iova_to_phys = pt_iova_to_phys,
+	.read_and_clear_dirty = pt_read_and_clear_dirty,
+};
+
+#endif

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * arch.h - an architecture as the command knows it: its structures to decode, its live entries to plan for.
+ *
+ * Each architecture is one file, arch_X.c, over the tables of layout/X.h. arch.c finds things in them.
+ */
+#ifndef TOOL_ARCH_H
+#define TOOL_ARCH_H
+
+#include <hitless/plan.h>
+
+#include "layout.h"
+
+#define TOOL_MAX_WORDS 8
+
+/* A configuration: what a live entry says. `../shared/cells.json` has the same names. */
+struct tool_config {
+	const char *name;	/* "s2:did=2,root=a" */
+	uint64_t words[IOMMU_ENTRY_WORDS];
+};
+
+/* A live entry and its configurations. */
+struct tool_entry {
+	const char *name;	/* "pasid": as in CLI.md */
+	const struct entry_format *format;
+	uint32_t temporary_tag;	/* one that no configuration has */
+	uint32_t pasid;		/* the entry's index, where it has one */
+	unsigned nconfigs;
+	/* The configuration of that number; `words` is zeroed. */
+	void (*config)(unsigned number, struct tool_config *config);
+};
+
+struct tool_arch {
+	const char *name;
+	const char *title;	/* for a heading */
+	const char *manual;	/* whose sections the layout names */
+	const struct layout *structures;
+	unsigned nstructures;
+	/* What a field's value means beyond the layout's list: a sentence in `text`, or false. */
+	bool (*explain)(const struct layout *structure, const struct layout_field *field, uint64_t value, char *text,
+			size_t size);
+	const struct tool_entry *entries;
+	unsigned nentries;
+};
+
+extern const struct tool_arch tool_vtd;
+extern const struct tool_arch tool_vtd_legacy;
+
+/* All of them, NULL behind the last. */
+extern const struct tool_arch *const tool_archs[];
+
+/* Exits with one line that names what there is. */
+const struct tool_arch *tool_find_arch(const char *name);
+const struct layout *tool_find_structure(const struct tool_arch *arch, const char *name);
+
+/* NULL: there is none. */
+const struct layout *tool_structure(const struct tool_arch *arch, const char *name);
+
+/* The field's value; its meaning, NULL where the number says it all (`text` is room for it); its mode. */
+uint64_t tool_field_value(const struct layout_field *field, const uint64_t *words);
+const char *tool_field_meaning(const struct tool_arch *arch, const struct layout *structure, const struct layout_field *field,
+			       uint64_t value, char *text, size_t size);
+unsigned tool_mode(const struct layout *structure, const uint64_t *words);
+bool tool_looked_at(const struct layout_field *field, unsigned mode);
+/* An address keeps its place in its word; false: the field is none. */
+bool tool_field_address(const struct layout_field *field, uint64_t value, uint64_t *address);
+
+#endif

@@ -1,0 +1,977 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * test_pgtable.c - the page tables against a flat array of pages.
+ *
+ * The array knows for each page of a few windows of the address space where it leads, with which
+ * rights, as part of how large a leaf, and whether that is dirty. It is kept by the dullest means:
+ * which leaf a page belongs to is found by trying every size. The same sequences run for every
+ * format, number of levels and largest page.
+ */
+#include "pgtable_common.h"
+
+/* ---- The oracle ---- */
+
+#define NOT_MAPPED  UINT64_MAX
+#define MAX_WINDOWS 4
+#define GIB	    (1ull << 30)
+#define MIB	    (1ull << 20)
+
+struct page {
+	uint64_t phys; /* NOT_MAPPED */
+	uint8_t rights, shift;
+	bool dirty;
+};
+
+struct window {
+	uint64_t base;
+	uint64_t npages;
+	struct page *pages;
+};
+
+struct fixture {
+	const struct spec *spec;
+	struct iommu_pgtable_config config;
+	struct iommu_pgtable pt;
+	struct mem mem;
+	uint64_t last;
+	struct window windows[MAX_WINDOWS];
+	unsigned nwindows;
+	uint64_t seed, op;
+	/* While an operation is under way: what it may change. */
+	bool in_op;
+};
+
+static void add_window(struct fixture *f, uint64_t base, uint64_t bytes)
+{
+	struct window *w = &f->windows[f->nwindows++];
+
+	*w = (struct window){base, bytes / 4096, malloc(bytes / 4096 * sizeof(struct page))};
+	assert_non_null(w->pages);
+	for (uint64_t i = 0; i < w->npages; i++)
+		w->pages[i] = (struct page){.phys = NOT_MAPPED};
+}
+
+static void open_table(struct fixture *f, const struct spec *spec, unsigned levels,
+		       unsigned max_page_shift, bool noncoherent, bool dirty)
+{
+	memset(f, 0, sizeof(*f));
+	f->spec = spec;
+	mem_init(&f->mem, noncoherent);
+	f->mem.test = f;
+	f->config = (struct iommu_pgtable_config){
+		.port = &f->mem.port,
+		.levels = levels,
+		.max_page_shift = max_page_shift,
+		.output_bits = 46,
+		.noncoherent = noncoherent,
+		.dirty = dirty,
+	};
+	assert_int_equal(spec->ops->init(&f->pt, &f->config), 0);
+	assert_int_equal(spec->ops->root_phys(&f->pt) + f->mem.port.direct_map,
+			 (uintptr_t)f->pt.root);
+	f->last = (1ull << (12 + 9 * levels - spec->unusable_bits)) - 1;
+	assert_int_equal(f->pt.first, 0);
+	assert_int_equal(f->pt.last, f->last);
+	assert_int_equal(f->pt.table_bytes, 4096);
+}
+
+static void close_table(struct fixture *f)
+{
+	f->mem.on_writeback = NULL;
+	f->spec->ops->destroy(&f->pt);
+	assert_int_equal(f->pt.table_bytes, 0);
+	mem_destroy(&f->mem);
+	for (unsigned i = 0; i < f->nwindows; i++)
+		free(f->windows[i].pages);
+}
+
+/*
+ * The largest leaf for the page at `at` if [first, last] leads to `phys` and no other: every size
+ * is tried.
+ */
+static unsigned best_shift(uint64_t first, uint64_t last, uint64_t phys, uint64_t at, unsigned max)
+{
+	unsigned best = 12;
+
+	for (unsigned shift = 12; shift <= max; shift += 9) {
+		uint64_t mask = (1ull << shift) - 1;
+		uint64_t start = at & ~mask;
+
+		if (start >= first && start + mask <= last && !((phys + (start - first)) & mask))
+			best = shift;
+	}
+	return best;
+}
+
+static bool page_mapped(const struct page *p)
+{
+	return p->phys != NOT_MAPPED;
+}
+
+static void oracle_map(struct fixture *f, struct window *w, uint64_t first, uint64_t last,
+		       uint64_t phys, unsigned prot)
+{
+	unsigned shift = 0;
+
+	for (uint64_t at = first; at < last; at += 4096) {
+		/* A large leaf goes on until its end. */
+		if (!shift || !(at & ((1ull << shift) - 1)) || shift == 12)
+			shift = best_shift(first, last, phys, at, f->config.max_page_shift);
+		w->pages[(at - w->base) / 4096] =
+			(struct page){phys + (at - first), (uint8_t)prot, (uint8_t)shift, false};
+	}
+}
+
+/* What the unmap of [first, last] may say. */
+struct removed {
+	uint64_t bytes, low, high;
+	unsigned shift;
+};
+
+static void oracle_unmap(struct window *w, uint64_t first, uint64_t last, struct removed *r)
+{
+	uint64_t end = w->base + w->npages * 4096 - 1;
+	uint64_t from = first > w->base ? first : w->base, to = last < end ? last : end;
+
+	if (from > to)
+		return;
+	/* Leaves that are partly in the range fall apart into the largest that stay outside. */
+	for (unsigned side = 0; side < 2; side++) {
+		uint64_t edge = side ? to : from;
+		struct page *p = &w->pages[(edge - w->base) / 4096];
+		uint64_t mask = (1ull << p->shift) - 1, start = edge & ~mask;
+
+		if (!page_mapped(p) || p->shift == 12 || (start >= first && start + mask <= last))
+			continue;
+		if (start < r->low)
+			r->low = start;
+		if (start + mask > r->high)
+			r->high = start + mask;
+		if (p->shift < r->shift)
+			r->shift = p->shift;
+		for (uint64_t at = start; at < start + mask; at += 4096) {
+			struct page *q = &w->pages[(at - w->base) / 4096];
+			uint64_t keep_first = at < first ? start : last + 1;
+			uint64_t keep_last =
+				at < first && first <= start + mask ? first - 1 : start + mask;
+
+			if (at >= first && at <= last)
+				q->shift = 0; /* counted above as part of the large leaf */
+			else
+				q->shift = (uint8_t)best_shift(keep_first, keep_last,
+							       q->phys - (at - keep_first), at, 30);
+		}
+	}
+	for (uint64_t at = from; at < to; at += 4096) {
+		struct page *p = &w->pages[(at - w->base) / 4096];
+
+		if (!page_mapped(p))
+			continue;
+		r->bytes += 4096;
+		if (at < r->low)
+			r->low = at;
+		if (at + 4095 > r->high)
+			r->high = at + 4095;
+		if (p->shift && p->shift < r->shift)
+			r->shift = p->shift;
+		*p = (struct page){.phys = NOT_MAPPED};
+	}
+}
+
+/* ---- The table against the oracle ---- */
+
+static void where(const struct fixture *f, const char *what, uint64_t iova)
+{
+	fail_msg("%s: %s, %u levels, page shift %u, seed %#llx, operation %llu, iova %#llx", what,
+		 f->spec->ops->name, f->config.levels, f->config.max_page_shift,
+		 (unsigned long long)f->seed, (unsigned long long)f->op, (unsigned long long)iova);
+}
+
+static void check_page(struct fixture *f, const struct window *w, uint64_t at)
+{
+	const struct page *p = &w->pages[(at - w->base) / 4096];
+	uint64_t offset = at % 4096 ^ (at >> 7 & 0xff8), phys = 0;
+	struct walked seen = walk(f->spec, f->mem.pages, f->spec->ops->root_phys(&f->pt),
+				  f->config.levels, at | offset);
+	unsigned rights = 0;
+	int err = f->spec->ops->iova_to_phys(&f->pt, at | offset, &phys, &rights);
+
+	if (!page_mapped(p)) {
+		if (seen.shift || err != -ENOENT)
+			where(f, "mapped", at);
+		return;
+	}
+	if (!seen.shift || err)
+		where(f, "not mapped", at);
+	if (seen.phys != p->phys + offset || phys != seen.phys)
+		where(f, "leads to another page", at);
+	if (seen.rights != p->rights || rights != p->rights)
+		where(f, "other rights", at);
+	if (seen.shift != p->shift)
+		where(f, "another size of leaf", at);
+	if (seen.dirty != (p->dirty || (f->spec->preset && !f->config.dirty)))
+		where(f, "another dirty flag", at);
+	if (f->config.noncoherent) {
+		struct walked s = walk(f->spec, f->mem.shadow, f->spec->ops->root_phys(&f->pt),
+				       f->config.levels, at | offset);
+
+		if (s.phys != seen.phys || s.rights != seen.rights || s.shift != seen.shift)
+			where(f, "not written back", at);
+	}
+}
+
+/* Every page of a short range; of a long one both ends and some in between. */
+static void check_pages(struct fixture *f, uint64_t first, uint64_t last, bool every)
+{
+	uint64_t state = f->op;
+
+	for (unsigned i = 0; i < f->nwindows; i++) {
+		const struct window *w = &f->windows[i];
+		uint64_t end = w->base + w->npages * 4096 - 1;
+		uint64_t from = (first > w->base ? first : w->base) & ~4095ull,
+			 to = last < end ? last : end;
+
+		if (from > to)
+			continue;
+		if (every || to - from < 600 * 4096) {
+			for (uint64_t at = from; at <= to && at >= from; at += 4096)
+				check_page(f, w, at);
+			continue;
+		}
+		for (unsigned n = 0; n < 16; n++) {
+			check_page(f, w, from + n * 4096);
+			check_page(f, w, (to & ~4095ull) - n * 4096);
+		}
+		for (unsigned n = 0; n < 64; n++)
+			check_page(f, w, from + below(&state, (to - from) / 4096) * 4096);
+	}
+}
+
+static void check_around(struct fixture *f, uint64_t first, uint64_t last)
+{
+	check_pages(f, first > 32 * 4096 ? first - 32 * 4096 : 0,
+		    last < UINT64_MAX - 32 * 4096 ? last + 32 * 4096 : last, false);
+}
+
+/*
+ * Counts the tables below (and with) `table`; every other than the root is not empty and has its
+ * count in its parent's entry.
+ */
+static unsigned check_tables(struct fixture *f, uint64_t table, unsigned level, unsigned *present)
+{
+	uint64_t *entries = mem_at(f->mem.pages, table);
+	unsigned tables = 1;
+
+	assert_true(f->mem.used[mem_page(&f->mem, entries)]);
+	*present = 0;
+	for (unsigned i = 0; i < 512; i++) {
+		uint64_t entry = entries[i];
+		unsigned count;
+
+		if (!f->spec->present(entry)) {
+			assert_int_equal(entry, 0);
+			continue;
+		}
+		++*present;
+		if (level == 0 || entry & LARGE)
+			continue;
+		tables += check_tables(f, entry & ADDR_BITS, level - 1, &count);
+		assert_int_not_equal(count, 0);
+		assert_int_equal(entry >> 52 & ((1u << f->spec->count_bits) - 1), count);
+	}
+	return tables;
+}
+
+static void check_tree(struct fixture *f)
+{
+	unsigned present;
+	unsigned tables =
+		check_tables(f, f->spec->ops->root_phys(&f->pt), f->config.levels - 1, &present);
+
+	assert_int_equal(f->pt.table_bytes, tables * 4096ull);
+	assert_int_equal(f->mem.in_use, tables);
+}
+
+/*
+ * After each write-back: what the walker can reach is a table still, and was written back whole
+ * before the last barrier.
+ */
+static void check_shadow(struct mem *m, uint64_t table, unsigned level)
+{
+	struct fixture *f = m->test;
+	uint64_t *entries = mem_at(m->shadow, table);
+	unsigned page = mem_page(m, mem_at(m->pages, table));
+
+	assert_true(m->used[page]);
+	assert_true(m->written[page]);
+	assert_true(table == f->spec->ops->root_phys(&f->pt) || m->written_at[page] < m->barriers);
+	for (unsigned i = 0; level > 0 && i < 512; i++)
+		if (f->spec->present(entries[i]) && !(entries[i] & LARGE))
+			check_shadow(m, entries[i] & ADDR_BITS, level - 1);
+}
+
+static void on_writeback(struct mem *m)
+{
+	struct fixture *f = m->test;
+
+	if (f->pt.root)
+		check_shadow(m, f->spec->ops->root_phys(&f->pt), f->config.levels - 1);
+}
+
+/*
+ * Tables on the list are allocated, and their first word is not present to a walker that is still
+ * in there.
+ */
+static void check_gathered(struct fixture *f, const struct iommu_gather *gather)
+{
+	unsigned tables = 0;
+
+	for (uint64_t phys = gather->free_list; phys; tables++) {
+		uint64_t *table = mem_at(f->mem.pages, phys);
+
+		assert_int_equal(phys % 4096, 0);
+		assert_true(f->mem.used[mem_page(&f->mem, table)]);
+		assert_false(f->spec->present(*table));
+		phys = *table;
+	}
+	assert_int_equal(gather->tables, tables);
+	assert_int_equal(f->mem.in_use, tables + f->pt.table_bytes / 4096);
+}
+
+/* ---- Operations: on both, compared ---- */
+
+static struct window *window_of(struct fixture *f, uint64_t iova)
+{
+	for (unsigned i = 0; i < f->nwindows; i++)
+		if (iova >= f->windows[i].base &&
+		    iova - f->windows[i].base < f->windows[i].npages * 4096)
+			return &f->windows[i];
+	return NULL;
+}
+
+static int do_map(struct fixture *f, uint64_t iova, uint64_t phys, uint64_t size, unsigned prot)
+{
+	struct window *w = window_of(f, iova);
+	uint64_t last = iova + size - 1;
+	bool overlap = false;
+	int err = f->spec->ops->map(&f->pt, iova, phys, size, prot);
+
+	for (uint64_t at = iova; at < last && !overlap; at += 4096)
+		overlap = page_mapped(&w->pages[(at - w->base) / 4096]);
+	/* Of two reasons to fail either may be given. */
+	if (overlap ? err != -EEXIST && err != -ENOMEM : err && err != -ENOMEM)
+		where(f, "map", iova);
+	if (!err)
+		oracle_map(f, w, iova, last, phys, prot);
+	check_around(f, iova, last);
+	return err;
+}
+
+static int64_t do_unmap(struct fixture *f, uint64_t iova, uint64_t size)
+{
+	struct removed r = {.low = UINT64_MAX, .shift = 64};
+	struct iommu_gather gather = IOMMU_GATHER_INIT;
+	uint64_t last = iova + size - 1;
+	int64_t bytes = f->spec->ops->unmap(&f->pt, iova, size, &gather);
+
+	if (bytes == -ENOMEM) {
+		assert_true(gather.first > gather.last && !gather.tables && !gather.free_list);
+		check_around(f, iova, last);
+		return bytes;
+	}
+	for (unsigned i = 0; i < f->nwindows; i++)
+		oracle_unmap(&f->windows[i], iova, last, &r);
+	if (bytes != (int64_t)r.bytes)
+		where(f, "unmap: bytes", iova);
+	if (bytes == 0) {
+		assert_true(gather.first > gather.last && !gather.tables);
+	} else {
+		/*
+		 * Covers all that went, and no more than was asked for and the leaves that were
+		 * split.
+		 */
+		if (gather.first > r.low || gather.last < r.high)
+			where(f, "unmap: range to invalidate", iova);
+		if (gather.first < (iova < r.low ? iova : r.low) ||
+		    gather.last > (last > r.high ? last : r.high))
+			where(f, "unmap: invalidates too much", iova);
+		if (gather.leaf_shift != r.shift)
+			where(f, "unmap: leaf size", iova);
+	}
+	check_gathered(f, &gather);
+	iommu_gather_free(&f->pt, &gather);
+	assert_true(gather.first > gather.last && !gather.tables && !gather.free_list);
+	check_around(f, iova, last);
+	return bytes;
+}
+
+/* The device writes to a page: the hardware marks its leaf. */
+static void do_write(struct fixture *f, uint64_t iova)
+{
+	struct walked w = walk(f->spec, f->mem.pages, f->spec->ops->root_phys(&f->pt),
+			       f->config.levels, iova);
+	struct window *window = window_of(f, iova);
+
+	if (!w.shift || !(w.rights & IOMMU_WRITE))
+		return;
+	__atomic_or_fetch(w.slot, f->spec->dirty | f->spec->accessed, __ATOMIC_RELAXED);
+	for (uint64_t at = iova >> w.shift << w.shift, n = 1ull << w.shift; n;
+	     at += 4096, n -= 4096)
+		window->pages[(at - window->base) / 4096].dirty = true;
+}
+
+struct reports {
+	struct fixture *f;
+	uint64_t low, high, bytes;
+	unsigned shift;
+};
+
+static void on_dirty(void *ctx, uint64_t iova, uint64_t size)
+{
+	struct reports *r = ctx;
+	struct window *w = window_of(r->f, iova);
+
+	assert_non_null(w);
+	for (uint64_t at = iova; at - iova < size; at += 4096) {
+		struct page *p = &w->pages[(at - w->base) / 4096];
+
+		if (!page_mapped(p) || !p->dirty || 1ull << p->shift != size)
+			where(r->f, "reported dirty", at);
+		p->dirty = false;
+	}
+	if (iova < r->low)
+		r->low = iova;
+	if (iova + size - 1 > r->high)
+		r->high = iova + size - 1;
+	if (size < 1ull << r->shift)
+		r->shift = (unsigned)__builtin_ctzll(size);
+	r->bytes += size;
+}
+
+static void do_clear_dirty(struct fixture *f, uint64_t iova, uint64_t size)
+{
+	struct reports r = {.f = f, .low = UINT64_MAX, .shift = 63};
+	struct iommu_gather gather = IOMMU_GATHER_INIT;
+
+	assert_int_equal(
+		f->spec->ops->read_and_clear_dirty(&f->pt, iova, size, &gather, on_dirty, &r), 0);
+	assert_true(!gather.tables && !gather.free_list);
+	if (r.bytes)
+		assert_true(gather.first == r.low && gather.last == r.high &&
+			    gather.leaf_shift == r.shift);
+	else
+		assert_true(gather.first > gather.last);
+	for (unsigned i = 0; i < f->nwindows; i++) {
+		const struct window *w = &f->windows[i];
+
+		for (uint64_t n = 0; n < w->npages; n++) {
+			uint64_t at = w->base + n * 4096;
+
+			if (at >= iova && at - iova < size && w->pages[n].dirty)
+				where(f, "dirty, and not reported", at);
+		}
+	}
+	check_around(f, iova, iova + size - 1);
+}
+
+/* ---- Random sequences ---- */
+
+/* A range in some window: mostly small, sometimes whole large pages, sometimes anything. */
+static void pick_range(struct fixture *f, uint64_t *state, uint64_t *iova, uint64_t *size)
+{
+	const struct window *w = &f->windows[below(state, 4) ? 0 : below(state, f->nwindows)];
+	uint64_t pages, start;
+
+	switch (below(state, 16)) {
+	case 0:
+	case 1:
+	case 2:
+	case 3:
+	case 4:
+		pages = 1;
+		start = below(state, 2) ? below(state, 64) : below(state, w->npages);
+		break;
+	case 5:
+	case 6:
+	case 7:
+		pages = 1 + below(state, 40);
+		start = below(state, w->npages);
+		break;
+	case 8:
+	case 9:
+	case 10:
+		pages = 512 * (1 + below(state, 3));
+		start = below(state, w->npages) & ~511ull;
+		break;
+	case 11:
+	case 12:
+		pages = 1 + below(state, 3000);
+		start = below(state, 2) ? below(state, w->npages) & ~511ull
+					: below(state, w->npages);
+		break;
+	case 13:
+		pages = 262144;
+		start = below(state, w->npages) & ~262143ull;
+		break;
+	default:
+		/* Near a boundary of large pages. */
+		pages = 1 + below(state, 20);
+		start = (below(state, w->npages) & ~511ull) + below(state, 20);
+		start -= start < 10 ? start : 10;
+		break;
+	}
+	if (!below(state, 400)) {
+		pages = below(state, w->npages) + 1;
+		start = below(state, w->npages);
+	}
+	if (start >= w->npages)
+		start = w->npages - 1;
+	if (pages > w->npages - start)
+		pages = w->npages - start;
+	*iova = w->base + start * 4096;
+	*size = pages * 4096;
+}
+
+static uint64_t pick_phys(uint64_t *state, uint64_t iova, uint64_t size)
+{
+	uint64_t room = (1ull << 46) - size;
+	uint64_t phys = below(state, room / 4096 + 1) * 4096;
+
+	switch (below(state, 4)) {
+	case 0:
+		return phys;
+	case 1:
+		phys = (phys & ~(2 * MIB - 1)) | (iova & (2 * MIB - 1));
+		break;
+	default:
+		phys = (phys & ~(GIB - 1)) | (iova & (GIB - 1));
+		break;
+	}
+	return phys <= room ? phys : room & ~4095ull;
+}
+
+static void random_ops(const struct spec *spec, unsigned levels, unsigned max_page_shift,
+		       bool noncoherent, unsigned ops)
+{
+	static struct fixture fixture;
+	struct fixture *f = &fixture;
+	uint64_t state = 0x4869746c657373 ^ (uint64_t)levels << 56 ^
+			 (uint64_t)max_page_shift << 48 ^ noncoherent;
+	unsigned mapped = 0, overlaps = 0, starved = 0;
+
+	open_table(f, spec, levels, max_page_shift, noncoherent, !noncoherent);
+	f->seed = state;
+	add_window(f, 0, noncoherent ? 48 * MIB : 2 * GIB + 6 * MIB);
+	if (levels > 3)
+		add_window(f, 512 * GIB - 4 * MIB, 8 * MIB);
+	if (levels > 4)
+		add_window(f, (1ull << 48) - 4 * MIB, 8 * MIB);
+	add_window(f, f->last + 1 - 4 * MIB, 4 * MIB);
+	if (noncoherent)
+		f->mem.on_writeback = on_writeback;
+
+	for (f->op = 0; f->op < ops; f->op++) {
+		uint64_t iova, size;
+		unsigned nprots = 0;
+		int64_t ret = 0;
+
+		while (spec->prots[nprots])
+			nprots++;
+		pick_range(f, &state, &iova, &size);
+		if (!below(&state, 10))
+			f->mem.fail_after = (int)below(&state, 8);
+		switch (below(&state, 12)) {
+		case 0:
+		case 1:
+		case 2:
+		case 3:
+		case 4: {
+			uint64_t phys = pick_phys(&state, iova, size);
+
+			ret = do_map(f, iova, phys, size, spec->prots[below(&state, nprots)]);
+			mapped += !ret;
+			overlaps += ret == -EEXIST;
+			break;
+		}
+		case 5:
+		case 6:
+		case 7:
+		case 8:
+			ret = do_unmap(f, iova, size);
+			break;
+		case 9:
+		case 10:
+			if (!noncoherent) {
+				for (unsigned i = 0; i < 8; i++)
+					do_write(f, iova + below(&state, size / 8) * 8);
+				break;
+			}
+			/* fall through */
+		default:
+			if (!noncoherent)
+				do_clear_dirty(f, iova, size);
+			else
+				ret = do_unmap(f, iova, size);
+			break;
+		}
+		starved += ret == -ENOMEM;
+		if (f->mem.fail_after >= 0) {
+			f->mem.fail_after = -1;
+			if (ret == -ENOMEM)
+				check_tree(f);
+		} else {
+			assert_int_not_equal(ret, -ENOMEM);
+		}
+		if (f->op % 50 == 0)
+			check_tree(f);
+		if (f->op % (ops / 3) == ops / 3 - 1) {
+			check_pages(f, 0, f->last, true);
+			do_unmap(f, 0, f->last + 1);
+			check_tree(f);
+			assert_int_equal(f->mem.in_use, 1);
+		}
+	}
+	if (overlaps < ops / 50 || mapped < ops / 50 || starved < ops / 500)
+		where(f, "the sequence doesn't reach what it should", 0);
+	close_table(f);
+}
+
+static void test_random(void **unused)
+{
+	(void)unused;
+	for (unsigned s = 0; s < sizeof(specs) / sizeof(*specs); s++)
+		for (unsigned levels = specs[s].min_levels; levels <= specs[s].max_levels; levels++)
+			for (unsigned shift = 12; shift <= 30; shift += 9)
+				random_ops(&specs[s], levels, shift, false, 3000);
+}
+
+static void test_random_noncoherent(void **unused)
+{
+	(void)unused;
+	for (unsigned s = 0; s < sizeof(specs) / sizeof(*specs); s++)
+		for (unsigned levels = specs[s].min_levels; levels <= specs[s].max_levels; levels++)
+			for (unsigned shift = 12; shift <= 30; shift += 9)
+				random_ops(&specs[s], levels, shift, true, 1500);
+}
+
+/* ---- Allocation failures ---- */
+
+/* All tables, and which they are, before an operation that is to fail. */
+struct snapshot {
+	uint64_t *pages;
+	bool used[MEM_PAGES];
+	size_t table_bytes;
+};
+
+static void take_snapshot(const struct fixture *f, struct snapshot *s)
+{
+	memcpy(s->pages, f->mem.pages, MEM_PAGES * 4096ull);
+	memcpy(s->used, f->mem.used, sizeof(s->used));
+	s->table_bytes = f->pt.table_bytes;
+}
+
+static void check_snapshot(const struct fixture *f, const struct snapshot *s)
+{
+	assert_memory_equal(s->used, f->mem.used, sizeof(s->used));
+	assert_int_equal(s->table_bytes, f->pt.table_bytes);
+	for (unsigned i = 0; i < MEM_PAGES; i++)
+		if (s->used[i])
+			assert_memory_equal(s->pages + i * 512, f->mem.pages + i * 512, 4096);
+}
+
+/*
+ * An operation that fails at its 1st, 2nd, ... allocation changes nothing, to the byte; then it
+ * works.
+ */
+static void starve(struct fixture *f, struct snapshot *s, bool map, uint64_t iova, uint64_t size,
+		   unsigned expected)
+{
+	unsigned n = 0;
+
+	f->op++;
+	take_snapshot(f, s);
+	for (;; n++) {
+		int64_t ret;
+
+		f->mem.fail_after = (int)n;
+		ret = map ? do_map(f, iova, iova + 64 * GIB, size, IOMMU_READ | IOMMU_WRITE)
+			  : do_unmap(f, iova, size);
+		if (ret != -ENOMEM)
+			break;
+		check_snapshot(f, s);
+	}
+	f->mem.fail_after = -1;
+	assert_int_equal(n, expected);
+	check_tree(f);
+}
+
+static void test_starved(void **unused)
+{
+	static struct fixture fixture;
+	static struct snapshot snapshot;
+	struct fixture *f = &fixture;
+
+	(void)unused;
+	snapshot.pages = malloc(MEM_PAGES * 4096ull);
+	assert_non_null(snapshot.pages);
+	for (unsigned s = 0; s < sizeof(specs) / sizeof(*specs); s++) {
+		for (unsigned levels = specs[s].min_levels; levels <= specs[s].max_levels;
+		     levels++) {
+			open_table(f, &specs[s], levels, 30, false, false);
+			add_window(f, 0, 4 * GIB);
+			/* One page: a table for each level below the root. */
+			starve(f, &snapshot, true, 5 * 4096, 4096, levels - 1);
+			starve(f, &snapshot, true, 6 * 4096, 4096, 0);
+			starve(f, &snapshot, true, 2 * MIB + 4096, 4096, 1);
+			/*
+			 * Over the boundary of a gigabyte: a table for the pages before it, two for
+			 * those behind.
+			 */
+			starve(f, &snapshot, true, GIB - 8 * 4096, 16 * 4096, 3);
+			/*
+			 * From the middle of a table that is there, over large pages, to the middle
+			 * of one that isn't.
+			 */
+			starve(f, &snapshot, true, 2 * MIB + 8 * 4096, 6 * MIB, 1);
+			starve(f, &snapshot, false, 0, 2 * GIB, 0);
+			assert_int_equal(f->mem.in_use, 1);
+			/*
+			 * Splits: a page out of the middle of a gigabyte; then its neighbour; then
+			 * out of another 2 MiB.
+			 */
+			starve(f, &snapshot, true, GIB, 2 * GIB, levels - 3);
+			starve(f, &snapshot, false, GIB + 777 * 4096, 4096, 2);
+			starve(f, &snapshot, false, GIB + 776 * 4096, 4096, 0);
+			starve(f, &snapshot, false, GIB + 2 * MIB - 4096, 2 * 4096, 1);
+			/*
+			 * Both ends in one gigabyte but in different 2 MiB; and both ends in
+			 * different gigabytes.
+			 */
+			starve(f, &snapshot, false, 2 * GIB + 4096, 4 * MIB, 3);
+			starve(f, &snapshot, false, 0, 4 * GIB, 0);
+			starve(f, &snapshot, true, GIB, 2 * GIB, levels - 3);
+			starve(f, &snapshot, false, GIB + GIB / 2, GIB, 2);
+			starve(f, &snapshot, false, 0, 4 * GIB, 0);
+			starve(f, &snapshot, true, GIB, 2 * GIB, levels - 3);
+			starve(f, &snapshot, false, 2 * GIB - 4096, 2 * 4096, 4);
+			check_pages(f, 0, 4 * GIB - 1, true);
+			close_table(f);
+		}
+	}
+	free(snapshot.pages);
+}
+
+static void test_starved_init(void **unused)
+{
+	(void)unused;
+	for (unsigned s = 0; s < sizeof(specs) / sizeof(*specs); s++) {
+		struct iommu_pgtable_config config = {
+			.levels = 4, .max_page_shift = 30, .output_bits = 46};
+		struct iommu_pgtable pt;
+		static struct mem mem;
+
+		mem_init(&mem, false);
+		config.port = &mem.port;
+		mem.fail_after = 0;
+		assert_int_equal(specs[s].ops->init(&pt, &config), -ENOMEM);
+		mem_destroy(&mem);
+	}
+}
+
+/* ---- Arguments ---- */
+
+static void test_config(void **unused)
+{
+	static struct mem mem;
+
+	(void)unused;
+	mem_init(&mem, true);
+	for (unsigned s = 0; s < sizeof(specs) / sizeof(*specs); s++) {
+		const struct iommu_pgtable_config good = {
+			.port = &mem.port, .levels = 4, .max_page_shift = 21, .output_bits = 52};
+		struct iommu_pgtable_config config;
+		struct iommu_pgtable pt;
+
+		for (unsigned levels = 0; levels < 10; levels++) {
+			int expected =
+				levels >= specs[s].min_levels && levels <= specs[s].max_levels
+					? 0
+					: -EINVAL;
+
+			config = good;
+			config.levels = levels;
+			assert_int_equal(specs[s].ops->init(&pt, &config), expected);
+			if (!expected)
+				specs[s].ops->destroy(&pt);
+		}
+		for (unsigned shift = 0; shift < 64; shift++) {
+			int expected = shift == 12 || shift == 21 || shift == 30 ? 0 : -EINVAL;
+
+			config = good;
+			config.max_page_shift = shift;
+			assert_int_equal(specs[s].ops->init(&pt, &config), expected);
+			if (!expected)
+				specs[s].ops->destroy(&pt);
+		}
+		config = good;
+		config.output_bits = 53;
+		assert_int_equal(specs[s].ops->init(&pt, &config), -EINVAL);
+		config.output_bits = 0;
+		assert_int_equal(specs[s].ops->init(&pt, &config), -EINVAL);
+		/* Flags that the hardware puts behind the CPU's cache can't be read. */
+		config = good;
+		config.noncoherent = config.dirty = true;
+		assert_int_equal(specs[s].ops->init(&pt, &config), -EINVAL);
+		config.dirty = false;
+		mem.port.writeback = NULL;
+		assert_int_equal(specs[s].ops->init(&pt, &config), -EINVAL);
+		mem.port.writeback = mem_writeback;
+		assert_int_equal(mem.in_use, 0);
+	}
+	mem_destroy(&mem);
+}
+
+static void count_report(void *ctx, uint64_t iova, uint64_t size)
+{
+	(void)iova;
+	(void)size;
+	++*(unsigned *)ctx;
+}
+
+static void test_arguments(void **unused)
+{
+	static struct fixture fixture;
+	struct fixture *f = &fixture;
+	const unsigned rw = IOMMU_READ | IOMMU_WRITE;
+
+	(void)unused;
+	for (unsigned s = 0; s < sizeof(specs) / sizeof(*specs); s++) {
+		const struct iommu_pgtable_ops *ops = specs[s].ops;
+		struct iommu_gather gather = IOMMU_GATHER_INIT;
+		unsigned reports = 0;
+		uint64_t phys;
+
+		open_table(f, &specs[s], 4, 30, false, false);
+		assert_int_equal(ops->map(&f->pt, 1, 0, 4096, rw), -EINVAL);
+		assert_int_equal(ops->map(&f->pt, 0, 1, 4096, rw), -EINVAL);
+		assert_int_equal(ops->map(&f->pt, 0, 0, 4095, rw), -EINVAL);
+		assert_int_equal(ops->map(&f->pt, 0, 0, 0, rw), -EINVAL);
+		for (unsigned prot = 0; prot < 32; prot++) {
+			bool can = false;
+
+			for (unsigned i = 0; specs[s].prots[i]; i++)
+				can |= specs[s].prots[i] == prot;
+			assert_int_equal(ops->map(&f->pt, prot * 4096, 0, 4096, prot),
+					 can ? 0 : -EINVAL);
+		}
+		assert_int_equal(ops->unmap(&f->pt, 0, 32 * 4096, &gather),
+				 specs[s].prots[2] ? 3 * 4096 : 2 * 4096);
+		iommu_gather_free(&f->pt, &gather);
+
+		/* The ends of both address spaces, and over them. */
+		assert_int_equal(ops->map(&f->pt, f->last + 1, 0, 4096, rw), -ERANGE);
+		assert_int_equal(ops->map(&f->pt, f->last - 4095, 0, 8192, rw), -ERANGE);
+		assert_int_equal(ops->map(&f->pt, 4096, 0, (uint64_t)-4096, rw), -ERANGE);
+		assert_int_equal(ops->map(&f->pt, -4096ull, 0, 8192, rw), -ERANGE);
+		assert_int_equal(ops->map(&f->pt, 0, 1ull << 46, 4096, rw), -ERANGE);
+		assert_int_equal(ops->map(&f->pt, 0, (1ull << 46) - 4096, 8192, rw), -ERANGE);
+		assert_int_equal(ops->map(&f->pt, 0, -4096ull, 8192, rw), -ERANGE);
+		assert_int_equal(ops->map(&f->pt, f->last - 4095, (1ull << 46) - 4096, 4096, rw),
+				 0);
+		assert_int_equal(ops->unmap(&f->pt, f->last + 1, 4096, &gather), -ERANGE);
+		assert_int_equal(ops->unmap(&f->pt, 0, f->last + 4097, &gather), -ERANGE);
+		assert_int_equal(ops->unmap(&f->pt, 1, 4096, &gather), -EINVAL);
+		assert_int_equal(ops->unmap(&f->pt, 4096, 1, &gather), -EINVAL);
+		assert_int_equal(ops->unmap(&f->pt, 4096, 0, &gather), -EINVAL);
+		assert_int_equal(ops->iova_to_phys(&f->pt, f->last, &phys, NULL), 0);
+		assert_int_equal(phys, (1ull << 46) - 1);
+		assert_int_equal(ops->iova_to_phys(&f->pt, f->last + 1, &phys, NULL), -ENOENT);
+		assert_int_equal(ops->iova_to_phys(&f->pt, UINT64_MAX, &phys, NULL), -ENOENT);
+		assert_int_equal(
+			ops->read_and_clear_dirty(&f->pt, 0, 4096, &gather, count_report, &reports),
+			-EOPNOTSUPP);
+		assert_true(gather.first > gather.last && !gather.tables && !reports);
+		close_table(f);
+
+		open_table(f, &specs[s], 4, 30, false, true);
+		assert_int_equal(
+			ops->read_and_clear_dirty(&f->pt, 0, 1, &gather, count_report, &reports),
+			-EINVAL);
+		assert_int_equal(ops->read_and_clear_dirty(&f->pt, f->last + 1, 4096, &gather,
+							   count_report, &reports),
+				 -ERANGE);
+		assert_int_equal(ops->read_and_clear_dirty(&f->pt, 0, f->last + 1, &gather,
+							   count_report, &reports),
+				 0);
+		assert_int_equal(reports, 0);
+		close_table(f);
+	}
+}
+
+/* ---- What an unmap costs ---- */
+
+/*
+ * A gigabyte of small pages goes without a look at the pages: their tables stay as they were but
+ * for the first word.
+ */
+static void test_subtree(void **unused)
+{
+	static struct fixture fixture;
+	struct fixture *f = &fixture;
+
+	(void)unused;
+	for (unsigned s = 0; s < sizeof(specs) / sizeof(*specs); s++) {
+		struct iommu_gather gather = IOMMU_GATHER_INIT;
+		unsigned whole = 0;
+
+		open_table(f, &specs[s], 4, 12, false, false);
+		assert_int_equal(specs[s].ops->map(&f->pt, 0, GIB, GIB, IOMMU_READ), 0);
+		assert_int_equal(f->mem.in_use, 1 + 1 + 1 + 512);
+		assert_int_equal(specs[s].ops->unmap(&f->pt, 0, GIB, &gather), GIB);
+		assert_int_equal(gather.tables, 1 + 1 + 512);
+		assert_int_equal(gather.first, 0);
+		assert_int_equal(gather.last, GIB - 1);
+		assert_int_equal(gather.leaf_shift, 12);
+		for (uint64_t phys = gather.free_list; phys; phys = *mem_at(f->mem.pages, phys))
+			whole += specs[s].present(mem_at(f->mem.pages, phys)[511]);
+		assert_true(whole >= 512);
+		iommu_gather_free(&f->pt, &gather);
+		assert_int_equal(f->mem.in_use, 1);
+		close_table(f);
+	}
+}
+
+/* Write-backs are by stretches of a table, not by entries. */
+static void test_writeback_batches(void **unused)
+{
+	static struct fixture fixture;
+	struct fixture *f = &fixture;
+
+	(void)unused;
+	for (unsigned s = 0; s < sizeof(specs) / sizeof(*specs); s++) {
+		open_table(f, &specs[s], 4, 21, true, false);
+		add_window(f, 0, 8 * MIB);
+		f->mem.writebacks = 0;
+		assert_int_equal(do_map(f, 0, GIB + 4096, 2 * MIB, IOMMU_READ), 0);
+		assert_int_equal(f->mem.writebacks, 3 + 1);
+		f->mem.writebacks = 0;
+		assert_int_equal(do_unmap(f, 4096, 100 * 4096), 100 * 4096);
+		assert_int_equal(f->mem.writebacks, 1);
+		f->mem.writebacks = 0;
+		assert_int_equal(do_map(f, 4096, GIB, 100 * 4096, IOMMU_READ), 0);
+		assert_int_equal(f->mem.writebacks, 1);
+		close_table(f);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_config),	     cmocka_unit_test(test_arguments),
+		cmocka_unit_test(test_starved_init), cmocka_unit_test(test_starved),
+		cmocka_unit_test(test_subtree),	     cmocka_unit_test(test_writeback_batches),
+		cmocka_unit_test(test_random),	     cmocka_unit_test(test_random_noncoherent),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
