@@ -138,6 +138,8 @@ struct iommu_plan_request {
 	uint32_t rid;
 	uint32_t pasid;			/* the table index of the entry, where it has one */
 	uint32_t temporary_tag;		/* for IOMMU_STRATEGY_TEMPORARY_TAG; 0: none to be had */
+	/* The cache tags, where the entry itself doesn't hold its tag but only points to what does; else ignored. */
+	uint32_t before_tag, after_tag;
 };
 
 struct iommu_plan {

@@ -26,6 +26,7 @@
 struct domain_tag {
 	struct domain_tag *next;
 	struct iommu_unit *unit;
+	unsigned space;
 	uint32_t tag;
 	unsigned users;				/* requesters whose entries have it; 0: lent by another domain */
 	bool owned;				/* its number goes back to the unit with the last user */
@@ -83,13 +84,24 @@ struct iommu_group {
 	unsigned replacing;			/* atomic: a switch is under way */
 };
 
+/* Kinds of tags that are numbered apart from each other, such as ASIDs and VMIDs. Tag numbers of a space are first ..
+ * count - 1. */
+#define TAG_SPACES 2
+#define NO_TAG_SPACE UINT32_MAX
+
+struct tag_space_size {
+	uint32_t count, first;
+};
+
 struct iommu_unit {
 	const struct iommu_unit_ops *ops;
 	const struct hitless_port *port;
 	struct hitless_lock lock;
 	struct iommu_device *devices;
-	uint64_t *tag_map;			/* a bit per tag, 1: taken */
-	uint32_t ntags, tags_used;
+	struct tag_space {
+		uint64_t *map;			/* a bit per tag, 1: taken */
+		uint32_t count, used;
+	} tags[TAG_SPACES];
 	unsigned quantum;			/* bytes */
 	unsigned facts;				/* IOMMU_PLAN_NONCOHERENT ... WRITE_BUFFER */
 	unsigned lost;				/* atomic */
@@ -117,9 +129,12 @@ struct iommu_unit_ops {
 	int (*domain_init)(struct iommu_unit *unit, struct iommu_domain *domain, const struct iommu_domain_desc *desc);
 	/* Can the device's entries hold this domain? 0 or -EINVAL. */
 	int (*domain_check)(struct iommu_unit *unit, const struct iommu_device *device, const struct iommu_domain *domain);
-	/* The entry that puts a requester into the domain (NULL: blocked) under that tag. */
+	/* The entry that puts a requester into the domain (NULL: blocked) under that tag. What is not about translation stays as
+	 * it is in `before`. */
 	void (*make_entry)(struct iommu_unit *unit, const struct iommu_device *device, const struct iommu_domain *domain,
-			   uint32_t tag, uint64_t *entry);
+			   uint32_t tag, const uint64_t *before, uint64_t *entry);
+	/* From which space the domain's tag comes; NO_TAG_SPACE: its translations carry none. */
+	unsigned (*tag_space)(const struct iommu_unit *unit, const struct iommu_domain *domain);
 	/* The table index of requests without PASID, for the formats' commands. */
 	uint32_t (*rid_pasid)(const struct iommu_unit *unit);
 
@@ -140,16 +155,16 @@ struct iommu_unit_ops {
 
 /* ---- unit.c ---- */
 
-/* Sets up what the core needs of a unit. `tags`: tag numbers are 0 .. tags - 1; those below `first` are never given out. */
-int unit_init(struct iommu_unit *unit, const struct iommu_unit_ops *ops, const struct hitless_port *port, uint32_t tags,
-	      uint32_t first);
+/* Sets up what the core needs of a unit. `spaces`: TAG_SPACES of them, those with a count of 0 don't exist. -ENOMEM. */
+int unit_init(struct iommu_unit *unit, const struct iommu_unit_ops *ops, const struct hitless_port *port,
+	      const struct tag_space_size *spaces);
 void unit_fini(struct iommu_unit *unit);
 bool unit_is_lost(const struct iommu_unit *unit);
 void unit_mark_lost(struct iommu_unit *unit);
 /* -ENOSPC: all are taken. */
-int unit_alloc_tag(struct iommu_unit *unit, uint32_t *tag);
-void unit_free_tag(struct iommu_unit *unit, uint32_t tag);
-bool unit_has_free_tag(struct iommu_unit *unit);
+int unit_alloc_tag(struct iommu_unit *unit, unsigned space, uint32_t *tag);
+void unit_free_tag(struct iommu_unit *unit, unsigned space, uint32_t tag);
+bool unit_has_free_tag(struct iommu_unit *unit, unsigned space);
 /* -EEXIST: one of the requester ids is known. */
 int unit_link_device(struct iommu_unit *unit, struct iommu_device *device);
 void unit_unlink_device(struct iommu_unit *unit, struct iommu_device *device);

@@ -177,7 +177,8 @@ int domain_get_tag(struct iommu_domain *domain, struct iommu_unit *unit, unsigne
 			goto out;
 		}
 		tag->unit = unit;
-		err = unit_alloc_tag(unit, &tag->tag);
+		tag->space = unit->ops->tag_space(unit, domain);
+		err = unit_alloc_tag(unit, tag->space, &tag->tag);
 		if (err) {
 			port->free(port->ctx, tag, sizeof(*tag));
 			goto out;
@@ -199,6 +200,7 @@ int domain_inherit_tag(struct iommu_domain *domain, struct iommu_unit *unit, uin
 	if (!tag)
 		return -ENOMEM;
 	tag->unit = unit;
+	tag->space = unit->ops->tag_space(unit, domain);
 	tag->tag = number;
 	tag->users = 1;
 	tag->hopping = true; /* until the number is this domain's own */
@@ -221,7 +223,7 @@ void domain_put_tag(struct iommu_domain *domain, struct domain_tag *tag, unsigne
 	unlock_domain(domain);
 	if (last) {
 		if (tag->owned)
-			unit_free_tag(tag->unit, tag->tag);
+			unit_free_tag(tag->unit, tag->space, tag->tag);
 		domain->port->free(domain->port->ctx, tag, sizeof(*tag));
 	}
 }

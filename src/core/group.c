@@ -23,6 +23,7 @@ struct job {
 	struct domain_tag lent_old, lent_new;	/* during a hop: each domain's tag, lent to the other domain */
 	struct domain_tag lent_temporary[2];	/* the temporary tag, lent to both */
 	uint32_t temporary_tag;			/* 0: none */
+	unsigned temporary_space;
 	bool hops;
 	struct entry_change *changes;
 	unsigned nchanges, filled;
@@ -51,10 +52,15 @@ static const struct hitless_port *port_of(const struct switching *s)
 	return s->group->port;
 }
 
-/* The domain if it translates, that is if its entries carry a tag. */
-static struct iommu_domain *tagged(struct iommu_domain *domain)
+/* The domain if it lets anything through. */
+static struct iommu_domain *passing(struct iommu_domain *domain)
 {
 	return domain && domain->type != IOMMU_DOMAIN_BLOCKED ? domain : NULL;
+}
+
+static bool has_tag(const struct iommu_unit *unit, const struct iommu_domain *domain)
+{
+	return domain && domain->type != IOMMU_DOMAIN_BLOCKED && unit->ops->tag_space(unit, domain) != NO_TAG_SPACE;
 }
 
 static struct iommu_device *first_device(const struct switching *s)
@@ -87,10 +93,8 @@ static int check(const struct switching *s)
 	for_each_device(s, device) {
 		if (unit_is_lost(device->unit))
 			return -EIO;
-		if (!tagged(s->new)) {
-			if (has_direct_region(device))
-				return -EINVAL;
-		}
+		if (!passing(s->new) && has_direct_region(device))
+			return -EINVAL;
 		if (!s->new)
 			continue;
 		if (s->new->ops != device->unit->ops)
@@ -213,7 +217,9 @@ static int inherit_tag(struct switching *s, struct job *job)
 	uint32_t number;
 	unsigned users;
 
-	if (!job->old_tag || job->nchanges != 1 || !domain_peek_tag(s->old, job->unit, &number, &users) || users != 1)
+	unsigned space = job->unit->ops->tag_space(job->unit, s->new);
+
+	if (!job->old_tag || job->old_tag->space != space || job->nchanges != 1 || !domain_peek_tag(s->old, job->unit, &number, &users) || users != 1)
 		return -ENOSPC;
 	job->inherits = true;
 	job->new_number = number;
@@ -222,19 +228,20 @@ static int inherit_tag(struct switching *s, struct job *job)
 
 static int get_tag(struct switching *s, struct job *job)
 {
-	unsigned users;
+	unsigned users, space;
 	int err = 0;
 
-	if (tagged(s->old))
+	if (has_tag(job->unit, s->old))
 		job->old_tag = domain_find_tag(s->old, job->unit);
-	if (!tagged(s->new))
+	if (!has_tag(job->unit, s->new))
 		return 0;
+	space = job->unit->ops->tag_space(job->unit, s->new);
 	if (s->query) {
 		if (domain_peek_tag(s->new, job->unit, &job->new_number, &users))
 			return 0;
 		/* Any number that is nobody's. */
-		job->new_number = job->unit->ntags - 1;
-		err = unit_has_free_tag(job->unit) ? 0 : -ENOSPC;
+		job->new_number = job->unit->tags[space].count - 1;
+		err = unit_has_free_tag(job->unit, space) ? 0 : -ENOSPC;
 	} else {
 		err = domain_get_tag(s->new, job->unit, job->nchanges, &job->new_tag);
 		if (!err)
@@ -267,7 +274,7 @@ static unsigned tag_facts(const struct switching *s, const struct job *job)
 	if (job->old_tag && domain_peek_tag(s->old, job->unit, &number, &users) && users == 1)
 		facts |= IOMMU_PLAN_OLD_PRIVATE;
 	users = 0;
-	if (tagged(s->new))
+	if (has_tag(job->unit, s->new))
 		domain_peek_tag(s->new, job->unit, &number, &users);
 	if (users == mine && job->nchanges == 1)
 		facts |= IOMMU_PLAN_NEW_PRIVATE;
@@ -290,7 +297,9 @@ static int plan_change(struct switching *s, struct job *job, struct iommu_device
 	change->ats_on = device->ats_on;
 	change->ats_off = device->ats_off;
 	entry_read(port_of(s), change->table, change->offset, change->before, words);
-	unit->ops->make_entry(unit, device, s->new, job->new_number, change->after);
+	unit->ops->make_entry(unit, device, s->new, job->new_number, change->before, change->after);
+	request->before_tag = job->old_tag ? job->old_tag->tag : ENTRY_NO_TAG;
+	request->after_tag = has_tag(unit, s->new) ? job->new_number : ENTRY_NO_TAG;
 	request->format = unit->ops->format;
 	request->before = change->before;
 	request->after = change->after;
@@ -333,24 +342,29 @@ static int plan_all(struct switching *s)
 
 static void get_temporary_tags(struct switching *s)
 {
-	for (unsigned i = 0; i < s->njobs && s->assumptions; i++)
+	for (unsigned i = 0; i < s->njobs && s->assumptions; i++) {
+		struct job *job = &s->jobs[i];
+
 		/* Without one the planner has one strategy less. */
-		if (unit_alloc_tag(s->jobs[i].unit, &s->jobs[i].temporary_tag))
-			s->jobs[i].temporary_tag = 0;
+		if (job->old_tag)
+			job->temporary_space = job->old_tag->space;
+		if (!job->old_tag || unit_alloc_tag(job->unit, job->temporary_space, &job->temporary_tag))
+			job->temporary_tag = 0;
+	}
 }
 
 static void put_temporary_tags(struct switching *s)
 {
 	for (unsigned i = 0; i < s->njobs; i++) {
 		if (s->jobs[i].temporary_tag)
-			unit_free_tag(s->jobs[i].unit, s->jobs[i].temporary_tag);
+			unit_free_tag(s->jobs[i].unit, s->jobs[i].temporary_space, s->jobs[i].temporary_tag);
 		s->jobs[i].temporary_tag = 0;
 	}
 }
 
-static void lend(struct iommu_domain *to, struct domain_tag *record, struct iommu_unit *unit, uint32_t tag)
+static void lend(struct iommu_domain *to, struct domain_tag *record, const struct domain_tag *like, uint32_t tag)
 {
-	*record = (struct domain_tag){ .unit = unit, .tag = tag };
+	*record = (struct domain_tag){ .unit = like->unit, .space = like->space, .tag = tag };
 	domain_lend_tag(to, record);
 }
 
@@ -362,11 +376,11 @@ static bool begin_hop(struct switching *s, struct job *job)
 
 	if (!alone && !job->temporary_tag)
 		return false;
-	lend(s->new, &job->lent_old, job->unit, job->old_tag->tag);
-	lend(s->old, &job->lent_new, job->unit, job->new_tag->tag);
+	lend(s->new, &job->lent_old, job->old_tag, job->old_tag->tag);
+	lend(s->old, &job->lent_new, job->new_tag, job->new_tag->tag);
 	if (job->temporary_tag) {
-		lend(s->old, &job->lent_temporary[0], job->unit, job->temporary_tag);
-		lend(s->new, &job->lent_temporary[1], job->unit, job->temporary_tag);
+		lend(s->old, &job->lent_temporary[0], job->old_tag, job->temporary_tag);
+		lend(s->new, &job->lent_temporary[1], job->old_tag, job->temporary_tag);
 	}
 	return true;
 }
@@ -511,7 +525,7 @@ static void enter_device_tlbs(struct switching *s)
 		struct iommu_attachment *at = &device->attachment[!device->attached];
 
 		at->device = device;
-		if (device->ats && tagged(s->new))
+		if (device->ats && has_tag(device->unit, s->new))
 			domain_add_attachment(s->new, job_of(s, device->unit)->new_tag, at);
 	}
 }
@@ -521,7 +535,7 @@ static void leave_device_tlbs(struct switching *s)
 	struct iommu_device *device;
 
 	for_each_device(s, device) {
-		if (device->ats && tagged(s->old))
+		if (device->ats && has_tag(device->unit, s->old))
 			domain_remove_attachment(s->old, job_of(s, device->unit)->old_tag,
 						 &device->attachment[device->attached]);
 		device->attached = !device->attached;

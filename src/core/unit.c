@@ -19,38 +19,61 @@ static size_t map_bytes(uint32_t tags)
 	return ((size_t)tags + 63) / 64 * sizeof(uint64_t);
 }
 
-int unit_init(struct iommu_unit *unit, const struct iommu_unit_ops *ops, const struct hitless_port *port, uint32_t tags,
-	      uint32_t first)
+static void free_tag_spaces(struct iommu_unit *unit)
+{
+	for (unsigned i = 0; i < TAG_SPACES; i++)
+		if (unit->tags[i].map)
+			unit->port->free(unit->port->ctx, unit->tags[i].map, map_bytes(unit->tags[i].count));
+}
+
+static int make_tag_spaces(struct iommu_unit *unit, const struct tag_space_size *spaces)
+{
+	for (unsigned i = 0; i < TAG_SPACES; i++) {
+		struct tag_space *space = &unit->tags[i];
+
+		if (!spaces[i].count)
+			continue;
+		space->map = unit->port->alloc(unit->port->ctx, map_bytes(spaces[i].count));
+		if (!space->map) {
+			free_tag_spaces(unit);
+			return -ENOMEM;
+		}
+		space->count = spaces[i].count;
+		for (uint32_t tag = 0; tag < spaces[i].first; tag++)
+			space->map[tag / 64] |= 1ull << tag % 64;
+	}
+	return 0;
+}
+
+int unit_init(struct iommu_unit *unit, const struct iommu_unit_ops *ops, const struct hitless_port *port,
+	      const struct tag_space_size *spaces)
 {
 	int err;
 
 	unit->ops = ops;
 	unit->port = port;
-	unit->ntags = tags;
-	unit->tag_map = port->alloc(port->ctx, map_bytes(tags));
-	if (!unit->tag_map)
-		return -ENOMEM;
+	err = make_tag_spaces(unit, spaces);
+	if (err)
+		return err;
 	unit->reserve_bytes = group_reserve_bytes();
 	unit->reserve = port->alloc(port->ctx, unit->reserve_bytes);
 	err = unit->reserve ? 0 : -ENOMEM;
 	if (err)
-		goto free_map;
+		goto free_tags;
 	err = port->lock_init(port->ctx, &unit->lock);
 	if (err)
 		goto free_reserve;
 	err = port->lock_init(port->ctx, &unit->reserve_lock);
 	if (err)
 		goto destroy_lock;
-	for (uint32_t tag = 0; tag < first; tag++)
-		unit->tag_map[tag / 64] |= 1ull << tag % 64;
 	return 0;
 
 destroy_lock:
 	port->lock_destroy(port->ctx, &unit->lock);
 free_reserve:
 	port->free(port->ctx, unit->reserve, unit->reserve_bytes);
-free_map:
-	port->free(port->ctx, unit->tag_map, map_bytes(tags));
+free_tags:
+	free_tag_spaces(unit);
 	return err;
 }
 
@@ -59,7 +82,7 @@ void unit_fini(struct iommu_unit *unit)
 	unit->port->lock_destroy(unit->port->ctx, &unit->reserve_lock);
 	unit->port->lock_destroy(unit->port->ctx, &unit->lock);
 	unit->port->free(unit->port->ctx, unit->reserve, unit->reserve_bytes);
-	unit->port->free(unit->port->ctx, unit->tag_map, map_bytes(unit->ntags));
+	free_tag_spaces(unit);
 }
 
 bool unit_is_lost(const struct iommu_unit *unit)
@@ -72,21 +95,22 @@ void unit_mark_lost(struct iommu_unit *unit)
 	__atomic_store_n(&unit->lost, 1, __ATOMIC_RELEASE);
 }
 
-int unit_alloc_tag(struct iommu_unit *unit, uint32_t *tag)
+int unit_alloc_tag(struct iommu_unit *unit, unsigned which, uint32_t *tag)
 {
+	struct tag_space *space = &unit->tags[which];
 	int err = -ENOSPC;
 
 	lock_unit(unit);
-	for (uint32_t word = 0; word < (unit->ntags + 63) / 64 && err; word++) {
+	for (uint32_t word = 0; word < (space->count + 63) / 64 && err; word++) {
 		uint32_t bit;
 
-		if (unit->tag_map[word] == ~0ull)
+		if (space->map[word] == ~0ull)
 			continue;
-		bit = (uint32_t)__builtin_ctzll(~unit->tag_map[word]);
-		if (word * 64 + bit >= unit->ntags)
+		bit = (uint32_t)__builtin_ctzll(~space->map[word]);
+		if (word * 64 + bit >= space->count)
 			break;
-		unit->tag_map[word] |= 1ull << bit;
-		unit->tags_used++;
+		space->map[word] |= 1ull << bit;
+		space->used++;
 		*tag = word * 64 + bit;
 		err = 0;
 	}
@@ -94,21 +118,23 @@ int unit_alloc_tag(struct iommu_unit *unit, uint32_t *tag)
 	return err;
 }
 
-void unit_free_tag(struct iommu_unit *unit, uint32_t tag)
+void unit_free_tag(struct iommu_unit *unit, unsigned which, uint32_t tag)
 {
+	struct tag_space *space = &unit->tags[which];
+
 	lock_unit(unit);
-	unit->tag_map[tag / 64] &= ~(1ull << tag % 64);
-	unit->tags_used--;
+	space->map[tag / 64] &= ~(1ull << tag % 64);
+	space->used--;
 	unlock_unit(unit);
 }
 
-bool unit_has_free_tag(struct iommu_unit *unit)
+bool unit_has_free_tag(struct iommu_unit *unit, unsigned which)
 {
 	uint32_t tag;
 
-	if (unit_alloc_tag(unit, &tag))
+	if (unit_alloc_tag(unit, which, &tag))
 		return false;
-	unit_free_tag(unit, tag);
+	unit_free_tag(unit, which, tag);
 	return true;
 }
 
@@ -164,12 +190,14 @@ void iommu_unit_get_info(struct iommu_unit *unit, struct iommu_unit_info *info)
 	*info = (struct iommu_unit_info){
 		.arch = unit->ops->arch,
 		.quantum = unit->quantum,
-		.tags = unit->ntags,
-		.tags_used = unit->tags_used,
 		.coherent = !(unit->facts & IOMMU_PLAN_NONCOHERENT),
 		.caches_absent = unit->facts & IOMMU_PLAN_CACHES_ABSENT,
 		.lost = unit_is_lost(unit),
 	};
+	for (unsigned i = 0; i < TAG_SPACES; i++) {
+		info->tags += unit->tags[i].count;
+		info->tags_used += unit->tags[i].used;
+	}
 	unlock_unit(unit);
 }
 
@@ -180,7 +208,9 @@ int iommu_unit_destroy(struct iommu_unit *unit)
 	if (!unit)
 		return -EINVAL;
 	lock_unit(unit);
-	busy = unit->devices || unit->tags_used;
+	busy = unit->devices != NULL;
+	for (unsigned i = 0; i < TAG_SPACES; i++)
+		busy |= unit->tags[i].used != 0;
 	unlock_unit(unit);
 	if (unit_is_lost(unit))
 		return -EIO;

@@ -180,10 +180,11 @@ static void context_forget_table(struct entry_steps *steps, const struct entry_c
 	invalidate_context(steps, VTD_CONTEXT_GLOBAL, 0, 0);
 }
 
-static void context_forget_translations(struct entry_steps *steps, const struct entry_change *change, const uint64_t *stale)
+static void context_forget_translations(struct entry_steps *steps, const struct entry_change *change, const uint64_t *stale,
+					uint32_t tag)
 {
 	if (GET(VTD_CONTEXT, P, stale)) {
-		invalidate_iotlb(steps, (uint32_t)GET(VTD_CONTEXT, DID, stale), 0, VTD_WHOLE, false);
+		invalidate_iotlb(steps, tag, 0, VTD_WHOLE, false);
 	} else if (change->request.facts & IOMMU_PLAN_CACHES_ABSENT) {
 		invalidate_iotlb(steps, 0, 0, VTD_WHOLE, false);
 		if (GET(VTD_CONTEXT, P, change->after))
@@ -310,12 +311,13 @@ static void forget_translations_of(struct entry_steps *steps, const uint64_t *en
 	}
 }
 
-static void pasid_forget_translations(struct entry_steps *steps, const struct entry_change *change, const uint64_t *stale)
+static void pasid_forget_translations(struct entry_steps *steps, const struct entry_change *change, const uint64_t *stale,
+				      uint32_t tag)
 {
 	const struct iommu_plan_request *request = &change->request;
 
 	if (GET(VTD_PASID, P, stale)) {
-		forget_translations_of(steps, stale, (uint32_t)GET(VTD_PASID, DID, stale), request->pasid);
+		forget_translations_of(steps, stale, tag, request->pasid);
 	} else if ((request->facts & IOMMU_PLAN_CACHES_ABSENT) && GET(VTD_PASID, P, change->after)) {
 		forget_translations_of(steps, change->after, (uint32_t)GET(VTD_PASID, DID, change->after), request->pasid);
 		invalidate_piotlb(steps, (uint32_t)GET(VTD_PASID, DID, change->after), request->pasid, 0, VTD_WHOLE, false);

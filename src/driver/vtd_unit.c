@@ -400,10 +400,11 @@ static void make_pasid_entry(const struct vtd_unit *vtd, const struct iommu_doma
 }
 
 static void vtd_make_entry(struct iommu_unit *unit, const struct iommu_device *device, const struct iommu_domain *domain,
-			   uint32_t tag, uint64_t *entry)
+			   uint32_t tag, const uint64_t *before, uint64_t *entry)
 {
 	const struct vtd_unit *vtd = to_vtd_const(unit);
 
+	(void)before; /* nothing in it belongs to anybody else */
 	memset(entry, 0, unit->ops->format->words * 8);
 	if (!domain || domain->type == IOMMU_DOMAIN_BLOCKED)
 		return;
@@ -411,6 +412,15 @@ static void vtd_make_entry(struct iommu_unit *unit, const struct iommu_device *d
 		make_pasid_entry(vtd, domain, tag, entry);
 	else
 		make_context_entry(vtd, device, domain, tag, entry);
+}
+
+/* Every domain that translates, pass-through too, has a domain id of its own: so first-stage and pass-through entries never
+ * share one with second-stage entries (6.2.3.1). */
+static unsigned vtd_tag_space(const struct iommu_unit *unit, const struct iommu_domain *domain)
+{
+	(void)unit;
+	(void)domain;
+	return 0;
 }
 
 static uint32_t vtd_rid_pasid(const struct iommu_unit *unit)
@@ -462,6 +472,7 @@ static const struct iommu_unit_ops legacy_ops = {
 	.domain_init = vtd_domain_init,
 	.domain_check = vtd_domain_check,
 	.make_entry = vtd_make_entry,
+	.tag_space = vtd_tag_space,
 	.rid_pasid = vtd_rid_pasid,
 	.forget_range = vtd_forget_range,
 	.forget_device_range = vtd_forget_device_range,
@@ -479,6 +490,7 @@ static const struct iommu_unit_ops scalable_ops = {
 	.domain_init = vtd_domain_init,
 	.domain_check = vtd_domain_check,
 	.make_entry = vtd_make_entry,
+	.tag_space = vtd_tag_space,
 	.rid_pasid = vtd_rid_pasid,
 	.forget_range = vtd_forget_range,
 	.forget_device_range = vtd_forget_device_range,
@@ -549,6 +561,7 @@ static int enable(struct vtd_unit *vtd, unsigned queue_order)
 
 int vtd_unit_create(const struct hitless_port *port, const struct vtd_unit_desc *desc, struct iommu_unit **result)
 {
+	struct tag_space_size spaces[TAG_SPACES] = { { .first = 1 } };
 	struct vtd_unit *vtd;
 	uint32_t gsts;
 	int err;
@@ -565,8 +578,8 @@ int vtd_unit_create(const struct hitless_port *port, const struct vtd_unit_desc 
 	if (err)
 		goto free;
 	/* CAP.ND: 2^(4 + 2 * ND) domain ids. 0 is reserved: caching mode tags absent entries with it. */
-	err = unit_init(&vtd->unit, vtd->scalable ? &scalable_ops : &legacy_ops, port,
-			1u << (4 + 2 * (VTD_CAP_OF(vtd, ND) > 6 ? 6 : VTD_CAP_OF(vtd, ND))), 1);
+	spaces[0].count = 1u << (4 + 2 * (VTD_CAP_OF(vtd, ND) > 6 ? 6 : VTD_CAP_OF(vtd, ND)));
+	err = unit_init(&vtd->unit, vtd->scalable ? &scalable_ops : &legacy_ops, port, spaces);
 	if (err)
 		goto free;
 	vtd->unit.facts = facts_of(vtd);

@@ -24,8 +24,10 @@ struct entry_table {
 	size_t slot;			/* where there, bytes */
 };
 
-/* The tag of an entry that translates nothing: it is not valid, or blocks. */
+/* The tag of an entry that translates nothing (it is not valid, blocks, or passes everything untagged), and of one whose
+ * tag is not in it but behind a pointer of its: that is in the request. */
 #define ENTRY_NO_TAG UINT32_MAX
+#define ENTRY_TAG_ELSEWHERE (UINT32_MAX - 1)
 
 struct entry_format {
 	const char *name;		/* as `hitless decode` takes it */
@@ -38,7 +40,7 @@ struct entry_format {
 	void (*named)(uint64_t *named);
 	/* Bits that say which tables a translation goes through (pointers, levels, kind). */
 	void (*tables)(const uint64_t *entry, uint64_t *tables);
-	/* The cache tag in `entry`, ENTRY_NO_TAG where it has none; and a copy with another one. */
+	/* The cache tag in `entry`, ENTRY_NO_TAG or ENTRY_TAG_ELSEWHERE; and how to set another one. */
 	uint32_t (*tag)(const uint64_t *entry);
 	void (*set_tag)(uint64_t *entry, uint32_t tag);
 	/* Is the device TLB allowed by `entry`? */
@@ -54,12 +56,14 @@ struct entry_format {
 	 * The commands. Each emits with emit_invalidate(), and emits nothing if nothing can be cached.
 	 * forget_entry: the cached copies of `stale`, and fetches that are under way (`fetches`: those alone matter).
 	 * forget_table: everything cached through the page that was swapped out.
-	 * forget_translations: what was cached with `stale`'s tag for this requester; it ends with all requests that used it done.
+	 * forget_translations: what was cached for this requester while the entry was `stale`, under `tag`; it ends with all
+	 * requests that used it done.
 	 * forget_devtlb: the device's own TLB.
 	 */
 	void (*forget_entry)(struct entry_steps *steps, const struct entry_change *change, const uint64_t *stale, bool fetches);
 	void (*forget_table)(struct entry_steps *steps, const struct entry_change *change);
-	void (*forget_translations)(struct entry_steps *steps, const struct entry_change *change, const uint64_t *stale);
+	void (*forget_translations)(struct entry_steps *steps, const struct entry_change *change, const uint64_t *stale,
+				    uint32_t tag);
 	void (*forget_devtlb)(struct entry_steps *steps, const struct entry_change *change);
 };
 
@@ -79,6 +83,7 @@ struct entry_change {
 	const char *why;
 	/* Entries whose translations must be forgotten before the change is over. Filled by entry_emit(). */
 	uint64_t stale[3][IOMMU_ENTRY_WORDS];
+	uint32_t stale_tag[3];
 	unsigned nstale;
 };
 

@@ -314,10 +314,26 @@ static bool drops_ats(const struct iommu_plan_request *request, const uint64_t *
 	return (request->facts & IOMMU_PLAN_ATS) && request->format->ats(from) && !request->format->ats(to);
 }
 
-static void add_stale(struct entry_change *change, const uint64_t *entry)
+static void add_stale(struct entry_change *change, const uint64_t *entry, uint32_t tag)
 {
-	if (change->nstale < sizeof(change->stale) / sizeof(change->stale[0]))
-		copy_words(change->stale[change->nstale++], entry, change->request.format->words);
+	if (change->nstale == sizeof(change->stale) / sizeof(change->stale[0]))
+		return;
+	copy_words(change->stale[change->nstale], entry, change->request.format->words);
+	change->stale_tag[change->nstale++] = tag;
+}
+
+static uint32_t tag_before(const struct iommu_plan_request *request)
+{
+	uint32_t tag = request->format->tag(request->before);
+
+	return tag == ENTRY_TAG_ELSEWHERE ? request->before_tag : tag;
+}
+
+static uint32_t tag_after(const struct iommu_plan_request *request)
+{
+	uint32_t tag = request->format->tag(request->after);
+
+	return tag == ENTRY_TAG_ELSEWHERE ? request->after_tag : tag;
 }
 
 /* ---- Strategies ---- */
@@ -349,10 +365,10 @@ static void emit_hop(struct entry_steps *steps, const uint64_t *from, const uint
 }
 
 /* All translations that `stale` has left are gone when this is over. */
-static void emit_purge(struct entry_steps *steps, const uint64_t *stale)
+static void emit_purge(struct entry_steps *steps, const uint64_t *stale, uint32_t tag)
 {
 	emit_wait(steps, false);
-	steps->change->request.format->forget_translations(steps, steps->change, stale);
+	steps->change->request.format->forget_translations(steps, steps->change, stale, tag);
 	emit_wait(steps, true);
 }
 
@@ -366,9 +382,9 @@ static bool mixes_tables(const struct iommu_plan_request *request)
 {
 	const struct entry_format *format = request->format;
 	uint64_t before[IOMMU_ENTRY_WORDS] = { 0 }, after[IOMMU_ENTRY_WORDS] = { 0 };
-	uint32_t tag = format->tag(request->before);
+	uint32_t tag = tag_before(request);
 
-	if (tag == ENTRY_NO_TAG || tag != format->tag(request->after))
+	if (tag == ENTRY_NO_TAG || tag != tag_after(request))
 		return false;
 	format->tables(request->before, before);
 	format->tables(request->after, after);
@@ -385,8 +401,10 @@ static bool feasible(const struct iommu_plan_request *request, enum iommu_strate
 	const uint64_t *before = request->before, *after = request->after;
 	bool mixes = mixes_tables(request);
 	bool assume = (request->facts & IOMMU_PLAN_ASSUME_OLD_OR_NEW) && format->tables_may_mix(before, after);
-	uint32_t old_tag = format->tag(before), new_tag = format->tag(after);
-	bool two_tags = old_tag != ENTRY_NO_TAG && new_tag != ENTRY_NO_TAG && old_tag != new_tag;
+	uint32_t old_tag = tag_before(request), new_tag = tag_after(request);
+	/* Only a tag that is in the entry can be changed by it. */
+	bool in_entry = format->tag(before) == old_tag && format->tag(after) == new_tag;
+	bool two_tags = in_entry && old_tag != ENTRY_NO_TAG && new_tag != ENTRY_NO_TAG && old_tag != new_tag;
 	uint64_t hop[IOMMU_ENTRY_WORDS], hop2[IOMMU_ENTRY_WORDS];
 	struct flip flip;
 
@@ -413,7 +431,7 @@ static bool feasible(const struct iommu_plan_request *request, enum iommu_strate
 			return false;
 		return can_hop(request, before, hop, false) && can_hop(request, hop, after, false);
 	case IOMMU_STRATEGY_TEMPORARY_TAG:
-		if (!request->temporary_tag)
+		if (!request->temporary_tag || !in_entry)
 			return false;
 		with_tag(request, before, request->temporary_tag, hop);
 		if (mixes) /* away from the tag, flush it, back to it with the new tables: never two tables under one tag */
@@ -447,7 +465,7 @@ static void emit_break(struct entry_steps *steps, struct entry_change *change)
 
 	emit_store(steps, valid, blocked);
 	format->forget_entry(steps, change, request->before, false);
-	emit_purge(steps, request->before);
+	emit_purge(steps, request->before, tag_before(request));
 	/* Nobody looks at the other quanta now. */
 	for (unsigned q = 0; q * per < format->words; q++)
 		if (q != valid && !same_words(request->before + q * per, request->after + q * per, n))
@@ -461,7 +479,6 @@ static void emit_break(struct entry_steps *steps, struct entry_change *change)
 void entry_emit(struct entry_steps *steps, struct entry_change *change)
 {
 	const struct iommu_plan_request *request = &change->request;
-	const struct entry_format *format = request->format;
 	const uint64_t *before = request->before, *after = request->after;
 	uint64_t hop[IOMMU_ENTRY_WORDS] = { 0 }, hop2[IOMMU_ENTRY_WORDS] = { 0 };
 
@@ -469,7 +486,7 @@ void entry_emit(struct entry_steps *steps, struct entry_change *change)
 	change->nstale = 0;
 	if (change->strategy == IOMMU_STRATEGY_NONE)
 		return;
-	add_stale(change, before);
+	add_stale(change, before, tag_before(request));
 	/* The device must have stopped asking before the unit stops answering, and the other way round below. */
 	if (drops_ats(request, before, after))
 		emit_ats(steps, false);
@@ -485,11 +502,11 @@ void entry_emit(struct entry_steps *steps, struct entry_change *change)
 	case IOMMU_STRATEGY_TAG_HOP:
 		if (request->facts & IOMMU_PLAN_OLD_PRIVATE) {
 			/* Pointer first: the old tag is polluted, and flushed in the end anyway. */
-			with_tag(request, after, format->tag(before), hop);
+			with_tag(request, after, tag_before(request), hop);
 		} else {
 			/* Tag first: the new tag is polluted, and nobody else has it. */
-			with_tag(request, before, format->tag(after), hop);
-			add_stale(change, after);
+			with_tag(request, before, tag_after(request), hop);
+			add_stale(change, after, tag_after(request));
 		}
 		emit_flip(steps, before, hop);
 		emit_wait(steps, true);
@@ -500,7 +517,7 @@ void entry_emit(struct entry_steps *steps, struct entry_change *change)
 		steps->cost.tags++;
 		emit_hop(steps, before, hop);
 		if (mixes_tables(request)) {
-			emit_purge(steps, before);
+			emit_purge(steps, before, tag_before(request));
 			emit_hop(steps, hop, after);
 		} else {
 			with_tag(request, after, request->temporary_tag, hop2);
@@ -509,7 +526,7 @@ void entry_emit(struct entry_steps *steps, struct entry_change *change)
 			emit_wait(steps, true);
 			emit_hop(steps, hop2, after);
 		}
-		add_stale(change, hop);
+		add_stale(change, hop, request->temporary_tag);
 		break;
 	default:
 		emit_break(steps, change);
@@ -526,7 +543,8 @@ void entry_finish(struct entry_steps *steps, struct entry_change *changes, unsig
 	for (unsigned i = 0; i < count; i++) {
 		steps->change = &changes[i];
 		for (unsigned s = 0; s < changes[i].nstale; s++)
-			changes[i].request.format->forget_translations(steps, &changes[i], changes[i].stale[s]);
+			changes[i].request.format->forget_translations(steps, &changes[i], changes[i].stale[s],
+								       changes[i].stale_tag[s]);
 	}
 	/* The device TLB comes last: before, it could refill from the IOTLB. */
 	for (unsigned i = 0; i < count; i++) {

@@ -145,5 +145,7 @@ uint64_t live_writes(const struct live *live, unsigned object, unsigned page);
 /* Adds a violation that the caller has found. */
 void live_report(struct live *live, enum live_outcome outcome, const char *text);
 uint32_t live_rid(const struct live *live, unsigned device);
+/* One of the config's extra lanes. */
+unsigned live_lane(const struct live *live, unsigned number);
 
 #endif

@@ -39,6 +39,103 @@ const struct layout *tool_find_structure(const struct tool_arch *arch, const cha
 	return structure;
 }
 
+/* ---- Configurations ---- */
+
+/* "s2" of "s2:did=2,root=a"; the entry that translates nothing has two names. */
+static bool is_kind(const char *name, const char *kind)
+{
+	size_t length = strcspn(name, ":");
+
+	if (strcmp(kind, "blocked") == 0 && strcmp(name, "invalid") == 0)
+		return true;
+	return strncmp(name, kind, length) == 0 && !kind[length];
+}
+
+/* The value of `key` in "s2:did=2,root=a", and its length; NULL: there is none. */
+static const char *key_value(const char *name, const char *key, size_t *length)
+{
+	size_t n = strlen(key);
+
+	for (name = strchr(name, ':'); name; name = strchr(name, ',')) {
+		name++;
+		if (strncmp(name, key, n) == 0 && name[n] == '=') {
+			*length = strcspn(name + n + 1, ",");
+			return name + n + 1;
+		}
+	}
+	return NULL;
+}
+
+/* Do two configurations share a tag or a root? */
+static bool related(const char *a, const char *b)
+{
+	static const char *const keys[] = { "did", "root", "cd", "vmid", "asid", "gcr3", "gscid", "pscid", "pdt" };
+	size_t na, nb;
+
+	for (unsigned i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+		const char *va = key_value(a, keys[i], &na), *vb = key_value(b, keys[i], &nb);
+
+		if (va && vb && na == nb && strncmp(va, vb, na) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void get_config(const struct tool_entry *entry, unsigned number, struct tool_config *config)
+{
+	memset(config, 0, sizeof(*config));
+	entry->config(number, config);
+}
+
+/* `other`: the name of the configuration that one of the same plain kind must not be related to; NULL: any will do. */
+static bool find_config(const struct tool_entry *entry, const char *name, const char *other, struct tool_config *config)
+{
+	for (unsigned i = 0; i < entry->nconfigs; i++) {
+		get_config(entry, i, config);
+		if (strcmp(config->name, name) == 0)
+			return true;
+	}
+	for (unsigned pass = 0; pass < 2; pass++)
+		for (unsigned i = 0; i < entry->nconfigs; i++) {
+			get_config(entry, i, config);
+			/* A kind with one configuration: from it to itself. */
+			if (is_kind(config->name, name) && (pass || !other || !related(config->name, other)))
+				return true;
+		}
+	return false;
+}
+
+static _Noreturn void no_config(const struct tool_arch *arch, const char *option, const char *name)
+{
+	char names[1024] = "";
+	struct tool_config config;
+
+	for (unsigned e = 0; e < arch->nentries; e++)
+		for (unsigned i = 0; i < arch->entries[e].nconfigs; i++) {
+			get_config(&arch->entries[e], i, &config);
+			strcat(names, names[0] ? " " : "");
+			strcat(names, config.name);
+		}
+	tool_fail(TOOL_USAGE, "%s: %s has no configuration '%s'; there are %s", option, arch->name, name, names);
+}
+
+const struct tool_entry *tool_find_configs(const struct tool_arch *arch, const char *from, const char *to,
+					   struct tool_config *before, struct tool_config *after)
+{
+	bool found = false;
+
+	for (unsigned e = 0; e < arch->nentries; e++) {
+		if (!find_config(&arch->entries[e], from, NULL, before))
+			continue;
+		found = true;
+		if (find_config(&arch->entries[e], to, before->name, after))
+			return &arch->entries[e];
+	}
+	no_config(arch, found ? "--to" : "--from", found ? to : from);
+}
+
+/* ---- Fields ---- */
+
 uint64_t tool_field_value(const struct layout_field *field, const uint64_t *words)
 {
 	return layout_get(words, field->lsb, field->width);

@@ -23,6 +23,7 @@ struct tool_config {
 struct tool_entry {
 	const char *name;	/* "pasid": as in CLI.md */
 	const struct entry_format *format;
+	const char *tag;	/* the field that holds the cache tag */
 	uint32_t temporary_tag;	/* one that no configuration has */
 	uint32_t pasid;		/* the entry's index, where it has one */
 	unsigned nconfigs;
@@ -52,6 +53,13 @@ extern const struct tool_arch *const tool_archs[];
 /* Exits with one line that names what there is. */
 const struct tool_arch *tool_find_arch(const char *name);
 const struct layout *tool_find_structure(const struct tool_arch *arch, const char *name);
+
+/*
+ * The two configurations of a transition, by name or by plain kind: `s2` is the first of its kind; as `to`, when `from` is of
+ * that kind too, the first with another tag and root. `blocked` is the entry that blocks. Exits with one line that names what there is.
+ */
+const struct tool_entry *tool_find_configs(const struct tool_arch *arch, const char *from, const char *to,
+					   struct tool_config *before, struct tool_config *after);
 
 /* NULL: there is none. */
 const struct layout *tool_structure(const struct tool_arch *arch, const char *name);

@@ -148,6 +148,7 @@ static void print_text(const struct decode *decode)
 	const struct tool_palette *p = &tool_palette;
 	const struct layout *structure = decode->structure;
 	unsigned mode = tool_mode(structure, decode->words), width, name_width = 5, value_width = 5;
+	bool ignored = false; /* a column less where the hardware looks at everything */
 	char bits[16], shown[24], meaning[160];
 
 	for (unsigned i = 0; i < structure->nfields; i++) {
@@ -157,12 +158,13 @@ static void print_text(const struct decode *decode)
 
 		name_width = n > name_width ? n : name_width;
 		value_width = v > value_width ? v : value_width;
+		ignored |= !tool_looked_at(field, mode);
 	}
 	printf("%s%s%s, %u bits", p->bold, structure->name, p->off, structure->bits);
 	if (mode_name(decode))
 		printf(": %s%s%s", p->bold, mode_name(decode), p->off);
-	printf("\n%s%-8s %-*s %-*s %-8s %s%s\n", p->dim, "bits", (int)name_width, "field", (int)value_width, "value", "hardware",
-	       "meaning", p->off);
+	printf("\n%s%-8s %-*s %-*s %s%s%s\n", p->dim, "bits", (int)name_width, "field", (int)value_width, "value",
+	       ignored ? "hardware " : "", "meaning", p->off);
 	for (unsigned i = 0; i < structure->nfields; i++) {
 		const struct layout_field *field = &structure->fields[i];
 		uint64_t value = tool_field_value(field, decode->words);
@@ -171,9 +173,11 @@ static void print_text(const struct decode *decode)
 		const char *means = looked_at ? tool_field_meaning(decode->arch, structure, field, value, meaning, sizeof(meaning)) :
 						NULL;
 
-		printf("%s%-8s %-*s %-*s %-8s%s%s%s\n", looked_at ? "" : p->dim, bit_range(field->lsb, field->width, bits),
-		       (int)name_width, field->name, (int)value_width, show_value(field, value, shown),
-		       looked_at ? "looks" : "ignores", means ? " " : "", means ? means : "", looked_at ? "" : p->off);
+		printf("%s%-8s %-*s %-*s", looked_at ? "" : p->dim, bit_range(field->lsb, field->width, bits), (int)name_width,
+		       field->name, means || ignored ? (int)value_width : 0, show_value(field, value, shown));
+		if (ignored)
+			printf(means ? " %-8s" : " %s", looked_at ? "looks" : "ignores");
+		printf("%s%s%s\n", means ? " " : "", means ? means : "", looked_at ? "" : p->off);
 	}
 	for (unsigned lsb = 0; next_reserved(structure, &lsb, &width); lsb += width) {
 		uint64_t value = layout_get(decode->words, lsb, width);

@@ -150,7 +150,7 @@ static error_t parse_common(int key, char *value, struct argp_state *state)
 		tool_options.verbosity++;
 		return 0;
 	case OPTION_HELP:
-		argp_help(state->root_argp, stdout, ARGP_HELP_USAGE | ARGP_HELP_LONG | ARGP_HELP_DOC, state->name);
+		argp_help(state->root_argp, stdout, ARGP_HELP_SHORT_USAGE | ARGP_HELP_LONG | ARGP_HELP_DOC, state->name);
 		exit(fflush(stdout) == 0 ? TOOL_OK : TOOL_ERROR);
 	case ARGP_KEY_ARG: /* the verb's own parser did not want it */
 		tool_fail(TOOL_USAGE, "unexpected argument '%s' (see %s --help)", value, state->name);

@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * inject.c - faults that `hitless run --inject` puts into the driver: each edits the steps of a plan just before they are
+ * carried out, so what goes wrong is what a driver with that bug would do.
+ */
+#include "run.h"
+
+#include <string.h>
+
+#include <vtd.h>
+
+/* An edited plan may be longer than the driver's array. It lives until the replace is over; only one thread replaces. */
+#define MAX_STEPS 1024
+static struct iommu_step edited[MAX_STEPS];
+
+/* ---- Edits ---- */
+
+static void drop(struct iommu_plan *plan, bool (*unwanted)(const struct iommu_step *step))
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < plan->nsteps; i++)
+		if (!unwanted(&plan->steps[i]))
+			plan->steps[n++] = plan->steps[i];
+	plan->nsteps = n;
+}
+
+/* Moves the step at `from` to where `to` is, and those in between by one. */
+static void move(struct iommu_plan *plan, unsigned from, unsigned to)
+{
+	struct iommu_step step = plan->steps[from];
+
+	if (from < to)
+		memmove(&plan->steps[from], &plan->steps[from + 1], (to - from) * sizeof(step));
+	else
+		memmove(&plan->steps[to + 1], &plan->steps[to], (from - to) * sizeof(step));
+	plan->steps[to] = step;
+}
+
+static bool is_entry_invalidation(const struct iommu_step *step)
+{
+	return step->op == IOMMU_STEP_INVALIDATE && step->cache != IOMMU_CACHE_IOTLB && step->cache != IOMMU_CACHE_DEVTLB &&
+	       step->cache != IOMMU_CACHE_ALL;
+}
+
+static bool is_iotlb_invalidation(const struct iommu_step *step)
+{
+	return step->op == IOMMU_STEP_INVALIDATE && step->cache == IOMMU_CACHE_IOTLB;
+}
+
+static bool is_devtlb_invalidation(const struct iommu_step *step)
+{
+	return step->op == IOMMU_STEP_INVALIDATE && step->cache == IOMMU_CACHE_DEVTLB;
+}
+
+static bool is_poll(const struct iommu_step *step)
+{
+	return step->op == IOMMU_STEP_WAIT && step->poll;
+}
+
+static bool is_fence(const struct iommu_step *step)
+{
+	return step->op == IOMMU_STEP_WAIT && !step->poll;
+}
+
+static bool is_writeback(const struct iommu_step *step)
+{
+	return step->op == IOMMU_STEP_WRITEBACK;
+}
+
+static void skip_entry_invalidation(const char *arch, struct iommu_plan *plan)
+{
+	(void)arch;
+	drop(plan, is_entry_invalidation);
+}
+
+static void skip_iotlb_invalidation(const char *arch, struct iommu_plan *plan)
+{
+	(void)arch;
+	drop(plan, is_iotlb_invalidation);
+}
+
+static void skip_devtlb_invalidation(const char *arch, struct iommu_plan *plan)
+{
+	(void)arch;
+	drop(plan, is_devtlb_invalidation);
+}
+
+static void skip_wait(const char *arch, struct iommu_plan *plan)
+{
+	(void)arch;
+	drop(plan, is_poll);
+}
+
+static void skip_fence(const char *arch, struct iommu_plan *plan)
+{
+	(void)arch;
+	drop(plan, is_fence);
+}
+
+static void skip_writeback(const char *arch, struct iommu_plan *plan)
+{
+	(void)arch;
+	drop(plan, is_writeback);
+}
+
+/* What is invalidated second goes before what is invalidated first. */
+static void swap_order(struct iommu_plan *plan, bool (*first)(const struct iommu_step *), bool (*second)(const struct iommu_step *))
+{
+	unsigned to = 0;
+
+	while (to < plan->nsteps && !first(&plan->steps[to]))
+		to++;
+	for (unsigned i = to; i < plan->nsteps; i++)
+		if (second(&plan->steps[i]))
+			move(plan, i, to++);
+}
+
+static void iotlb_before_entry(const char *arch, struct iommu_plan *plan)
+{
+	(void)arch;
+	swap_order(plan, is_entry_invalidation, is_iotlb_invalidation);
+}
+
+static void devtlb_before_iotlb(const char *arch, struct iommu_plan *plan)
+{
+	(void)arch;
+	swap_order(plan, is_iotlb_invalidation, is_devtlb_invalidation);
+}
+
+/* Of each requester: the first store and the last one that flips the entry change places. */
+static void store_order(const char *arch, struct iommu_plan *plan)
+{
+	(void)arch;
+	for (unsigned i = 0; i < plan->nsteps; i++) {
+		struct iommu_step *first = &plan->steps[i];
+
+		for (unsigned j = i + 1; j < plan->nsteps && first->op == IOMMU_STEP_STORE; j++) {
+			struct iommu_step *second = &plan->steps[j], kept = *first;
+
+			if (second->op != IOMMU_STEP_STORE || second->device != first->device)
+				continue;
+			first->quantum = second->quantum;
+			memcpy(first->words, second->words, sizeof(first->words));
+			second->quantum = kept.quantum;
+			memcpy(second->words, kept.words, sizeof(second->words));
+			i = j;
+			break;
+		}
+	}
+}
+
+/* A store of 128 bits becomes two of 64, the lower half first. */
+static void split_store(const char *arch, struct iommu_plan *plan)
+{
+	unsigned n = 0;
+
+	(void)arch;
+	for (unsigned i = 0; i < plan->nsteps && n + 1 < MAX_STEPS; i++) {
+		const struct iommu_step *step = &plan->steps[i];
+
+		edited[n++] = *step;
+		if (step->op != IOMMU_STEP_STORE || step->place != IOMMU_PLACE_ENTRY || step->nwords != 2)
+			continue;
+		edited[n - 1].nwords = 1;
+		edited[n - 1].quantum = step->quantum * 2;
+		edited[n] = edited[n - 1];
+		edited[n].quantum++;
+		edited[n++].words[0] = step->words[1];
+	}
+	plan->steps = edited;
+	plan->nsteps = n;
+}
+
+/* The page that a table swap has replaced goes as soon as the pointer to it has. */
+static void free_early(const char *arch, struct iommu_plan *plan)
+{
+	unsigned swapped = 0;
+
+	(void)arch;
+	for (unsigned i = 0; i < plan->nsteps; i++) {
+		if (plan->steps[i].op == IOMMU_STEP_STORE && plan->steps[i].place == IOMMU_PLACE_PARENT)
+			swapped = i + 1;
+		if (plan->steps[i].op == IOMMU_STEP_FREE && swapped) {
+			move(plan, i, swapped);
+			swapped = 0;
+		}
+	}
+}
+
+/* An id that no domain has: those that do stay in the caches. */
+static void wrong_vtd_domain(struct iommu_step *step)
+{
+	uint64_t *words = step->words;
+
+	switch (GET(VTD_DESC, TYPE, words)) {
+	case VTD_DESC_CONTEXT:
+		SET(VTD_DESC_CONTEXT, DID, words, GET(VTD_DESC_CONTEXT, DID, words) ^ 0x100);
+		break;
+	case VTD_DESC_PASID:
+		SET(VTD_DESC_PASID, DID, words, GET(VTD_DESC_PASID, DID, words) ^ 0x100);
+		break;
+	case VTD_DESC_IOTLB:
+		SET(VTD_DESC_IOTLB, DID, words, GET(VTD_DESC_IOTLB, DID, words) ^ 0x100);
+		break;
+	case VTD_DESC_PIOTLB:
+		SET(VTD_DESC_PIOTLB, DID, words, GET(VTD_DESC_PIOTLB, DID, words) ^ 0x100);
+		break;
+	default:
+		break;
+	}
+}
+
+static void wrong_domain_id(const char *arch, struct iommu_plan *plan)
+{
+	(void)arch; /* more architectures: by its name */
+	for (unsigned i = 0; i < plan->nsteps; i++)
+		if (plan->steps[i].op == IOMMU_STEP_INVALIDATE)
+			wrong_vtd_domain(&plan->steps[i]);
+}
+
+/* ---- The list ---- */
+
+static const char *const both_modes[] = { "vtd", "vtd-legacy", NULL };
+static const char *const scalable_only[] = { "vtd", NULL };
+
+static const struct run_fault faults[] = {
+	{ "skip-entry-invalidation", both_modes, "the cached entry is not invalidated: the device stays in the old domain", "run",
+	  { .from = "s2", .to = "s2", .quantum = 128 }, skip_entry_invalidation },
+	{ "skip-iotlb-invalidation", both_modes, "the old tag is not flushed: its next owner meets foreign translations", "run",
+	  { .from = "s2", .to = "s2", .quantum = 128 }, skip_iotlb_invalidation },
+	{ "skip-devtlb-invalidation", both_modes, "the device's own TLB is not flushed: it goes on with old addresses", "run",
+	  { .from = "s2", .to = "s2", .ats = true, .quantum = 128 }, skip_devtlb_invalidation },
+	{ "skip-wait", both_modes, "replace returns before the hardware has done what it was told", "run",
+	  { .from = "s2", .to = "s2", .quantum = 128 }, skip_wait },
+	{ "skip-fence", both_modes, "the IOTLB may be flushed before the entry is: old walks fill it again", "run",
+	  { .from = "s2", .to = "s2", .quantum = 128 }, skip_fence },
+	{ "iotlb-before-entry", both_modes, "the IOTLB is flushed before the entry: old walks fill it again", "run",
+	  { .from = "s2", .to = "s2", .quantum = 128 }, iotlb_before_entry },
+	{ "devtlb-before-iotlb", both_modes, "the device's TLB is flushed before the IOTLB, and fills itself from there", "run",
+	  { .from = "s2", .to = "s2", .ats = true, .quantum = 128 }, devtlb_before_iotlb },
+	{ "store-order", scalable_only, "the entry is flipped before its other half is there", "run",
+	  { .from = "s2", .to = "s1", .strategy = "preload, flip, clean", .quantum = 128 }, store_order },
+	{ "split-store", both_modes, "a 128-bit store is done as two of 64 bits: new table, old tag", "run",
+	  { .from = "s2", .to = "s2", .shared = true, .strategy = "one store", .quantum = 128 }, split_store },
+	{ "wrong-domain-id", both_modes, "the invalidations name a domain id that is not the old one", "run",
+	  { .from = "s2", .to = "s2", .quantum = 128 }, wrong_domain_id },
+	{ "free-early", both_modes, "a table page is freed while the hardware may still read it", "run",
+	  { .from = "s2", .to = "s2", .strategy = "table swap", .quantum = 64 }, free_early },
+	{ "skip-writeback", both_modes, "the unit does not snoop, and stores stay in the CPU's cache", "run",
+	  { .from = "s2", .to = "s2", .noncoherent = true, .quantum = 128 }, skip_writeback },
+};
+
+#define FAULTS (sizeof(faults) / sizeof(faults[0]))
+
+const struct run_fault *run_find_fault(const char *name)
+{
+	for (unsigned i = 0; i < FAULTS; i++)
+		if (strcmp(faults[i].name, name) == 0)
+			return &faults[i];
+	return NULL;
+}
+
+bool run_fault_applies(const struct run_fault *fault, const char *arch)
+{
+	for (unsigned i = 0; fault->archs && fault->archs[i]; i++)
+		if (strcmp(fault->archs[i], arch) == 0)
+			return true;
+	return !fault->archs;
+}
+
+static bool applies_to_any(const struct run_fault *fault, const char *const *archs)
+{
+	for (unsigned i = 0; archs[i]; i++)
+		if (run_fault_applies(fault, archs[i]))
+			return true;
+	return false;
+}
+
+static void list_archs(const struct run_fault *fault, char *text, size_t size)
+{
+	text[0] = '\0';
+	for (unsigned i = 0; fault->archs && fault->archs[i]; i++)
+		snprintf(text + strlen(text), size - strlen(text), "%s%s", i ? "," : "", fault->archs[i]);
+	if (!fault->archs)
+		snprintf(text, size, "all");
+}
+
+static json_t *json_list(const char *const *archs)
+{
+	json_t *list = json_array();
+
+	for (unsigned i = 0; i < FAULTS; i++) {
+		json_t *names = json_array();
+
+		for (unsigned a = 0; faults[i].archs && faults[i].archs[a]; a++)
+			json_array_append_new(names, json_string(faults[i].archs[a]));
+		if (applies_to_any(&faults[i], archs))
+			json_array_append_new(list, json_pack("{s:s, s:O, s:s, s:s}", "name", faults[i].name, "archs", names,
+							      "what", faults[i].what, "shown_by", faults[i].shown_by));
+		json_decref(names);
+	}
+	return json_pack("{s:s, s:o}", "schema", "hitless.inject/1", "faults", list);
+}
+
+void run_list_faults(const char *const *archs)
+{
+	char names[64];
+
+	if (tool_options.json) {
+		tool_print_json(json_list(archs));
+		return;
+	}
+	for (unsigned i = 0; i < FAULTS; i++) {
+		if (!applies_to_any(&faults[i], archs))
+			continue;
+		list_archs(&faults[i], names, sizeof(names));
+		printf("%s%-25s%s  %-14s  %-5s  %s\n", tool_palette.bold, faults[i].name, tool_palette.off, names,
+		       faults[i].shown_by, faults[i].what);
+	}
+}

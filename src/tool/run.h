@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/* run.h - what the files of `hitless run` share: run.c does it, run_report.c tells it, svg.c draws it, inject.c breaks it. */
+#ifndef TOOL_RUN_H
+#define TOOL_RUN_H
+
+#include "live.h"
+#include "tool.h"
+
+/* A configuration as it is written: "s2", "s1:levels=5". */
+#define RUN_KIND_TEXT 40
+
+/* One line of the table: an architecture and a transition in one direction. */
+struct run_row {
+	const char *arch;
+	char from[RUN_KIND_TEXT], to[RUN_KIND_TEXT];
+	const char *method;		/* "n/a": it has no meaning here, and nothing was run */
+	const char *strategy;
+	bool hitless, shared, ats;
+	unsigned quantum, devices;
+	const char *why;		/* not hitless: why; NULL */
+	const char *fault;		/* that was put in; NULL: none */
+	struct live_result result;
+	struct iommu_cost cost;		/* of one replace of one device */
+	uint64_t p50, p99, max;		/* ns */
+};
+
+static inline bool run_is_violated(const struct run_row *row)
+{
+	const struct live_counts *dma = &row->result.dma;
+
+	return dma->wrong || dma->stale || (row->hitless && dma->blocked);
+}
+
+/* ---- run_report.c ---- */
+void run_print_text(const struct run_row *rows, unsigned count);
+json_t *run_json(const struct run_row *rows, unsigned count);
+/* What the counters say, and the first violation: "" if there is none. */
+void run_describe(const struct run_row *row, char *text, size_t size);
+
+/* ---- svg.c ---- */
+/* `title` and `subtitle` are plain text. False: the file can't be written; errno says why. */
+bool run_write_svg(const char *file, const char *title, const char *subtitle, const struct live_recording *recording);
+
+/* ---- inject.c ---- */
+
+/* Where `run` shows a fault if the user names nothing else. */
+struct run_setup {
+	const char *from, *to;
+	bool shared, ats, noncoherent;
+	const char *strategy;		/* NULL: any */
+	unsigned quantum;
+};
+
+struct run_fault {
+	const char *name;
+	const char *const *archs;	/* NULL-terminated; NULL: all */
+	const char *what;
+	const char *shown_by;		/* "run" or "check" */
+	struct run_setup setup;
+	/* For port.review: changes the plan's steps. */
+	void (*edit)(const char *arch, struct iommu_plan *plan);
+};
+
+/* NULL: there is none of that name. */
+const struct run_fault *run_find_fault(const char *name);
+bool run_fault_applies(const struct run_fault *fault, const char *arch);
+/* `arch`: only those; NULL: all. */
+void run_list_faults(const char *const *archs);
+
+#endif
