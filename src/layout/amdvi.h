@@ -169,9 +169,9 @@ static inline unsigned amdvi_v1_mode(const uint64_t *entry)
 	f(s, D, 6, 1, ALWAYS, "2.2.6.4", "0=clean|1=dirty") \
 	f(s, PS, 7, 1, ALWAYS, "2.2.6.4", "0=points to a table|1=maps a large page") \
 	f(s, G, 8, 1, ALWAYS, "2.2.6.4", "") \
-	f(s, IGNORED, 9, 3, 0, "2.2.6.4", "") \
+	f(s, AVAILABLE, 9, 3, 0, "2.2.6.4", "") \
 	f(s, ADDR, 12, 40, ALWAYS, "2.2.6.4", "") \
-	f(s, IGNORED2, 52, 11, 0, "2.2.6.4", "") \
+	f(s, IGNORED, 52, 11, 0, "2.2.6.4", "") \
 	f(s, NX, 63, 1, ALWAYS, "2.2.6.4", "0=may be executed|1=may not")
 LAYOUT_FIELDS(AMDVI_V2, AMDVI_V2_LIST);
 
