@@ -48,6 +48,7 @@ struct iommu_domain {
 	struct hitless_lock lock;
 	struct domain_tag *tags;
 	struct iommu_pgtable pgtable;		/* paging */
+	void *driver_data;			/* what domain_init made beside the page table */
 	unsigned users;				/* groups attached, or with it as default; under lock */
 	bool quarantined;
 };
@@ -127,6 +128,8 @@ struct iommu_unit_ops {
 
 	/* Chooses the page table of a paging domain and sets it up. -EINVAL, -EOPNOTSUPP, -ENOMEM. */
 	int (*domain_init)(struct iommu_unit *unit, struct iommu_domain *domain, const struct iommu_domain_desc *desc);
+	/* Undoes domain_init but for the page table; nothing uses the domain any more. May be NULL. */
+	void (*domain_fini)(struct iommu_domain *domain);
 	/* Can the device's entries hold this domain? 0 or -EINVAL. */
 	int (*domain_check)(struct iommu_unit *unit, const struct iommu_device *device, const struct iommu_domain *domain);
 	/* The entry that puts a requester into the domain (NULL: blocked) under that tag. What is not about translation stays as

@@ -66,6 +66,8 @@ int iommu_domain_free(struct iommu_domain *domain)
 	unlock_domain(domain);
 	if (err)
 		return err;
+	if (domain->ops->domain_fini)
+		domain->ops->domain_fini(domain);
 	if (domain->type == IOMMU_DOMAIN_PAGING)
 		domain->pgtable.ops->destroy(&domain->pgtable);
 	port->lock_destroy(port->ctx, &domain->lock);
