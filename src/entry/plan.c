@@ -668,7 +668,8 @@ int entry_choose(struct entry_change *change)
 
 int iommu_plan(const struct iommu_plan_request *request, struct iommu_plan *plan)
 {
-	struct entry_change change = { .request = *request };
+	/* Nobody knows where the ATS control register is; its enable bit is bit 15 (PCIe 10.5.1.3). */
+	struct entry_change change = { .request = *request, .ats_on = 1u << 15 };
 	struct entry_steps steps = { .v = plan->steps, .capacity = plan->capacity };
 	int err;
 
