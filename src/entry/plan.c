@@ -455,6 +455,7 @@ static void emit_break(struct entry_steps *steps, struct entry_change *change)
 	uint64_t blocked[IOMMU_ENTRY_WORDS] = { 0 }, used[IOMMU_ENTRY_WORDS] = { 0 };
 	unsigned per = request->quantum / 8, n = per < format->words ? per : format->words;
 	unsigned valid = 0;
+	bool stored = false;
 
 	/* The quantum that makes the entry block. */
 	format->block(request->before, blocked);
@@ -466,11 +467,14 @@ static void emit_break(struct entry_steps *steps, struct entry_change *change)
 	emit_store(steps, valid, blocked);
 	format->forget_entry(steps, change, request->before, false);
 	emit_purge(steps, request->before, tag_before(request));
-	/* Nobody looks at the other quanta now. */
+	/* Nobody looks at the other quanta now; but a fetch under way must not see some of these stores and then the last. */
 	for (unsigned q = 0; q * per < format->words; q++)
-		if (q != valid && !same_words(request->before + q * per, request->after + q * per, n))
+		if (q != valid && !same_words(request->before + q * per, request->after + q * per, n)) {
 			emit_store(steps, q, request->after);
-	format->forget_entry(steps, change, blocked, true);
+			stored = true;
+		}
+	if (stored)
+		format->forget_entry(steps, change, blocked, true);
 	emit_wait(steps, true);
 	emit_store(steps, valid, request->after);
 	format->forget_entry(steps, change, blocked, false);
@@ -486,7 +490,9 @@ void entry_emit(struct entry_steps *steps, struct entry_change *change)
 	change->nstale = 0;
 	if (change->strategy == IOMMU_STRATEGY_NONE)
 		return;
-	add_stale(change, before, tag_before(request));
+	/* "Break" flushes the old translations on its way. */
+	if (change->strategy != IOMMU_STRATEGY_BREAK)
+		add_stale(change, before, tag_before(request));
 	/* The device must have stopped asking before the unit stops answering, and the other way round below. */
 	if (drops_ats(request, before, after))
 		emit_ats(steps, false);
@@ -503,10 +509,11 @@ void entry_emit(struct entry_steps *steps, struct entry_change *change)
 		if (request->facts & IOMMU_PLAN_OLD_PRIVATE) {
 			/* Pointer first: the old tag is polluted, and flushed in the end anyway. */
 			with_tag(request, after, tag_before(request), hop);
+			add_stale(change, hop, tag_before(request));
 		} else {
 			/* Tag first: the new tag is polluted, and nobody else has it. */
 			with_tag(request, before, tag_after(request), hop);
-			add_stale(change, after, tag_after(request));
+			add_stale(change, hop, tag_after(request));
 		}
 		emit_flip(steps, before, hop);
 		emit_wait(steps, true);
@@ -525,6 +532,7 @@ void entry_emit(struct entry_steps *steps, struct entry_change *change)
 			emit_hop(steps, hop, hop2);
 			emit_wait(steps, true);
 			emit_hop(steps, hop2, after);
+			add_stale(change, hop2, request->temporary_tag);
 		}
 		add_stale(change, hop, request->temporary_tag);
 		break;
@@ -548,7 +556,7 @@ void entry_finish(struct entry_steps *steps, struct entry_change *changes, unsig
 	}
 	/* The device TLB comes last: before, it could refill from the IOTLB. */
 	for (unsigned i = 0; i < count; i++) {
-		if (!(changes[i].request.facts & IOMMU_PLAN_ATS) || !changes[i].nstale)
+		if (!(changes[i].request.facts & IOMMU_PLAN_ATS) || changes[i].strategy == IOMMU_STRATEGY_NONE)
 			continue;
 		steps->change = &changes[i];
 		if (!devtlb)
@@ -662,7 +670,8 @@ int entry_choose(struct entry_change *change)
 
 int iommu_plan(const struct iommu_plan_request *request, struct iommu_plan *plan)
 {
-	struct entry_change change = { .request = *request };
+	/* Nobody knows where the ATS control register is; its enable bit is bit 15 (PCIe 10.5.1.3). */
+	struct entry_change change = { .request = *request, .ats_on = 1u << 15 };
 	struct entry_steps steps = { .v = plan->steps, .capacity = plan->capacity };
 	int err;
 

@@ -9,9 +9,6 @@
 #define DEFAULT_FRO 0x22 /* fault recording registers at 0x220, */
 #define DEFAULT_IRO 0x50 /* IVA and IOTLB registers at 0x500 */
 
-/* ECAP bits that the layout doesn't name, because Hitless' driver has no use for them. */
-#define ECAP_MODEL_ONLY 0ull
-
 uint64_t vtd_model_default_cap(void)
 {
 	uint64_t cap = 0;
@@ -413,12 +410,10 @@ static void set_status(struct vtdm_state *state, uint64_t bit, bool on)
 static bool drained(struct vtdm_state *state)
 {
 	if (state->must_drain && !state->draining) {
-		state->must_drain = 0;
-		state->draining = 1;
-		model_drain_start(&state->common);
+		vtdm_drain_start(state);
 	}
 	if (state->draining) {
-		if (!model_drain_done(&state->common))
+		if (!vtdm_drain_done(state))
 			return false;
 		state->draining = 0;
 	}
