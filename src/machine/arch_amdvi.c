@@ -12,11 +12,15 @@
 #define CAPABILITY 0x0903000fu
 #define CAPABILITY_NPCACHE (1u << 26)
 
+/* 16 buses: the device table has 128 KiB and fits into a small machine. */
+#define LAST_DEVICE 0xfffu
+
 static int create(struct machine *machine, struct iommu_unit **unit)
 {
 	const struct amdvi_unit_desc desc = {
 		.registers = AMDVI_REGISTERS,
 		.capability = CAPABILITY | (machine->config.capabilities[3] & AMDVI_MODEL_NPCACHE ? CAPABILITY_NPCACHE : 0),
+		.last_device = LAST_DEVICE,
 		.timeout_ns = machine->config.timeout_ns,
 	};
 
