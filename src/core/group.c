@@ -532,8 +532,8 @@ static void make_report(const struct switching *s, struct iommu_replace_report *
 
 /* ---- Commit ---- */
 
-/* From now on unmap in the new domain flushes the devices' own TLBs too. */
-static void enter_device_tlbs(struct switching *s)
+/* From now on unmap in the new domain flushes the devices' own TLBs too, and growth changes their entries. */
+static void enter_attachments(struct switching *s)
 {
 	struct iommu_device *device;
 
@@ -541,17 +541,17 @@ static void enter_device_tlbs(struct switching *s)
 		struct iommu_attachment *at = &device->attachment[!device->attached];
 
 		at->device = device;
-		if (device->ats && has_tag(device->unit, s->new))
+		if (has_tag(device->unit, s->new))
 			domain_add_attachment(s->new, job_of(s, device->unit)->new_tag, at);
 	}
 }
 
-static void leave_device_tlbs(struct switching *s)
+static void leave_attachments(struct switching *s)
 {
 	struct iommu_device *device;
 
 	for_each_device(s, device) {
-		if (device->ats && has_tag(device->unit, s->old))
+		if (has_tag(device->unit, s->old))
 			domain_remove_attachment(s->old, job_of(s, device->unit)->old_tag,
 						 &device->attachment[device->attached]);
 		device->attached = !device->attached;
@@ -563,7 +563,7 @@ static int commit(struct switching *s)
 	const struct hitless_port *port = port_of(s);
 	int err = 0;
 
-	enter_device_tlbs(s);
+	enter_attachments(s);
 	for (unsigned i = 0; i < s->njobs && !err; i++) {
 		if (port->review)
 			port->review(port->ctx, &s->jobs[i].plan);
@@ -578,7 +578,7 @@ static int commit(struct switching *s)
 			domain_quarantine(s->new);
 		return err;
 	}
-	leave_device_tlbs(s);
+	leave_attachments(s);
 	for (unsigned i = 0; i < s->njobs; i++) {
 		struct job *job = &s->jobs[i];
 
@@ -631,9 +631,10 @@ static int switch_domain(struct switching *s, const struct iommu_replace_options
 		err = map_regions(s, &regions, &mapped, false);
 	if (err)
 		goto unmap;
+	domain_begin_switch(s->old, s->new);
 	err = make_jobs(s);
 	if (err)
-		goto unmap;
+		goto end;
 	err = get_tags(s);
 	if (err)
 		goto put;
@@ -666,6 +667,7 @@ static int switch_domain(struct switching *s, const struct iommu_replace_options
 	} else {
 		put_temporary_tags(s);
 	}
+	domain_end_switch(s->old, s->new);
 	free_steps(s);
 	free_jobs(s);
 	if (report)
@@ -680,6 +682,8 @@ put:
 	put_temporary_tags(s);
 	put_tags(s);
 	free_jobs(s);
+end:
+	domain_end_switch(s->old, s->new);
 unmap:
 	map_regions(s, &regions, &mapped, true);
 	return err;
