@@ -94,9 +94,14 @@ static void page_fault(const uint64_t *event, struct iommu_fault *fault)
 	if (GET(AMDVI_EV_PAGE_FAULT, I, event)) {
 		fault->cause = IOMMU_FAULT_ENTRY;
 		fault->text = "interrupt request refused";
+	} else if (!GET(AMDVI_EV_PAGE_FAULT, PR, event) && !GET(AMDVI_EV_PAGE_FAULT, GN, event) &&
+		   !GET(AMDVI_EV_PAGE_FAULT, DOMAIN_OR_PASID, event)) {
+		/* No domain of ours has DomainID 0. */
+		fault->cause = IOMMU_FAULT_BLOCKED;
+		fault->text = "the device is blocked";
 	} else if (!GET(AMDVI_EV_PAGE_FAULT, PR, event)) {
 		fault->cause = IOMMU_FAULT_NOT_MAPPED;
-		fault->text = "page not present, or the device is blocked";
+		fault->text = "page not present";
 	} else if (GET(AMDVI_EV_PAGE_FAULT, RZ, event)) {
 		fault->cause = IOMMU_FAULT_TABLE;
 		fault->text = "reserved bit set in page-table entry";
