@@ -233,6 +233,7 @@ static void start_and_stop(void **state)
 	assert_int_equal(run_bits(&box), log);
 	set_reg(&box, AMDVI_REG_CMD_HEAD, 0x50);
 	assert_int_equal(reg(&box, AMDVI_REG_CMD_HEAD), 0x50);
+	set_reg(&box, AMDVI_REG_CMD_HEAD, 0);
 	/* Without IommuEn nothing runs. */
 	set_reg(&box, AMDVI_REG_CONTROL, CONTROL_ON & ~BITS(AMDVI_CONTROL, IOMMU_EN));
 	ticks(&box);
@@ -772,7 +773,7 @@ static void v1_reserved_bits(void **state)
 		/* A table that can't be read. */
 		if (level > 1) {
 			*entry = BOX_BYTES | V1_NEXT(level - 1) | V1_RW;
-			assert_fault(fresh(&box, 0, R), level == 4 ? REASON(AMDVI_EVENT_TABLE_HARDWARE, TYPE(1)) : PAGE_FAULT(0));
+			assert_fault(fresh(&box, IOVA, R), REASON(AMDVI_EVENT_TABLE_HARDWARE, TYPE(1)));
 		}
 		*entry = old;
 		drop_events(&box);
@@ -1284,7 +1285,8 @@ static void page_invalidation_by_domain(void **state)
 	} cases[] = {
 		{ DOM, 0, IOVA, { true, false, false, false } },
 		{ DOM, 0, IOVA + PAGE, { false, true, false, false } },
-		{ DOM, FLAG_S, 0x12344000, { true, true, false, false } },		/* 8K: lowest zero is bit 12 */
+		{ DOM, FLAG_S, 0x12344000, { true, false, false, false } },		/* 8K: lowest zero is bit 12 */
+		{ DOM, FLAG_S, IOVA, { true, true, false, false } },			/* 16K: 12344000 to 12347fff */
 		{ DOM, FLAG_S, 0x12347000, { true, true, true, false } },		/* 64K: 12340000 to 1234ffff */
 		{ DOM, FLAG_S, 0x1237f000, { true, true, true, false } },		/* 1M */
 		{ DOM, FLAG_S, 0x3ffff000, { true, true, true, false } },		/* 2G: 0 to 7fffffff */
@@ -1956,8 +1958,6 @@ static void event_log_overflow(void **state)
 	assert_int_equal(reg(&box, AMDVI_REG_EVENT_TAIL), 16);
 	box_close(&box);
 }
-
-static void reasons_and_dump(void **state);
 
 /* ---- May-sets ---- */
 

@@ -59,9 +59,9 @@ void amdvim_event(const struct iommu_model *model, const uint64_t words[2])
 void amdvim_refuse(struct iommu_request *request, uint32_t reason)
 {
 	struct amdvim_work *work = amdvim_work(request);
-	uint64_t counted = work->flags & (AMDVIM_F_COUNTED | AMDVIM_F_HALF);
+	uint64_t counted = work->flags & AMDVIM_F_LANES;
 
-	memset(request->work, 0, sizeof(request->work));
+	amdvim_clear_work(request);
 	work->flags = counted;
 	request->state = IOMMU_REQUEST_FAULT;
 	request->reason = reason;

@@ -144,7 +144,7 @@ static void drop_pages(struct amdvim_state *state, const struct amdvim_invalidat
 	model_cache_drop(common, &state->iotlb, inv->scopes, (unsigned)inv->nscopes);
 	model_gen_turn(common, MODEL_GEN_TLB);
 	model_gen_turn(common, MODEL_GEN_PASID);
-	state->must_drain = !common->maysets;
+	state->must_drain |= common->maysets ? 0 : AMDVIM_DRAIN_ALL;
 }
 
 static void drop_entries(struct amdvim_state *state, const struct amdvim_invalidation *inv)
@@ -154,13 +154,15 @@ static void drop_entries(struct amdvim_state *state, const struct amdvim_invalid
 	model_gen_turn(common, MODEL_GEN_ENTRY);
 	model_cache_drop(common, &state->dte, inv->scopes, (unsigned)inv->nscopes);
 	model_gen_turn(common, MODEL_GEN_ENTRY);
-	/* Who has the old entry may go on, and may fill the caches behind it: unless that freedom is off. */
+	/* Who has the old entry may go on, and may fill the caches behind it: unless that freedom is off. Who is still fetching is
+	 * waited for: after the wait the entry is software's. */
+	state->must_drain |= common->maysets ? 0 : AMDVIM_DRAIN_FETCHES;
 	if (!amdvim_free(state, IOMMU_FREE_LATE_FILL)) {
 		model_gen_turn(common, MODEL_GEN_PASID);
 		model_gen_turn(common, MODEL_GEN_PASID);
 		model_gen_turn(common, MODEL_GEN_TLB);
 		model_gen_turn(common, MODEL_GEN_TLB);
-		state->must_drain = !common->maysets;
+		state->must_drain |= common->maysets ? 0 : AMDVIM_DRAIN_ALL;
 	}
 }
 
@@ -185,11 +187,28 @@ void amdvim_invalidate(struct amdvim_state *state, const struct amdvim_invalidat
 		model_gen_turn(common, MODEL_GEN_DEVTLB);
 		model_cache_drop(common, &state->devtlb, inv->scopes, (unsigned)inv->nscopes);
 		model_gen_turn(common, MODEL_GEN_DEVTLB);
-		state->must_drain = !common->maysets;
+		state->must_drain |= common->maysets ? 0 : AMDVIM_DRAIN_ALL;
 		break;
 	default:
 		break;
 	}
+}
+
+/* What must be waited for is waited for from now on. */
+void amdvim_drain_start(struct amdvim_state *state)
+{
+	state->draining = state->must_drain;
+	state->must_drain = 0;
+	if (state->draining & AMDVIM_DRAIN_FETCHES)
+		model_fetch_drain_start(&state->common);
+	if (state->draining & AMDVIM_DRAIN_ALL)
+		model_drain_start(&state->common);
+}
+
+bool amdvim_drain_done(const struct amdvim_state *state)
+{
+	return (!(state->draining & AMDVIM_DRAIN_FETCHES) || model_fetch_drain_done(&state->common)) &&
+	       (!(state->draining & AMDVIM_DRAIN_ALL) || model_drain_done(&state->common));
 }
 
 static bool covers(const struct amdvim_invalidation *inv, uint64_t tag, bool addressed, uint64_t address)

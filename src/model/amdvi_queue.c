@@ -75,13 +75,10 @@ static bool complete_wait(const struct iommu_model *model)
 
 	if (word_load(&state->broken) & AMDVI_BROKEN_WAIT)
 		return false;
-	if (state->must_drain && !state->draining) {
-		state->must_drain = 0;
-		state->draining = 1;
-		model_drain_start(&state->common);
-	}
+	if (state->must_drain && !state->draining)
+		amdvim_drain_start(state);
 	if (state->draining) {
-		if (!model_drain_done(&state->common))
+		if (!amdvim_drain_done(state))
 			return false;
 		state->draining = 0;
 		if (state->must_drain)

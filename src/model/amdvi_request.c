@@ -38,13 +38,28 @@ void amdvim_begin(struct iommu_model *model, struct iommu_request *request)
 	request->size = 0;
 	request->rights = 0;
 	request->pc = AMDVIM_PC_START;
-	memset(request->work, 0, sizeof(request->work));
+	amdvim_clear_work(request);
 	work->iova = request->addr;
 	if (!state->common.maysets) {
-		if (model_lane_enter(&state->common, model_lane(&state->common, request->lane)))
+		struct model_lane *lane = model_lane(&state->common, request->lane);
+
+		work->flags = AMDVIM_F_COUNTED | AMDVIM_F_FETCHING;
+		if (model_lane_enter(&state->common, lane))
 			work->flags |= AMDVIM_F_HALF;
-		work->flags |= AMDVIM_F_COUNTED;
+		if (model_fetch_enter(&state->common, lane))
+			work->flags |= AMDVIM_F_FETCH_HALF;
 		model_gens_note(&state->common, work->gens);
+	}
+}
+
+/* It has its entry, or needs none: an invalidation of entries needn't wait for it any more. */
+static void stop_fetching(struct amdvim_state *state, struct iommu_request *request)
+{
+	struct amdvim_work *work = amdvim_work(request);
+
+	if (work->flags & AMDVIM_F_FETCHING) {
+		model_fetch_leave(model_lane(&state->common, request->lane), work->flags & AMDVIM_F_FETCH_HALF ? 1 : 0);
+		work->flags &= ~(AMDVIM_F_FETCHING | AMDVIM_F_FETCH_HALF);
 	}
 }
 
@@ -53,6 +68,7 @@ void amdvim_end(struct iommu_model *model, struct iommu_request *request)
 	struct amdvim_state *state = amdvim_state(model);
 	struct amdvim_work *work = amdvim_work(request);
 
+	stop_fetching(state, request);
 	if (work->flags & AMDVIM_F_COUNTED) {
 		model_lane_leave(model_lane(&state->common, request->lane), work->flags & AMDVIM_F_HALF ? 1 : 0);
 		work->flags &= ~AMDVIM_F_COUNTED;
@@ -64,9 +80,9 @@ static void pass_as_is(struct iommu_request *request)
 {
 	struct amdvim_work *work = amdvim_work(request);
 	uint64_t iova = work->iova;
-	uint64_t counted = work->flags & (AMDVIM_F_COUNTED | AMDVIM_F_HALF);
+	uint64_t counted = work->flags & AMDVIM_F_LANES;
 
-	memset(request->work, 0, sizeof(request->work));
+	amdvim_clear_work(request);
 	work->iova = iova;
 	work->flags = counted;
 	request->phys = request->addr;
@@ -241,7 +257,7 @@ static void dte_lookup(const struct iommu_model *model, struct iommu_request *re
 		request->pc = AMDVIM_PC_DTE;
 		return;
 	}
-	memcpy(work->entry, &line[1], sizeof(work->entry));
+	memcpy(work->entry, &line[1], 3 * sizeof(uint64_t));
 	dte_is_there(model, request);
 }
 
@@ -305,7 +321,7 @@ static void fetch_dte(const struct iommu_model *model, struct iommu_request *req
 	if (missing > 1)
 		return;
 	line[0] = TAG_VALID | (request->rid & TAG_SOURCE);
-	memcpy(&line[1], work->entry, sizeof(work->entry));
+	memcpy(&line[1], work->entry, 3 * sizeof(uint64_t));
 	model_cache_fill(&state->common, &state->dte, model_lane(&state->common, request->lane), DTE_KEY, line, work->gens);
 	dte_is_there(model, request);
 }
@@ -390,6 +406,7 @@ static void fetch_gcr3(const struct iommu_model *model, struct iommu_request *re
 	/* In the tag is what looks for it: which table it came from is not. */
 	line[0] = (work->tag & GCR3_KEY) | AMDVIM_CLASS_BY_PASID;
 	line[1] = entry;
+	line[2] = 0;
 	model_cache_fill(&state->common, &state->gcr3, model_lane(&state->common, request->lane), GCR3_KEY, line, work->gens);
 	use_gcr3(request, entry);
 }
@@ -453,6 +470,8 @@ void amdvim_step(struct iommu_model *model, struct iommu_request *request)
 		amdvim_walk_step(model, request);
 		break;
 	}
+	if (request->pc >= AMDVIM_PC_IOTLB_LOOKUP)
+		stop_fetching(amdvim_state(model), request);
 }
 
 void amdvim_translate(struct iommu_model *model, struct iommu_request *request)

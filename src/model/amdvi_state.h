@@ -51,8 +51,8 @@ enum {
 #define AMDVIM_LINE_SIZE (0x3full << AMDVIM_LINE_SIZE_LSB)
 
 /* Words of lines. */
-#define AMDVIM_DTE_WORDS 5		/* tag, entry[0..3] */
-#define AMDVIM_GCR3_WORDS 2		/* tag, entry */
+#define AMDVIM_DTE_WORDS 4		/* tag, entry[0..2]: what DMA depends on */
+#define AMDVIM_GCR3_WORDS 3		/* tag, entry, 0 */
 #define AMDVIM_WALK_WORDS 3		/* tag, input address, table */
 #define AMDVIM_TLB_WORDS 3		/* tag, input address, page */
 
@@ -100,7 +100,7 @@ struct amdvim_state {
 	uint64_t cmd_on;
 	uint64_t window[AMDVIM_WINDOW][3];	/* in the order of the buffer; command and its address */
 	uint64_t pending;
-	uint64_t must_drain;		/* something was invalidated since the last drain */
+	uint64_t must_drain;		/* AMDVIM_DRAIN_: what was invalidated since the last drain waits for whom */
 	uint64_t draining;
 	struct amdvim_invalidation last;	/* may-sets: what the last tick drained */
 };
@@ -126,9 +126,29 @@ struct amdvim_work {
 	uint64_t rights;	/* AMDVIM_MAY_ so far, and the page's size */
 	uint64_t pte[2];	/* an entry in which flags are to be set: as it was found, and as it shall be */
 	uint64_t gcr3;		/* the GCR3 table's root and levels */
+	uint64_t unused[3];
 };
 
-_Static_assert(sizeof(struct amdvim_work) <= sizeof(((struct iommu_request *)0)->work), "a request's work has grown too large");
+_Static_assert(sizeof(struct amdvim_work) == sizeof(((struct iommu_request *)0)->work), "a request's work has another size");
+
+/* What a memset would do, which compilers make a slow instruction of. This is in the way of every request. */
+static inline void amdvim_clear_work(struct iommu_request *request)
+{
+	struct four {
+		uint64_t a, b, c, d;
+	} *work = (struct four *)(void *)request->work;
+	const struct four zero = { 0, 0, 0, 0 };
+
+	work[0] = zero;
+	work[1] = zero;
+	work[2] = zero;
+	work[3] = zero;
+	work[4] = zero;
+	work[5] = zero;
+}
+
+#define AMDVIM_DRAIN_FETCHES 1ull	/* requests that are still fetching their device table entry */
+#define AMDVIM_DRAIN_ALL 2ull		/* all that is in flight */
 
 #define AMDVIM_F_HALF 0x0001ull		/* which half of the lane's word counts it */
 #define AMDVIM_F_COUNTED 0x0002ull
@@ -148,6 +168,9 @@ _Static_assert(sizeof(struct amdvim_work) <= sizeof(((struct iommu_request *)0)-
 #define AMDVIM_F_TRIES (0xffull << AMDVIM_F_TRIES_LSB)
 #define AMDVIM_F_FOR_LSB 32		/* nested: what the host tables are walked for */
 #define AMDVIM_F_FOR (3ull << AMDVIM_F_FOR_LSB)
+#define AMDVIM_F_FETCH_HALF (1ull << 40)	/* as HALF and COUNTED, while the device table entry is being fetched */
+#define AMDVIM_F_FETCHING (1ull << 41)
+#define AMDVIM_F_LANES (AMDVIM_F_HALF | AMDVIM_F_COUNTED | AMDVIM_F_FETCH_HALF | AMDVIM_F_FETCHING)
 #define AMDVIM_FOR_DATA 0ull		/* the request's own address */
 #define AMDVIM_FOR_GCR3 1ull		/* an entry of the GCR3 table */
 #define AMDVIM_FOR_ENTRY 2ull		/* an entry of the guest's tables */
@@ -252,6 +275,8 @@ bool amdvim_queue_tick(const struct iommu_model *model, bool fetching);
 /* amdvi_invalidate.c */
 bool amdvim_decode(const struct amdvim_state *state, const uint64_t *command, struct amdvim_invalidation *invalidation);
 void amdvim_invalidate(struct amdvim_state *state, const struct amdvim_invalidation *invalidation);
+void amdvim_drain_start(struct amdvim_state *state);
+bool amdvim_drain_done(const struct amdvim_state *state);
 bool amdvim_drained(const struct iommu_model *model, const struct iommu_request *request);
 
 /* amdvi_request.c */

@@ -133,8 +133,8 @@ static void done(const struct iommu_model *model, struct iommu_request *request,
 	}
 	/* What is left is what iommu_model_drained() needs. */
 	kept = *work;
-	memset(request->work, 0, sizeof(request->work));
-	work->flags = kept.flags & (AMDVIM_F_COUNTED | AMDVIM_F_HALF);
+	amdvim_clear_work(request);
+	work->flags = kept.flags & AMDVIM_F_LANES;
 	work->iova = kept.iova;
 	work->tag = kept.tag;
 	request->state = IOMMU_REQUEST_DONE;
