@@ -644,6 +644,18 @@ static void v1_illegal_page_sizes(void **state)
 	}
 	*entry = 0x000ffffffffff000ull | V1_NEXT(7) | V1_RW;
 	assert_fault(fresh(&box, 1ull << 39, R), PAGE_FAULT(PR));
+	/* Level 6 has no pages: there are 52 bits of physical addresses. */
+	{
+		uint64_t *top;
+
+		dte_v1(&box, RID, DOM, 6, box_page(&box));
+		top = at(&box, GET_ADDR(AMDVI_DTE, HOST_PT_ROOT, dte(&box, RID)));
+		*top = V1_RW;
+		assert_fault(fresh(&box, 0, R), PAGE_FAULT(PR));
+		*top = 0x000ffffffffff000ull | V1_NEXT(7) | V1_RW;
+		assert_fault(fresh(&box, 0, R), PAGE_FAULT(PR));
+		dte_v1(&box, RID, DOM, 4, root);
+	}
 	/* The level's own size must be aligned. */
 	*entry = 0x201000 | V1_RW;
 	assert_fault(fresh(&box, 1ull << 39, R), PAGE_FAULT(PR | RZ));
