@@ -3,7 +3,7 @@
  * amdvi_request.c - a request on its way through the device table and the GCR3 table (2.2.2, 2.2.6), one fetch or look-up per
  * step.
  */
-#include "amdvi_state.h"
+#include "amdvi_rights.h"
 
 #define INTERRUPT_FIRST 0xfee00000ull /* 2.1.4.1: what PCI devices write to for an interrupt */
 #define INTERRUPT_LAST 0xfeefffffull
@@ -27,9 +27,8 @@ static void name_gcr3(uint64_t used[1])
 
 /* ---- Begin and end ---- */
 
-void amdvim_begin(struct iommu_model *model, struct iommu_request *request)
+static void begin(const struct amdvim_state *state, struct iommu_request *request, uint64_t counted)
 {
-	struct amdvim_state *state = amdvim_state(model);
 	struct amdvim_work *work = amdvim_work(request);
 
 	request->state = IOMMU_REQUEST_RUNNING;
@@ -39,17 +38,30 @@ void amdvim_begin(struct iommu_model *model, struct iommu_request *request)
 	request->rights = 0;
 	request->pc = AMDVIM_PC_START;
 	amdvim_clear_work(request);
+	work->flags = counted;
 	work->iova = request->addr;
 	if (!state->common.maysets) {
-		struct model_lane *lane = model_lane(&state->common, request->lane);
-
-		work->flags = AMDVIM_F_COUNTED | AMDVIM_F_FETCHING;
-		if (model_lane_enter(&state->common, lane))
-			work->flags |= AMDVIM_F_HALF;
-		if (model_fetch_enter(&state->common, lane))
+		work->flags |= AMDVIM_F_FETCHING;
+		if (model_fetch_enter(&state->common, model_lane(&state->common, request->lane)))
 			work->flags |= AMDVIM_F_FETCH_HALF;
 		model_gens_note(&state->common, work->gens);
 	}
+}
+
+/* In flight from here on. */
+static uint64_t enter(const struct amdvim_state *state, const struct iommu_request *request)
+{
+	if (state->common.maysets)
+		return 0;
+	return AMDVIM_F_COUNTED |
+	       (model_lane_enter(&state->common, model_lane(&state->common, request->lane)) ? AMDVIM_F_HALF : 0);
+}
+
+void amdvim_begin(struct iommu_model *model, struct iommu_request *request)
+{
+	const struct amdvim_state *state = amdvim_state(model);
+
+	begin(state, request, enter(state, request));
 }
 
 /* It has its entry, or needs none: an invalidation of entries needn't wait for it any more. */
@@ -97,9 +109,8 @@ static void pass_as_is(struct iommu_request *request)
 /* What is wrong with an entry of which V=1: 0, or the flags of an ILLEGAL_DEV_TABLE_ENTRY and bit 31. */
 #define ILLEGAL (1u << 31)
 
-static unsigned check_dte(const struct amdvim_state *state, const struct amdvim_work *work)
+static unsigned check_dte(const struct amdvim_state *state, uint64_t control, const uint64_t *entry)
 {
-	const uint64_t *entry = work->entry;
 	const uint64_t *efr = &state->efr;
 	uint64_t had = GET(AMDVI_DTE, HAD, entry);
 	uint64_t named[4];
@@ -113,7 +124,7 @@ static unsigned check_dte(const struct amdvim_state *state, const struct amdvim_
 	    (GET(AMDVI_DTE, PPR, entry) && !GET(AMDVI_EFR, PPR_SUP, efr)) || GET(AMDVI_DTE, IOCTL, entry) == 3)
 		return ILLEGAL | AMDVIM_EV_RZ;
 	/* 3.4.4: GV means nothing while guest translation is off. */
-	if (GET(AMDVI_DTE, GV, entry) && !(work->control & BITS(AMDVI_CONTROL, GT_EN)))
+	if (GET(AMDVI_DTE, GV, entry) && !(control & BITS(AMDVI_CONTROL, GT_EN)))
 		return ILLEGAL | AMDVIM_EV_RZ;
 	if (!GET(AMDVI_DTE, TV, entry))
 		return 0;
@@ -140,39 +151,43 @@ static bool excluded(const struct amdvim_state *state, const struct iommu_reques
 	return (base & BITS(AMDVI_EXCLUSION_BASE, ALLOW)) || GET(AMDVI_DTE, EX, entry);
 }
 
-/* The request goes through the guest's tables: GCR3 table, levels. False: it has ended in a fault. */
-static bool use_guest(const struct iommu_model *model, struct iommu_request *request)
+/* What DMA is translated by: the guest's tables, or the host's alone. */
+static inline bool is_guests(const struct iommu_request *request, const uint64_t *entry)
 {
-	struct amdvim_state *state = amdvim_state(model);
-	struct amdvim_work *work = amdvim_work(request);
-	const uint64_t *entry = work->entry;
-	bool has_pasid = request->pasid != IOMMU_NO_PASID;
-	uint64_t levels = GET(AMDVI_DTE, GUEST_PAGING_MODE, entry) + 4;
-	uint64_t gcr3_levels = GET(AMDVI_DTE, GLX, entry) + 1;
-	unsigned width = (unsigned)(levels * 9 + 12);
+	return GET(AMDVI_DTE, GV, entry) && (request->pasid != IOMMU_NO_PASID || GET(AMDVI_DTE, GIOV, entry));
+}
 
+/* What an entry with V=1 and TV=1, known to be good, means for a request: flags and tag. False: there are no tables for it. */
+static inline bool use_dte(const struct amdvim_state *state, const struct iommu_request *request, struct amdvim_work *work,
+			   const uint64_t *entry)
+{
+	bool has_pasid = request->pasid != IOMMU_NO_PASID;
+	unsigned width, pasid_bits, pas_max = (unsigned)GET(AMDVI_EFR, PAS_MAX, &state->efr) + 1;
+
+	work->tag = TAG_VALID | GET(AMDVI_DTE, DOMAIN_ID, entry) << TAG_DOMAIN_LSB;
+	if (GET(AMDVI_DTE, IR, entry))
+		work->flags |= AMDVIM_F_IR;
+	if (GET(AMDVI_DTE, IW, entry))
+		work->flags |= AMDVIM_F_IW;
+	if (!has_pasid && !is_guests(request, entry))
+		return true;
 	work->flags |= AMDVIM_F_GN;
 	work->pasid = has_pasid ? request->pasid & 0xfffff : 0;
+	if (!is_guests(request, entry))
+		return false;
 	if (!(request->access & IOMMU_PRIV))
 		work->flags |= AMDVIM_F_USER;
 	if (has_pasid && (request->access & IOMMU_EXEC))
 		work->flags |= AMDVIM_F_EXEC;
-	if ((has_pasid && request->pasid > 0xfffff) || work->pasid >> (9 * gcr3_levels) ||
-	    work->pasid >> (GET(AMDVI_EFR, PAS_MAX, &state->efr) + 1)) {
-		amdvim_page_fault(model, request, 0);
+	pasid_bits = 9 * ((unsigned)GET(AMDVI_DTE, GLX, entry) + 1);
+	if ((has_pasid && request->pasid > 0xfffff) || work->pasid >> (pasid_bits < pas_max ? pasid_bits : pas_max))
 		return false;
-	}
 	/* 2.2.6.4: as a processor's linear address. */
-	if ((int64_t)(request->addr << (64 - width)) >> (64 - width) != (int64_t)request->addr) {
-		amdvim_page_fault(model, request, 0);
+	width = ((unsigned)GET(AMDVI_DTE, GUEST_PAGING_MODE, entry) + 4) * 9 + 12;
+	if ((int64_t)(request->addr << (64 - width)) >> (64 - width) != (int64_t)request->addr)
 		return false;
-	}
-	work->gcr3 = amdvi_dte_gcr3(entry) | gcr3_levels;
-	work->guest = levels;
 	work->tag |= work->pasid << TAG_PASID_LSB |
-		     (uint64_t)(work->host ? AMDVIM_CLASS_NESTED : AMDVIM_CLASS_GUEST) << TAG_CLASS_LSB;
-	if (work->host && (work->control & AMDVIM_CONTROL_GCR3_TRP_MODE))
-		work->flags |= AMDVIM_F_GCR3_GPA;
+		     (uint64_t)(GET(AMDVI_DTE, MODE, entry) ? AMDVIM_CLASS_NESTED : AMDVIM_CLASS_GUEST) << TAG_CLASS_LSB;
 	return true;
 }
 
@@ -181,7 +196,6 @@ static void dte_is_there(const struct iommu_model *model, struct iommu_request *
 	struct amdvim_state *state = amdvim_state(model);
 	struct amdvim_work *work = amdvim_work(request);
 	const uint64_t *entry = work->entry;
-	bool has_pasid = request->pasid != IOMMU_NO_PASID;
 	bool ats = request->kind != IOMMU_REQUEST_UNTRANSLATED;
 	uint64_t mode, had;
 	unsigned illegal;
@@ -192,7 +206,7 @@ static void dte_is_there(const struct iommu_model *model, struct iommu_request *
 		pass_as_is(request); /* 2.2.2.1: not a block */
 		return;
 	}
-	illegal = GET(AMDVI_DTE, V, entry) ? check_dte(state, work) : 0;
+	illegal = GET(AMDVI_DTE, V, entry) ? check_dte(state, work->control, entry) : 0;
 	if (illegal) {
 		amdvim_fault(model, request, AMDVI_EVENT_ILLEGAL_DTE, illegal & ~ILLEGAL);
 		return;
@@ -208,19 +222,16 @@ static void dte_is_there(const struct iommu_model *model, struct iommu_request *
 		pass_as_is(request);
 		return;
 	}
-	work->tag = TAG_VALID | GET(AMDVI_DTE, DOMAIN_ID, entry) << TAG_DOMAIN_LSB;
 	if (GET(AMDVI_DTE, SA, entry))
 		work->flags |= AMDVIM_F_SA;
 	if (!GET(AMDVI_DTE, TV, entry)) {
-		/* Its DomainID isn't valid either. */
-		work->tag = 0;
+		amdvim_page_fault(model, request, 0); /* its DomainID isn't valid either */
+		return;
+	}
+	if (!use_dte(state, request, work, entry)) {
 		amdvim_page_fault(model, request, 0);
 		return;
 	}
-	if (GET(AMDVI_DTE, IR, entry))
-		work->flags |= AMDVIM_F_IR;
-	if (GET(AMDVI_DTE, IW, entry))
-		work->flags |= AMDVIM_F_IW;
 	had = GET(AMDVI_DTE, HAD, entry);
 	if (had & 1)
 		work->flags |= AMDVIM_F_HA;
@@ -229,15 +240,11 @@ static void dte_is_there(const struct iommu_model *model, struct iommu_request *
 	mode = GET(AMDVI_DTE, MODE, entry);
 	if (mode)
 		work->host = GET_ADDR(AMDVI_DTE, HOST_PT_ROOT, entry) | mode;
-	if (GET(AMDVI_DTE, GV, entry) && (has_pasid || GET(AMDVI_DTE, GIOV, entry))) {
-		if (!use_guest(model, request))
-			return;
-	} else if (has_pasid) {
-		/* No tables for it. */
-		work->flags |= AMDVIM_F_GN;
-		work->pasid = request->pasid & 0xfffff;
-		amdvim_page_fault(model, request, 0);
-		return;
+	if (work->flags & AMDVIM_F_GN) {
+		work->gcr3 = amdvi_dte_gcr3(entry) | (GET(AMDVI_DTE, GLX, entry) + 1);
+		work->guest = GET(AMDVI_DTE, GUEST_PAGING_MODE, entry) + 4;
+		if (mode && (work->control & AMDVIM_CONTROL_GCR3_TRP_MODE))
+			work->flags |= AMDVIM_F_GCR3_GPA;
 	}
 	memset(work->entry, 0, sizeof(work->entry));
 	request->pc = AMDVIM_PC_IOTLB_LOOKUP;
@@ -474,9 +481,67 @@ void amdvim_step(struct iommu_model *model, struct iommu_request *request)
 		stop_fetching(amdvim_state(model), request);
 }
 
+/*
+ * A request that the caches answer and that nothing speaks against, without choices: the same as the steps would have done, but
+ * with nothing stored on the way. False: nothing has been done; the steps will say what it is.
+ */
+static bool from_caches(const struct iommu_model *model, struct iommu_request *request, uint64_t counted)
+{
+	struct amdvim_state *state = amdvim_state(model);
+	struct model_lane *lane = model_lane(&state->common, request->lane);
+	uint64_t control = word_load(&AMDVIM_CONTROL(state));
+	uint64_t both = BITS(AMDVI_DTE, V) | BITS(AMDVI_DTE, TV);
+	struct amdvim_work work;
+	uint64_t line[LINE_WORDS_MAX], rights;
+	struct model_probe probe;
+
+	if (request->kind != IOMMU_REQUEST_UNTRANSLATED || !(control & BITS(AMDVI_CONTROL, IOMMU_EN)) ||
+	    request->addr >> 20 == INTERRUPT_FIRST >> 20 || !GET(AMDVI_EFR2, HT_RANGE_IGNORE, &state->efr2) ||
+	    (amdvim_reg_load(state, AMDVI_REG_EXCLUSION_BASE) & BITS(AMDVI_EXCLUSION_BASE, EX_EN)))
+		return false;
+	probe = (struct model_probe){ DTE_KEY, TAG_VALID | (request->rid & TAG_SOURCE), 0 };
+	if (!model_cache_hit(&state->dte, lane, &probe, line) || (line[1] & both) != both || check_dte(state, control, line + 1))
+		return false;
+	work.flags = 0;
+	if (!use_dte(state, request, &work, line + 1))
+		return false;
+	for (uint64_t level = 1;; level++) {
+		if (level > AMDVIM_LEVELS)
+			return false;
+		if (level > 1 && !(lane->sizes & 1ull << level))
+			continue;
+		probe.mask = IOTLB_KEY;
+		probe.tag = (work.tag & IOTLB_KEY & ~TAG_LEVEL) | level << TAG_LEVEL_LSB;
+		probe.address = request->addr & ~amdvim_mask(level);
+		if (!model_cache_hit(&state->iotlb, lane, &probe, line))
+			continue;
+		rights = with_entry(&work, line[2] & AMDVIM_RIGHTS);
+		if ((line[0] & TAG_ABSENT) || guest_denies(request, &work, rights) || host_denies(request, rights) ||
+		    (wants_write(request) && !(rights & AMDVIM_DIRTY)))
+			return false;
+		request->phys = (line[2] & AMDVIM_ADDR) | (request->addr & amdvim_mask(level));
+		request->size = 1ull << (12 + ((line[2] & AMDVIM_LINE_SIZE) >> AMDVIM_LINE_SIZE_LSB));
+		break;
+	}
+	request->rights = answer(request, &work, rights);
+	request->state = IOMMU_REQUEST_DONE;
+	request->reason = 0;
+	request->pc = AMDVIM_PC_END;
+	amdvim_clear_work(request);
+	amdvim_work(request)->flags = counted;
+	amdvim_work(request)->iova = request->addr;
+	amdvim_work(request)->tag = work.tag;
+	return true;
+}
+
 void amdvim_translate(struct iommu_model *model, struct iommu_request *request)
 {
-	amdvim_begin(model, request);
+	const struct amdvim_state *state = amdvim_state(model);
+	uint64_t counted = enter(state, request);
+
+	if (!state->common.maysets && !model->port->choose && from_caches(model, request, counted))
+		return;
+	begin(state, request, counted);
 	while (request->state == IOMMU_REQUEST_RUNNING)
 		amdvim_step(model, request);
 }

@@ -5,18 +5,13 @@
  * One step reads one entry, or sets the flags of one, or looks into one cache. A nested walk does a whole walk of the host tables
  * for each of the guest's entries, and one for what the last of them says.
  */
-#include "amdvi_state.h"
+#include "amdvi_rights.h"
 
 #define MAX_TRIES 16 /* of an update of A and D that others keep overtaking */
 
 static uint64_t entry_offset(uint64_t address, uint64_t level)
 {
 	return (address >> amdvim_shift(level) & 511) * 8;
-}
-
-static bool guest(const struct amdvim_work *work)
-{
-	return (work->flags & AMDVIM_F_GN) != 0;
 }
 
 static bool nested(const struct amdvim_work *work)
@@ -27,11 +22,6 @@ static bool nested(const struct amdvim_work *work)
 static uint64_t walked_for(const struct amdvim_work *work)
 {
 	return (work->flags & AMDVIM_F_FOR) >> AMDVIM_F_FOR_LSB;
-}
-
-static bool wants_write(const struct iommu_request *request)
-{
-	return (request->access & IOMMU_WRITE) != 0;
 }
 
 /* ---- Faults ---- */
@@ -60,51 +50,6 @@ static void host_fault(const struct iommu_model *model, struct iommu_request *re
 static void hardware_error(const struct iommu_model *model, struct iommu_request *request, unsigned flags, uint64_t address)
 {
 	amdvim_fault_at(model, request, AMDVI_EVENT_TABLE_HARDWARE, flags | AMDVI_ERROR_MASTER_ABORT << AMDVIM_EV_TYPE_LSB, address);
-}
-
-/* ---- Permissions ---- */
-
-static bool guest_denies(const struct iommu_request *request, const struct amdvim_work *work, uint64_t rights)
-{
-	if (!guest(work))
-		return false;
-	/* As a processor with CR0.WP=1 and EFER.NXE=1. */
-	return ((work->flags & AMDVIM_F_USER) && !(rights & AMDVIM_MAY_USER)) ||
-	       ((work->flags & AMDVIM_F_EXEC) && !(rights & AMDVIM_MAY_EXEC)) ||
-	       (wants_write(request) && !(rights & AMDVIM_MAY_WRITE_GUEST));
-}
-
-static bool host_denies(const struct iommu_request *request, uint64_t rights)
-{
-	return (wants_write(request) && !(rights & AMDVIM_MAY_WRITE)) ||
-	       ((request->access & (IOMMU_READ | IOMMU_EXEC)) && !(rights & AMDVIM_MAY_READ));
-}
-
-/* IR and IW of the device table entry hold for whatever the tables say. They are no part of a line, which others use, too. */
-static uint64_t with_entry(const struct amdvim_work *work, uint64_t rights)
-{
-	if (!(work->flags & AMDVIM_F_IR))
-		rights &= ~AMDVIM_MAY_READ;
-	if (!(work->flags & AMDVIM_F_IW))
-		rights &= ~AMDVIM_MAY_WRITE;
-	return rights;
-}
-
-/* What the answer says: for a translation request, what the device may do with it. */
-static uint32_t answer(const struct iommu_request *request, const struct amdvim_work *work, uint64_t rights)
-{
-	uint32_t may = 0;
-
-	if (rights & AMDVIM_MAY_READ)
-		may |= IOMMU_READ;
-	if ((rights & AMDVIM_MAY_WRITE) && (!guest(work) || (rights & AMDVIM_MAY_WRITE_GUEST)))
-		may |= IOMMU_WRITE;
-	/* Without having asked to write, a device is not told that it may while that would have to set D first. */
-	if (!(rights & AMDVIM_DIRTY) && !wants_write(request))
-		may &= ~IOMMU_WRITE;
-	if (request->access & IOMMU_EXEC)
-		may |= rights & AMDVIM_MAY_EXEC ? IOMMU_EXEC : 0;
-	return may | (request->access & IOMMU_PRIV);
 }
 
 /* ---- The end of a successful translation ---- */
@@ -142,8 +87,6 @@ static void done(const struct iommu_model *model, struct iommu_request *request,
 }
 
 /* ---- IOTLB ---- */
-
-#define IOTLB_KEY (TAG_VALID | AMDVIM_CLASS_BY_PASID | TAG_DOMAIN | TAG_PASID | TAG_LEVEL)
 
 void amdvim_iotlb_look_up(const struct iommu_model *model, struct iommu_request *request)
 {
@@ -355,13 +298,14 @@ static unsigned page_bits(uint64_t entry, uint64_t level)
 	uint64_t address = GET_ADDR(AMDVI_V1, ADDR, &entry);
 	unsigned bits = 12;
 
+	/* There are physical addresses of 52 bits. */
 	if (GET(AMDVI_V1, NEXT_LEVEL, &entry) == AMDVI_V1_NEXT_PAGE)
-		return amdvim_shift(level);
+		return level < AMDVIM_LEVELS ? amdvim_shift(level) : 0;
 	while (bits < 52 && (address >> bits & 1))
 		bits++;
 	bits++;
 	/* Larger than the level's own pages, and smaller than those of the next level. */
-	return bits > amdvim_shift(level) && bits < amdvim_shift(level + 1) ? bits : 0;
+	return bits <= 52 && bits > amdvim_shift(level) && bits < amdvim_shift(level + 1) ? bits : 0;
 }
 
 static bool host_is_leaf(uint64_t entry)
