@@ -224,6 +224,16 @@ static void free_growth(struct growth *g)
 		port->free(port->ctx, g->memory, g->memory_bytes);
 }
 
+/* Just what differs: whether a table may grow, and so whether a domain suits a unit, is read without the lock. */
+static void adopt(struct iommu_pgtable *pt, const struct iommu_pgtable *other)
+{
+	pt->config.levels = other->config.levels;
+	pt->root = other->root;
+	pt->last = other->last;
+	pt->grow_last = other->grow_last;
+	pt->table_bytes = other->table_bytes;
+}
+
 /* One level. Under the domain's lock. */
 static int grow(struct iommu_domain *domain)
 {
@@ -235,10 +245,10 @@ static int grow(struct iommu_domain *domain)
 	if (err)
 		return err;
 	/* For make_entry. */
-	domain->pgtable = grown;
+	adopt(&domain->pgtable, &grown);
 	err = prepare(&g);
 	if (err) {
-		domain->pgtable = old;
+		adopt(&domain->pgtable, &old);
 		grown.ops->ungrow(&grown);
 	} else {
 		err = commit(&g);

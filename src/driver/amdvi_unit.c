@@ -175,7 +175,7 @@ static int amdvi_domain_check(struct iommu_unit *unit, const struct iommu_device
 		return 0;
 	if (domain->stage == 1)
 		return has_guest(amdvi, config->levels) ? 0 : -EINVAL;
-	if (config->levels > max_host_levels(amdvi) || config->max_levels > max_host_levels(amdvi))
+	if ((config->max_levels ? config->max_levels : config->levels) > max_host_levels(amdvi))
 		return -EINVAL;
 	return domain->dirty && !has_dirty(amdvi) ? -EINVAL : 0;
 }
