@@ -13,6 +13,7 @@
 #include <time.h>
 
 #define DEFAULT_REPLACES 4000
+#define FAULT_REPLACES 2000	/* a fault shows much sooner */
 #define DEFAULT_DMAS 200000	/* a row has at least so many */
 #define DMAS_BETWEEN 160	/* two replaces, at most; half of that on average */
 #define MAX_ARCHS 8
@@ -394,7 +395,7 @@ static double seconds_now(void)
 static double progress(const struct options *options, const struct live *live, unsigned switches, unsigned direction,
 		       double started)
 {
-	uint64_t wanted = options->replaces ? options->replaces : DEFAULT_REPLACES;
+	uint64_t wanted = options->replaces ? options->replaces : options->fault ? FAULT_REPLACES : DEFAULT_REPLACES;
 	double done, dmas;
 
 	if (options->seconds > 0)
