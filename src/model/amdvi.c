@@ -329,6 +329,14 @@ static int control_changes(const struct iommu_model *model)
 	return 0;
 }
 
+static void amdvim_settle(struct iommu_model *model)
+{
+	struct amdvim_state *state = amdvim_state(model);
+
+	if (state->last.kind)
+		memset(&state->last, 0, sizeof(state->last));
+}
+
 static bool amdvim_tick(struct iommu_model *model)
 {
 	struct amdvim_state *state = amdvim_state(model);
@@ -337,8 +345,7 @@ static bool amdvim_tick(struct iommu_model *model)
 
 	if (!word_try_lock(&state->tick_lock))
 		return false;
-	if (state->last.kind)
-		memset(&state->last, 0, sizeof(state->last));
+	amdvim_settle(model);
 	changed = control_changes(model);
 	done = changed ? changed > 0 : amdvim_queue_tick(model, true);
 	word_unlock(&state->tick_lock);
@@ -363,6 +370,7 @@ const struct iommu_model_ops amdvi_model = {
 	.translate = amdvim_translate,
 	.devtlb_lookup = amdvim_devtlb_lookup,
 	.drained = amdvim_drained,
+	.settle = amdvim_settle,
 	.overflow = amdvim_overflow,
 	.reason = amdvim_reason,
 	.dump = amdvim_dump,
