@@ -49,13 +49,14 @@ class Run(Case):
         self.clean(rows)
         ran = {(r["arch"], r["from"], r["to"], r["tags"], r["ats"]) for r in rows}
         self.assertEqual(len(ran), len(rows))
-        for arch in ("vtd", "vtd-legacy"):
+        for arch in ("vtd", "vtd-legacy", "amdvi"):
             for case in (("s2", "s2", "private", False), ("s2", "s2", "shared", False), ("s2", "s2", "private", True),
                          ("identity", "s2", "private", False), ("s2", "identity", "private", False)):
                 self.assertIn((arch, *case), ran)
         for case in (("s1", "s1", "private", False), ("s1", "s1", "shared", False), ("s1", "s2", "private", False),
                      ("s2", "s1", "private", False)):
             self.assertIn(("vtd", *case), ran)
+            self.assertIn(("amdvi", *case), ran)
         for row in rows:
             self.assertEqual((row["replaces"], row["devices"], row["quantum"], row["method"]), (40, 2, 128, "replace"))
 
@@ -104,7 +105,7 @@ class Run(Case):
         self.assertEqual([(r["arch"], r["from"], r["to"]) for r in rows], [("vtd", "s2", "s2"), ("vtd-legacy", "s2", "s2")])
         # Of all architectures, those that have it.
         rows = self.rows("--arch", "all", "--from", "s1", "--to", "s1", *SHORT)
-        self.assertEqual([r["arch"] for r in rows], ["vtd"])
+        self.assertEqual([r["arch"] for r in rows], ["vtd", "amdvi"])
         for old, new in (("blocked", "s2"), ("s2:levels=3", "s2:levels=5"), ("s2:dirty=on", "s2"), ("s1:levels=5", "identity")):
             rows = self.rows("--arch", "vtd", "--from", old, "--to", new, *SHORT)
             self.clean(rows)
@@ -171,6 +172,8 @@ class Run(Case):
         self.assertEqual(len(lines), len(names))
         legacy = self.good("run", "--inject", "list", "--arch", "vtd-legacy").splitlines()
         self.assertEqual([line for line in lines if "vtd-legacy" in line], legacy)
+        amdvi = self.good("run", "--inject", "list", "--arch", "amdvi").splitlines()
+        self.assertEqual([line for line in lines if "amdvi" in line], amdvi)
         self.assertEqual({line.split()[2] for line in lines} - {"run", "check"}, set())
 
     def test_faults_are_caught(self):
