@@ -2042,6 +2042,129 @@ static void maysets(void **state)
 	box_close(&box);
 }
 
+/* Which requests the last tick's invalidation waited for. */
+static void drained_by(void **state)
+{
+	struct iommu_model_config config = box_config();
+	struct iommu_request r, ats;
+	struct box box;
+	uint64_t root, c[2];
+
+	(void)state;
+	if (box_plain)
+		return;
+	config.maysets = true;
+	config.freedoms &= ~IOMMU_FREE_BIT(IOMMU_FREE_LATE_FILL);
+	assert_int_equal(box_open(&box, &config), 0);
+	box_tables(&box);
+	root = box_page(&box);
+	map_v1(&box, root, 4, IOVA, PHYS);
+	dte_v1(&box, RID, DOM, 4, root);
+	r = request(RID, NP, IOVA, R);
+	iommu_model_translate(&box.model, &r);
+	ats = r;
+	ats.kind = IOMMU_REQUEST_TRANSLATED;
+	/* The device's own TLB: what came from there, by device and address. */
+	for (unsigned i = 0; i < 4; i++) {
+		build_iotlb(c, i == 1 ? RID2 : RID, i == 3 ? 5 : NP, i == 2 ? 0 : IOVA, 0);
+		submit(&box, c);
+		iommu_model_tick(&box.model);
+		iommu_model_tick(&box.model);
+		assert_int_equal(iommu_model_drained(&box.model, &ats), i == 0);
+		assert_false(iommu_model_drained(&box.model, &r));
+	}
+	ats.pasid = 5;
+	assert_true(iommu_model_drained(&box.model, &ats));
+	iommu_model_settle(&box.model);
+	assert_false(iommu_model_drained(&box.model, &ats));
+	/* Without late fills, an entry's invalidation waits for all that go by it. */
+	build_dte(c, RID2);
+	submit(&box, c);
+	iommu_model_tick(&box.model);
+	iommu_model_tick(&box.model);
+	assert_false(iommu_model_drained(&box.model, &r));
+	build_dte(c, RID);
+	submit(&box, c);
+	iommu_model_tick(&box.model);
+	iommu_model_tick(&box.model);
+	assert_true(iommu_model_drained(&box.model, &r));
+	/* All: but not who has only just begun, or is over. */
+	ats = request(RID, NP, IOVA, R);
+	iommu_model_begin(&box.model, &ats);
+	c[0] = (uint64_t)AMDVI_CMD_ALL << 60;
+	c[1] = 0;
+	submit(&box, c);
+	iommu_model_tick(&box.model);
+	iommu_model_tick(&box.model);
+	assert_true(iommu_model_drained(&box.model, &r));
+	assert_false(iommu_model_drained(&box.model, &ats));
+	ats.state = IOMMU_REQUEST_FAULT;
+	assert_false(iommu_model_drained(&box.model, &ats));
+	box_close(&box);
+}
+
+/* May-sets: of several lines that match, any. */
+static void any_of_several(void **state)
+{
+	struct iommu_model_config config = box_config();
+	unsigned char script[] = { 0, 0 };
+	unsigned seen = 0;
+	struct box box;
+	uint64_t root;
+
+	(void)state;
+	if (box_plain)
+		return;
+	config.maysets = true;
+	assert_int_equal(box_open(&box, &config), 0);
+	box_tables(&box);
+	root = box_page(&box);
+	map_v1(&box, root, 4, IOVA, PHYS);
+	dte_v1(&box, RID, DOM, 4, root);
+	assert_done(go(&box, RID, NP, IOVA, R), PHYS);
+	/* A second line beside the first: the chooser says that it wasn't there. */
+	*v1_at(&box, root, 4, IOVA, 1) += PAGE;
+	box.script = (const unsigned char *)"\0\1\1\1\1\1";
+	box.script_length = 6;
+	assert_done(go(&box, RID, NP, IOVA, R), PHYS + PAGE);
+	box.script = script;
+	box.script_length = 2;
+	for (script[1] = 0; script[1] < 2; script[1]++) {
+		box.script_at = 0;
+		seen |= 1u << ((go(&box, RID, NP, IOVA, R).phys - PHYS) / PAGE);
+	}
+	assert_int_equal(seen, 3);
+	inv_pages(&box, DOM, 0, IOVA, 0);
+	assert_done(go(&box, RID, NP, IOVA, R), PHYS + PAGE);
+	box_close(&box);
+}
+
+/* Software stops the unit while commands are pending: what has been fetched is finished first. */
+static void stopped_with_commands_pending(void **state)
+{
+	struct iommu_request r;
+	uint64_t root, wanted, c[2];
+	struct box box;
+
+	(void)state;
+	open_v1(&box, 4, &root);
+	r = request(RID, NP, IOVA, R);
+	iommu_model_translate(&box.model, &r);
+	build_pages(c, DOM, 0, IOVA, 0);
+	submit(&box, c);
+	wanted = submit_wait(&box);
+	ticks(&box);
+	set_reg(&box, AMDVI_REG_CONTROL, CONTROL_ON & ~BITS(AMDVI_CONTROL, CMD_BUF_EN));
+	ticks(&box);
+	assert_int_not_equal(status(&box), wanted);
+	assert_int_equal(run_bits(&box), BITS(AMDVI_STATUS, CMD_BUF_RUN) | BITS(AMDVI_STATUS, EVENT_LOG_RUN));
+	iommu_model_end(&box.model, &r);
+	ticks(&box);
+	assert_int_equal(status(&box), wanted);
+	assert_int_equal(run_bits(&box), BITS(AMDVI_STATUS, EVENT_LOG_RUN));
+	box_close(&box);
+}
+
 /* Lanes have lines of their own; an invalidation removes them all. */
 static void lanes(void **state)
 {
@@ -2181,6 +2304,9 @@ int main(void)
 		cmocka_unit_test(broken_hardware),
 		cmocka_unit_test(event_log_overflow),
 		cmocka_unit_test(maysets),
+		cmocka_unit_test(drained_by),
+		cmocka_unit_test(any_of_several),
+		cmocka_unit_test(stopped_with_commands_pending),
 		cmocka_unit_test(lanes),
 		cmocka_unit_test(freedoms_off),
 		cmocka_unit_test(reasons_and_dump),

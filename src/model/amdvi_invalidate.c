@@ -252,8 +252,6 @@ bool amdvim_drained(const struct iommu_model *model, const struct iommu_request 
 			return false;
 		if (request->state == IOMMU_REQUEST_DONE)
 			level = 1;
-		if (level > AMDVIM_LEVELS)
-			level = AMDVIM_LEVELS;
 		tag = work->tag | level << TAG_LEVEL_LSB;
 		return covers(inv, tag, true, work->iova & ~amdvim_mask(level));
 	}

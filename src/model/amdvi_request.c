@@ -506,7 +506,7 @@ static bool from_caches(const struct iommu_model *model, struct iommu_request *r
 	if (!use_dte(state, request, &work, line + 1))
 		return false;
 	for (uint64_t level = 1;; level++) {
-		if (level > AMDVIM_LEVELS)
+		if (level > AMDVIM_SIZES)
 			return false;
 		if (level > 1 && !(lane->sizes & 1ull << level))
 			continue;
@@ -550,19 +550,19 @@ bool amdvim_devtlb_lookup(struct iommu_model *model, const struct iommu_request 
 {
 	struct amdvim_state *state = amdvim_state(model);
 	uint64_t tag = TAG_VALID | (request->rid & TAG_SOURCE);
-	struct model_probe probes[AMDVIM_LEVELS];
+	struct model_probe probes[AMDVIM_SIZES];
 	uint64_t line[LINE_WORDS_MAX];
 	uint64_t may;
 
 	if (request->pasid != IOMMU_NO_PASID)
 		tag |= AMDVIM_LINE_HAS_PASID | (request->pasid & 0xfffffull) << TAG_PASID_LSB;
-	for (uint64_t level = 1; level <= AMDVIM_LEVELS; level++) {
+	for (uint64_t level = 1; level <= AMDVIM_SIZES; level++) {
 		probes[level - 1].mask = TAG_VALID | TAG_SOURCE | TAG_PASID | AMDVIM_LINE_HAS_PASID | TAG_LEVEL;
 		probes[level - 1].tag = tag | level << TAG_LEVEL_LSB;
 		probes[level - 1].address = request->addr & ~amdvim_mask(level);
 	}
 	if (!model_cache_look_up(&state->common, model->port, &state->devtlb, model_lane(&state->common, request->lane), probes,
-				 AMDVIM_LEVELS, line))
+				 AMDVIM_SIZES, line))
 		return false;
 	may = line[2] & 0xfff;
 	if ((request->access & (IOMMU_READ | IOMMU_WRITE | IOMMU_EXEC)) & ~may)

@@ -56,7 +56,8 @@ enum {
 #define AMDVIM_WALK_WORDS 3		/* tag, input address, table */
 #define AMDVIM_TLB_WORDS 3		/* tag, input address, page */
 
-#define AMDVIM_LEVELS 6			/* of host tables, and of sizes of IOTLB lines */
+#define AMDVIM_LEVELS 6			/* of host tables */
+#define AMDVIM_SIZES 5			/* of IOTLB lines: 4K, 2M, ... 256T */
 #define AMDVIM_WINDOW 8			/* commands that have been fetched and are not complete */
 #define AMDVIM_SCOPES 2
 

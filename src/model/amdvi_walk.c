@@ -93,11 +93,11 @@ void amdvim_iotlb_look_up(const struct iommu_model *model, struct iommu_request 
 	struct amdvim_state *state = amdvim_state(model);
 	struct amdvim_work *work = amdvim_work(request);
 	struct model_lane *lane = model_lane(&state->common, request->lane);
-	struct model_probe probes[AMDVIM_LEVELS];
+	struct model_probe probes[AMDVIM_SIZES];
 	uint64_t line[LINE_WORDS_MAX];
 	unsigned n = 0;
 
-	for (uint64_t level = 1; level <= AMDVIM_LEVELS; level++) {
+	for (uint64_t level = 1; level <= AMDVIM_SIZES; level++) {
 		/* A lane that never saw a page of this size needs not look for one. */
 		if (level > 1 && !state->common.maysets && !(lane->sizes & 1ull << level))
 			continue;
@@ -162,8 +162,6 @@ static void fill(const struct iommu_model *model, struct iommu_request *request)
 	uint64_t line[LINE_WORDS_MAX] = { 0 };
 	uint64_t page, rights = work->rights & AMDVIM_RIGHTS;
 
-	if (level > AMDVIM_LEVELS)
-		level = AMDVIM_LEVELS;
 	page = work->gpa & ~amdvim_mask(level);
 	line[0] = work->tag | level << TAG_LEVEL_LSB;
 	if (work->flags & AMDVIM_F_U)
