@@ -287,7 +287,8 @@ def seeds():
         p.dte(loop | 6 << 9)
         for n in range(4):
             p.go(addr=n * 37 << 12 | n * 37 << 21 | n * 37 << 30 | n * 37 << 39 | n * 37 << 48, access=W)
-        p.dte_guest(loop, 5, 2, loop | 6 << 9), p.flush(), p.go(), p.go(pasid=0, access=W), p.write(CONTROL, ON | TRP), p.flush(), p.go()
+        p.dte_guest(loop, 5, 2, loop | 6 << 9), p.flush(), p.go(), p.go(pasid=0, access=W)
+        p.write(CONTROL, ON | TRP), p.flush(), p.go()
         yield f"loop-{next_level}", p
     # Commands: every opcode, good and with each reserved bit.
     p = Program()

@@ -315,7 +315,7 @@ static void device_table_reserved_bits(void **state)
 	for (unsigned bit = 2; bit < 256; bit++) {
 		bool reserved = (bit >= 2 && bit < 7) || bit == 63 || bit == 106;
 
-		/* Not named in what is left: the upper half is about interrupts, except for the guest's paging mode (GV=0: ignored). */
+		/* The upper half is about interrupts, except for the guest's paging mode, which GV=0 ignores. */
 		if (!reserved && bit < 128)
 			continue;
 		entry[bit / 64] ^= 1ull << bit % 64;
@@ -471,7 +471,7 @@ static void identity(void **state)
 	dte_identity(&box, RID, DOM);
 	assert_done(go(&box, RID, NP, (1ull << 52) - 1, R), (1ull << 52) - 1);
 	assert_fault(go(&box, RID, NP, 1ull << 52, R), PAGE_FAULT(0));
-	/* One to one is cached by DomainID, like anything else: another table under the same DomainID is stale until it is flushed. */
+	/* One to one is cached by DomainID, like anything else: until that is flushed, another table isn't looked at. */
 	assert_done(go(&box, RID, NP, IOVA, R), IOVA);
 	dte_v1(&box, RID, DOM, 4, box_page(&box));
 	map_v1(&box, GET_ADDR(AMDVI_DTE, HOST_PT_ROOT, dte(&box, RID)), 4, IOVA, PHYS);
@@ -528,7 +528,7 @@ static void special_ranges(void **state)
 	box_close(&box);
 }
 
-/* 128 bits hold all that DMA depends on, but the guest's paging mode. A chooser tears the halves (and with a quantum of 8, more). */
+/* 128 bits hold all that DMA depends on, but the guest's paging mode. A chooser tears the halves; a quantum of 8, more. */
 static void torn_fetch(void **state)
 {
 	static const unsigned char upper_first[] = { 1 };
@@ -990,7 +990,8 @@ static void v2_permissions(void **state)
 					for (unsigned i = 0; i < sizeof(accesses) / sizeof(*accesses); i++) {
 						unsigned access = accesses[i];
 						bool supervisor = access & IOMMU_PRIV;
-						bool denied = (!user && !supervisor) || (!write && (access & W)) || (nx && (access & X));
+						bool denied = (!user && !supervisor) || (!write && (access & W)) ||
+							      (nx && (access & X));
 						uint32_t why = PAGE_FAULT(GN | PR | PE | (supervisor ? 0 : US) |
 									  (access & W ? RW : 0) | (access & X ? NX : 0));
 						struct box box;
@@ -1048,9 +1049,10 @@ static void v2_reserved_bits(void **state)
 
 			for (unsigned bit = 3; bit < 63; bit++) {
 				bool reserved = bit == 7 && level > 3;
+				bool pat = level == leaf && leaf > 1 && bit == 12;
 
 				reserved |= level == leaf && leaf > 1 && bit > 12 && bit < 12 + 9 * (leaf - 1);
-				if (!reserved && ((bit >= 12 && bit < 52 && !(level == leaf && leaf > 1 && bit == 12)) || (bit == 7 && level > 1)))
+				if (!reserved && ((bit >= 12 && bit < 52 && !pat) || (bit == 7 && level > 1)))
 					continue;
 				*entry = old | 1ull << bit;
 				if (reserved)
@@ -1470,7 +1472,7 @@ static void nested_invalidation(void **state)
 	open_nest(&n, 0, false);
 	assert_done(go(&n.box, RID, 3, IOVA, R), PHYS);
 	*v1_at(&n.box, n.host, 4, GPHYS, 1) += PAGE;
-	/* The guest's invalidation isn't enough for the host's lines of the tables, but for the page it is: no line of it is host's. */
+	/* The host's page has moved; the nested line says nothing of it. */
 	assert_done(go(&n.box, RID, 3, IOVA, R), PHYS);
 	/* GN=0, any address: nested lines with the DomainID. */
 	assert_true(inv_pages(&n.box, DOM + 1, 0, GPHYS, FLAG_PDE));

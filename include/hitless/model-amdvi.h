@@ -13,8 +13,8 @@ HITLESS_BEGIN
  * [2]: AMDVI_BROKEN_ switches. [3]: AMDVI_MODEL_ switches.
  * iommu_model_init() refuses (-EINVAL) what the model can't do.
  *
- * The default unit has host tables of 6 levels, guest tables of 5 levels, GCR3 tables of 3 levels, PASIDs of 20 bits, host and guest
- * accessed and dirty bits, INVALIDATE_IOMMU_ALL, 8 device table segments, GIoV, and the GCR3 table root as a guest physical address
+ * The default unit has host tables of 6 levels, guest tables of 5 levels, GCR3 tables of 3 levels, PASIDs of 20 bits, accessed and
+ * dirty bits of host and guest, INVALIDATE_IOMMU_ALL, 8 device table segments, GIoV, and the GCR3 table root as a guest physical address
  * where software wants that. It has no peripheral page requests, no guest virtual APIC and no interrupt remapping: interrupts pass.
  * Of the PCI capability, IotlbSup is set; NpCache is a switch here.
  *

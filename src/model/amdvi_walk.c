@@ -49,7 +49,8 @@ static void host_fault(const struct iommu_model *model, struct iommu_request *re
 
 static void hardware_error(const struct iommu_model *model, struct iommu_request *request, unsigned flags, uint64_t address)
 {
-	amdvim_fault_at(model, request, AMDVI_EVENT_TABLE_HARDWARE, flags | AMDVI_ERROR_MASTER_ABORT << AMDVIM_EV_TYPE_LSB, address);
+	flags |= AMDVI_ERROR_MASTER_ABORT << AMDVIM_EV_TYPE_LSB;
+	amdvim_fault_at(model, request, AMDVI_EVENT_TABLE_HARDWARE, flags, address);
 }
 
 /* ---- The end of a successful translation ---- */
@@ -221,8 +222,8 @@ static uint64_t walk_lookup(const struct iommu_model *model, struct iommu_reques
 		probes[n].address = address & ~amdvim_mask(level);
 	}
 	*rights = AMDVIM_MAY_ALL;
-	if (n && model_cache_look_up(&state->common, model->port, &state->walk, model_lane(&state->common, request->lane), probes, n,
-				     line)) {
+	if (n && model_cache_look_up(&state->common, model->port, &state->walk, model_lane(&state->common, request->lane),
+				     probes, n, line)) {
 		uint64_t level = (line[0] & TAG_LEVEL) >> TAG_LEVEL_LSB;
 		uint64_t next = (line[2] & AMDVIM_LINE_SIZE) >> AMDVIM_LINE_SIZE_LSB;
 
@@ -537,7 +538,8 @@ static void guest_entry(const struct iommu_model *model, struct iommu_request *r
 		work->rights &= ~AMDVIM_MAY_USER;
 	if (GET(AMDVI_V2, NX, &entry))
 		work->rights &= ~AMDVIM_MAY_EXEC;
-	if (leaf && (guest_denies(request, work, work->rights) || (!nested(work) && host_denies(request, with_entry(work, work->rights))))) {
+	if (leaf && (guest_denies(request, work, work->rights) ||
+		     (!nested(work) && host_denies(request, with_entry(work, work->rights))))) {
 		amdvim_page_fault(model, request, AMDVIM_EV_PR | AMDVIM_EV_PE);
 		return;
 	}
