@@ -92,9 +92,14 @@ class Run(Case):
 
     def test_quantum64(self):
         rows = self.rows("--quantum", "64", *SHORT)
-        self.clean(rows)
-        strategies = {row["strategy"] for row in rows if (row["from"], row["to"]) == ("s2", "s2")}
+        self.clean([row for row in rows if row["arch"] != "amdvi"])
+        strategies = {row["strategy"] for row in rows if row["arch"] != "amdvi" and (row["from"], row["to"]) == ("s2", "s2")}
         self.assertEqual(strategies, {"table swap"})
+        # The device table can't be swapped: what is not hitless says so, and harms nobody.
+        for row in rows:
+            if row["arch"] == "amdvi":
+                self.assertEqual((row["hitless"], row["strategy"], bool(row["why"])), (False, "break", True))
+                self.assertEqual(row["dma"]["wrong"] + row["dma"]["stale"], 0, row)
 
     # ---- Options ----
 
@@ -194,7 +199,11 @@ class Run(Case):
     def test_the_same_without_faults(self):
         for fault in self.faults():
             with self.subTest(fault=fault["name"]):
-                self.clean(self.rows("--inject", fault["name"] + ":off", "--replaces", "300"))
+                rows = self.rows("--inject", fault["name"] + ":off", "--replaces", "300")
+                if fault["name"] == "block-by-v0":  # a fault of "break", which is not hitless
+                    self.assertEqual(sum(row["dma"]["wrong"] + row["dma"]["stale"] for row in rows), 0)
+                else:
+                    self.clean(rows)
 
     def test_fault_in_text(self):
         status, out, err = run("run", "--arch", "vtd", "--inject", "skip-entry-invalidation", "--replaces", "100")
