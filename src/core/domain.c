@@ -173,10 +173,10 @@ int domain_get_tag(struct iommu_domain *domain, struct iommu_unit *unit, unsigne
 	int err = 0;
 
 	lock_domain(domain);
-	while ((tag = find_tag(domain, unit)) && tag->hopping) {
-		unlock_domain(domain);
-		port->relax(port->ctx);
-		lock_domain(domain);
+	tag = find_tag(domain, unit);
+	if (domain->quarantined || (tag && tag->hopping)) {
+		err = domain->quarantined ? -EIO : -EAGAIN;
+		goto out;
 	}
 	if (!tag) {
 		tag = port->alloc(port->ctx, sizeof(*tag));
@@ -204,6 +204,7 @@ out:
 int domain_inherit_tag(struct iommu_domain *domain, struct iommu_unit *unit, uint32_t number, struct domain_tag **result)
 {
 	struct domain_tag *tag = domain->port->alloc(domain->port->ctx, sizeof(*tag));
+	int err;
 
 	if (!tag)
 		return -ENOMEM;
@@ -213,10 +214,15 @@ int domain_inherit_tag(struct iommu_domain *domain, struct iommu_unit *unit, uin
 	tag->users = 1;
 	tag->hopping = true; /* until the number is this domain's own */
 	lock_domain(domain);
-	link_tag(domain, tag);
+	err = find_tag(domain, unit) ? -EAGAIN : 0;
+	if (!err)
+		link_tag(domain, tag);
 	unlock_domain(domain);
-	*result = tag;
-	return 0;
+	if (err)
+		domain->port->free(domain->port->ctx, tag, sizeof(*tag));
+	else
+		*result = tag;
+	return err;
 }
 
 void domain_put_tag(struct iommu_domain *domain, struct domain_tag *tag, unsigned users)
@@ -319,7 +325,8 @@ static int forget(struct iommu_domain *domain, uint64_t first, uint64_t last, bo
 		for (struct iommu_attachment *at = tag->attachments; at && !absent; at = at->next) {
 			if (!at->device->ats)
 				continue;
-			if (steps.n + 3 > FLUSH_STEPS) {
+			/* Its commands, a fence before and a wait after them. */
+			if (steps.n + at->device->nrids + 2 > FLUSH_STEPS) {
 				emit_wait(&steps, true);
 				failed = run_steps(tag->unit, &steps);
 				err = err ? err : failed;
@@ -342,6 +349,15 @@ static int check_range(const struct iommu_domain *domain, uint64_t iova, uint64_
 	return 0;
 }
 
+/* Does a unit that may walk the table not answer any more? Under the domain's lock. */
+static bool is_lost(struct iommu_domain *domain)
+{
+	for (struct domain_tag *tag = domain->tags; tag; tag = tag->next)
+		if (unit_is_lost(tag->unit))
+			domain->quarantined = true;
+	return domain->quarantined;
+}
+
 int iommu_map(struct iommu_domain *domain, uint64_t iova, uint64_t phys, uint64_t size, unsigned prot)
 {
 	int err;
@@ -352,12 +368,14 @@ int iommu_map(struct iommu_domain *domain, uint64_t iova, uint64_t phys, uint64_
 	if (err)
 		return err;
 	lock_domain(domain);
-	err = domain->quarantined ? -EIO : domain_grow(domain, iova + (size - 1));
+	err = is_lost(domain) ? -EIO : domain_grow(domain, iova + (size - 1));
 	if (!err)
-		err = domain->quarantined ? -EIO : domain->pgtable.ops->map(&domain->pgtable, iova, phys, size, prot);
-	if (!err)
+		err = is_lost(domain) ? -EIO : domain->pgtable.ops->map(&domain->pgtable, iova, phys, size, prot);
+	if (!err) {
 		/* Only where the hardware may remember that nothing was there. */
 		err = forget(domain, iova, iova + (size - 1), false, true);
+		domain->quarantined |= err != 0;
+	}
 	unlock_domain(domain);
 	return err;
 }
@@ -384,11 +402,8 @@ int64_t iommu_unmap(struct iommu_domain *domain, uint64_t iova, uint64_t size)
 	if (err)
 		return err;
 	lock_domain(domain);
-	for (struct domain_tag *tag = domain->tags; tag; tag = tag->next)
-		if (unit_is_lost(tag->unit))
-			domain->quarantined = true;
 	size = within_table(domain, iova, size);
-	unmapped = domain->quarantined ? -EIO : !size ? 0 : domain->pgtable.ops->unmap(&domain->pgtable, iova, size, &gather);
+	unmapped = is_lost(domain) ? -EIO : !size ? 0 : domain->pgtable.ops->unmap(&domain->pgtable, iova, size, &gather);
 	if (unmapped > 0) {
 		err = forget(domain, gather.first, gather.last, !gather.tables, false);
 		if (err) {
@@ -405,6 +420,11 @@ int64_t iommu_unmap(struct iommu_domain *domain, uint64_t iova, uint64_t size)
 
 int iommu_iova_to_phys(struct iommu_domain *domain, uint64_t iova, uint64_t *phys)
 {
+	return domain_lookup(domain, iova, phys, NULL);
+}
+
+int domain_lookup(struct iommu_domain *domain, uint64_t iova, uint64_t *phys, unsigned *rights)
+{
 	int err;
 
 	if (!domain || !phys)
@@ -417,7 +437,7 @@ int iommu_iova_to_phys(struct iommu_domain *domain, uint64_t iova, uint64_t *phy
 	if (iova < domain->first || iova > domain->last)
 		return -ENOENT;
 	lock_domain(domain);
-	err = domain->pgtable.ops->iova_to_phys(&domain->pgtable, iova, phys, NULL);
+	err = domain->pgtable.ops->iova_to_phys(&domain->pgtable, iova, phys, rights);
 	unlock_domain(domain);
 	return err;
 }
@@ -436,8 +456,9 @@ int iommu_read_and_clear_dirty(struct iommu_domain *domain, uint64_t iova, uint6
 	lock_domain(domain);
 	size = within_table(domain, iova, size);
 	/* What is beyond has no marks; but a domain that keeps none says so. */
-	err = domain->pgtable.ops->read_and_clear_dirty(&domain->pgtable, size ? iova : domain->first,
-							size ? size : HITLESS_PAGE_SIZE, &gather, report, ctx);
+	err = is_lost(domain) ? -EIO :
+				domain->pgtable.ops->read_and_clear_dirty(&domain->pgtable, size ? iova : domain->first,
+									  size ? size : HITLESS_PAGE_SIZE, &gather, report, ctx);
 	/* A cached translation that says "dirty already" would not mark the page again. */
 	if (gather.first <= gather.last)
 		failed = forget(domain, gather.first, gather.last, true, false);
