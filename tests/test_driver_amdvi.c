@@ -36,6 +36,17 @@ static uint64_t *entry_of(struct fixture *fx, uint32_t rid)
 	return machine_virt(&fx->machine, GET_ADDR(AMDVI_DEVTAB, BASE, &base) + rid * 32);
 }
 
+/* What the fault handler was told last. */
+static struct iommu_fault last_fault;
+static unsigned faults;
+
+static void hear(void *handle, const struct iommu_fault *fault)
+{
+	(void)handle;
+	last_fault = *fault;
+	faults++;
+}
+
 /* ---- Bringing up ---- */
 
 /* No entry is ever V=0, which would let DMA through; not that of a device that nobody has added, nor one beyond the table. */
@@ -87,6 +98,37 @@ static void test_refused_units(void **state)
 	assert_int_equal(machine_start_unit(&machine), 0);
 	assert_int_equal(amdvi_unit_create(&machine.port, &desc, &unit), -EBUSY);
 	machine_destroy(&machine);
+}
+
+/* Requester ids with the unit's PCI segment in front; others are not served. */
+static void test_segment(void **state)
+{
+	struct machine_config config = config_with(0, 0);
+	const struct amdvi_unit_desc desc = { .registers = REGISTERS, .segment = 3, .last_device = 0xfff };
+	struct iommu_device_desc device_desc = { .rids = { RID }, .nrids = 1 };
+	struct iommu_device *device;
+	struct iommu_group *group;
+	struct fixture fx = { 0 };
+
+	(void)state;
+	assert_int_equal(machine_create(&fx.machine, &config), 0);
+	assert_int_equal(amdvi_unit_create(&fx.machine.port, &desc, &fx.machine.unit), 0);
+	assert_int_equal(iommu_group_alloc(&fx.machine.port, &group), 0);
+	device_desc.unit = fx.machine.unit;
+	assert_int_equal(iommu_group_add_device(group, &device_desc, &device), -EINVAL);
+	device_desc.rids[0] = 3u << 16 | 0x1000;
+	assert_int_equal(iommu_group_add_device(group, &device_desc, &device), -EINVAL);
+	device_desc.rids[0] = 3u << 16 | RID;
+	assert_int_equal(iommu_group_add_device(group, &device_desc, &device), 0);
+	faults = 0;
+	iommu_unit_set_fault_handler(fx.machine.unit, hear, NULL);
+	assert_int_equal(fixture_dma(&fx, RID, WINDOW, IOMMU_READ), FAULTS);
+	assert_int_equal(iommu_unit_handle_faults(fx.machine.unit), 1);
+	assert_ptr_equal(last_fault.device, device);
+	assert_int_equal(last_fault.rid, 3u << 16 | RID);
+	assert_int_equal(iommu_group_remove_device(group, device), 0);
+	assert_int_equal(iommu_group_free(group), 0);
+	machine_destroy(&fx.machine);
 }
 
 /* Control bits that belong to interrupt remapping stay as they are; so does what others have set up. */
@@ -495,16 +537,6 @@ static void test_foreign_commands(void **state)
 
 /* ---- The event log ---- */
 
-static struct iommu_fault last_fault;
-static unsigned faults;
-
-static void hear(void *handle, const struct iommu_fault *fault)
-{
-	(void)handle;
-	last_fault = *fault;
-	faults++;
-}
-
 /* It overflows, is restarted, and works as before; several times, so that it also wraps. */
 static void test_log_overflow(void **state)
 {
@@ -637,6 +669,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_strangers_are_blocked),
 		cmocka_unit_test(test_refused_units),
+		cmocka_unit_test(test_segment),
 		cmocka_unit_test(test_control_bits_are_kept),
 		cmocka_unit_test(test_interrupt_half_is_kept),
 		cmocka_unit_test(test_guest_depth),

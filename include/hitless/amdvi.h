@@ -12,6 +12,7 @@ HITLESS_BEGIN
 
 struct amdvi_unit_desc {
 	uint64_t registers;	/* physical address of the register set, as the IVHD block names it */
+	uint16_t segment;	/* the PCI segment that it serves: bits 31:16 of its devices' requester ids */
 	uint32_t capability;	/* the first word of the unit's PCI capability block (3.2.1): IotlbSup, NpCache */
 	uint32_t last_device;	/* the highest DeviceID there is, as the IVHD block says; 0: 0xffff */
 	uint64_t timeout_ns;	/* for a command or a register handshake; 0: one second */

@@ -455,10 +455,12 @@ int iommu_read_and_clear_dirty(struct iommu_domain *domain, uint64_t iova, uint6
 		return err;
 	lock_domain(domain);
 	size = within_table(domain, iova, size);
-	/* What is beyond has no marks; but a domain that keeps none says so. */
-	err = is_lost(domain) ? -EIO :
-				domain->pgtable.ops->read_and_clear_dirty(&domain->pgtable, size ? iova : domain->first,
-									  size ? size : HITLESS_PAGE_SIZE, &gather, report, ctx);
+	if (is_lost(domain))
+		err = -EIO;
+	else if (!size)
+		err = domain->dirty ? 0 : -EOPNOTSUPP; /* what is beyond the table has no marks */
+	else
+		err = domain->pgtable.ops->read_and_clear_dirty(&domain->pgtable, iova, size, &gather, report, ctx);
 	/* A cached translation that says "dirty already" would not mark the page again. */
 	if (gather.first <= gather.last)
 		failed = forget(domain, gather.first, gather.last, true, false);

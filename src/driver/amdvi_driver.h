@@ -53,6 +53,7 @@ struct amdvi_unit {
 	uint64_t efr;
 	uint64_t capability;
 	uint32_t devices;		/* entries in the device table */
+	uint16_t segment;
 	uint64_t timeout_ns;
 	struct entry_table devtab;
 	struct hitless_lock register_lock; /* CONTROL */

@@ -80,7 +80,6 @@ bool amdvi_devtlb_failed(struct amdvi_unit *amdvi)
 
 static void page_fault(const uint64_t *event, struct iommu_fault *fault)
 {
-	fault->rid = (uint32_t)GET(AMDVI_EV_PAGE_FAULT, DEVICE_ID, event);
 	fault->iova = event[1];
 	fault->access = GET(AMDVI_EV_PAGE_FAULT, RW, event) ? IOMMU_WRITE : IOMMU_READ;
 	if (GET(AMDVI_EV_PAGE_FAULT, GN, event)) {
@@ -122,10 +121,10 @@ static uint32_t pasid_of(const uint64_t *event)
 }
 
 /* Events that are no request's: rid is that of no device then. */
-static void parse(const uint64_t *event, struct iommu_fault *fault)
+static void parse(const struct amdvi_unit *amdvi, const uint64_t *event, struct iommu_fault *fault)
 {
 	*fault = (struct iommu_fault){
-		.rid = (uint32_t)GET(AMDVI_EV_ILLEGAL_DTE, DEVICE_ID, event),
+		.rid = (uint32_t)GET(AMDVI_EV_ILLEGAL_DTE, DEVICE_ID, event) | (uint32_t)amdvi->segment << 16,
 		.pasid = IOMMU_NO_PASID,
 		.iova = event[1],
 		.reason = (unsigned)(event[0] >> 48),
@@ -239,7 +238,7 @@ int amdvi_handle_faults(struct iommu_unit *unit)
 	/* No more than the log holds, or devices that never stop faulting would keep the caller here. */
 	amdvi_write(amdvi, AMDVI_REG_STATUS, BITS(AMDVI_STATUS, EVENT_LOG_INT));
 	while ((unsigned)count < amdvi->log.count && take_event(amdvi, event)) {
-		parse(event, &fault);
+		parse(amdvi, event, &fault);
 		unit_report_fault(unit, &fault);
 		count++;
 	}

@@ -28,12 +28,16 @@ int amdvi_await_status(struct amdvi_unit *amdvi, uint64_t bits, uint64_t wanted)
 	const struct hitless_port *port = amdvi->unit.port;
 	struct amdvi_deadline deadline = amdvi_start(amdvi);
 
-	while ((amdvi_read(amdvi, AMDVI_REG_STATUS) & bits) != wanted) {
-		if (amdvi_late(amdvi, deadline))
+	for (;;) {
+		/* The clock first: whoever was stopped for long looks once more before he gives up. */
+		bool late = amdvi_late(amdvi, deadline);
+
+		if ((amdvi_read(amdvi, AMDVI_REG_STATUS) & bits) == wanted)
+			return 0;
+		if (late)
 			return -EIO;
 		port->relax(port->ctx);
 	}
-	return 0;
 }
 
 /* ---- The ring ---- */
@@ -126,10 +130,12 @@ static int make_room(struct amdvi_unit *amdvi)
 	ring_doorbell(amdvi);
 	deadline = amdvi_start(amdvi);
 	while (next == queue->head) {
-		if (amdvi_late(amdvi, deadline) || queue_stopped(amdvi))
+		bool over = amdvi_late(amdvi, deadline) || queue_stopped(amdvi);
+
+		queue->head = read_head(amdvi);
+		if (over && next == queue->head)
 			return -EIO;
 		port->relax(port->ctx);
-		queue->head = read_head(amdvi);
 	}
 	return 0;
 }
@@ -162,6 +168,12 @@ struct pending {
 	uint64_t value;
 };
 
+/* The slot may already hold a later wait's number: then this one is done too. 64 bits never wrap. */
+static bool is_done(const struct pending *pending)
+{
+	return __atomic_load_n(pending->word, __ATOMIC_ACQUIRE) >= pending->value;
+}
+
 static int push_wait(struct amdvi_unit *amdvi, struct pending *pending)
 {
 	struct amdvi_queue *queue = &amdvi->queue;
@@ -185,8 +197,9 @@ static int poll(struct amdvi_unit *amdvi, const struct pending *pending, bool de
 	const struct hitless_port *port = amdvi->unit.port;
 	struct amdvi_deadline deadline = amdvi_start(amdvi);
 
-	for (unsigned polls = 1; __atomic_load_n(pending->word, __ATOMIC_ACQUIRE) != pending->value; polls++) {
-		if (polls % POLLS_PER_STATUS_READ == 0 && (queue_stopped(amdvi) || amdvi_late(amdvi, deadline)))
+	for (unsigned polls = 1; !is_done(pending); polls++) {
+		if (polls % POLLS_PER_STATUS_READ == 0 && (queue_stopped(amdvi) || amdvi_late(amdvi, deadline)) &&
+		    !is_done(pending))
 			return -EIO;
 		port->relax(port->ctx);
 	}

@@ -43,15 +43,21 @@ static void find_ats(const struct amdvi_unit *amdvi, struct iommu_device *device
 	}
 }
 
+/* Is the requester in this unit's segment, and in its device table? */
+static bool serves(const struct amdvi_unit *amdvi, uint32_t rid)
+{
+	return rid >> 16 == amdvi->segment && (rid & 0xffff) < amdvi->devices;
+}
+
 static int amdvi_device_add(struct iommu_unit *unit, struct iommu_device *device)
 {
 	struct amdvi_unit *amdvi = to_amdvi(unit);
 
 	for (unsigned i = 0; i < device->nrids; i++) {
-		if (device->rids[i] >= amdvi->devices)
+		if (!serves(amdvi, device->rids[i]))
 			return -EINVAL;
 		device->entry[i].table = &amdvi->devtab;
-		device->entry[i].offset = (size_t)device->rids[i] * DTE_BYTES;
+		device->entry[i].offset = (size_t)(device->rids[i] & 0xffff) * DTE_BYTES;
 	}
 	find_ats(amdvi, device);
 	return 0;
@@ -71,11 +77,11 @@ int amdvi_set_interrupts(struct iommu_unit *unit, uint32_t rid, const uint64_t w
 	const uint64_t keep = BITS(AMDVI_DTE, GUEST_PAGING_MODE);
 	uint64_t *live, high[2];
 
-	if (!unit || !words || unit->ops->format != &amdvi_dte || rid >= amdvi->devices)
+	if (!unit || !words || unit->ops->format != &amdvi_dte || !serves(amdvi, rid))
 		return -EINVAL;
 	port = unit->port;
 	port->lock(port->ctx, &amdvi->devtab.lock);
-	live = (uint64_t *)((char *)amdvi->devtab.page + (size_t)rid * DTE_BYTES) + 2;
+	live = (uint64_t *)((char *)amdvi->devtab.page + (size_t)(rid & 0xffff) * DTE_BYTES) + 2;
 	high[0] = (words[0] & ~keep) | (live[0] & keep);
 	high[1] = words[1];
 	if (port->store128) {
@@ -360,6 +366,7 @@ int amdvi_unit_create(const struct hitless_port *port, const struct amdvi_unit_d
 	amdvi->unit.port = port;
 	amdvi->registers = desc->registers;
 	amdvi->capability = desc->capability;
+	amdvi->segment = desc->segment;
 	amdvi->devices = (desc->last_device ? desc->last_device : 0xffff) + 1;
 	amdvi->timeout_ns = desc->timeout_ns ? desc->timeout_ns : 1000000000ull;
 	err = check_idle(amdvi);
