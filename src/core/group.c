@@ -386,15 +386,30 @@ static int plan_all(struct switching *s)
 
 /* ---- Tag hops: only with an assumption that the caller has made ---- */
 
+/* For a query: a number that is neither side's, if any is free. */
+static uint32_t imagined_tag(const struct job *job)
+{
+	uint32_t number;
+
+	if (!unit_peek_free_tag(job->unit, job->temporary_space, &number))
+		return 0;
+	for (number = 1; number == job->old_tag->tag || number == job->new_number;)
+		number++;
+	return number;
+}
+
 static void get_temporary_tags(struct switching *s)
 {
-	for (unsigned i = 0; i < s->njobs && s->assumptions && !s->query; i++) {
+	for (unsigned i = 0; i < s->njobs && s->assumptions; i++) {
 		struct job *job = &s->jobs[i];
 
 		/* Without one the planner has one strategy less. */
-		if (job->old_tag)
-			job->temporary_space = job->old_tag->space;
-		if (!job->old_tag || unit_alloc_tag(job->unit, job->temporary_space, &job->temporary_tag))
+		if (!job->old_tag)
+			continue;
+		job->temporary_space = job->old_tag->space;
+		if (s->query)
+			job->temporary_tag = imagined_tag(job);
+		else if (unit_alloc_tag(job->unit, job->temporary_space, &job->temporary_tag))
 			job->temporary_tag = 0;
 	}
 }
@@ -402,7 +417,7 @@ static void get_temporary_tags(struct switching *s)
 static void put_temporary_tags(struct switching *s)
 {
 	for (unsigned i = 0; i < s->njobs; i++) {
-		if (s->jobs[i].temporary_tag)
+		if (s->jobs[i].temporary_tag && !s->query)
 			unit_free_tag(s->jobs[i].unit, s->jobs[i].temporary_space, s->jobs[i].temporary_tag);
 		s->jobs[i].temporary_tag = 0;
 	}
