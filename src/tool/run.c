@@ -13,6 +13,8 @@
 #include <time.h>
 
 #define DEFAULT_REPLACES 4000
+#define LEAST_REPLACES 2000	/* on a machine that is slow or busy */
+#define SLOW 0.3		/* seconds */
 #define FAULT_REPLACES 2000	/* a fault shows much sooner */
 #define DEFAULT_DMAS 200000	/* a row has at least so many */
 #define DMAS_BETWEEN 160	/* two replaces, at most; half of that on average */
@@ -86,7 +88,7 @@ static const struct argp_option argp_options[] = {
 	{ "from", OPTION_FROM, "C", 0, "The configurations to go between:", 0 },
 	{ "to", OPTION_TO, "C", 0, "s1, s2, identity, blocked, s1:levels=5, ...", 0 },
 	{ "devices", OPTION_DEVICES, "N", 0, "Devices in the group (2)", 0 },
-	{ "replaces", OPTION_REPLACES, "N", 0, "Replaces a row (4000, and 200000 DMAs)", 0 },
+	{ "replaces", OPTION_REPLACES, "N", 0, "Replaces a row (2000 to 4000, 200000 DMAs)", 0 },
 	{ "seconds", OPTION_SECONDS, "S", 0, "Time for each pair instead", 0 },
 	{ "tags", OPTION_TAGS, "WORD", 0, "private, or shared with other devices", 0 },
 	{ "strategy", OPTION_STRATEGY, "NAME", 0, "Only this one: \"table swap\", \"break\", ...", 0 },
@@ -398,7 +400,8 @@ static double seconds_now(void)
 static double progress(const struct options *options, const struct live *live, unsigned switches, unsigned direction,
 		       double started)
 {
-	uint64_t wanted = options->replaces ? options->replaces : options->fault ? FAULT_REPLACES : DEFAULT_REPLACES;
+	uint64_t wanted = options->replaces ? options->replaces : options->fault ? FAULT_REPLACES :
+			  seconds_now() - started > SLOW ? LEAST_REPLACES : DEFAULT_REPLACES;
 	double done, dmas;
 
 	if (options->seconds > 0)
