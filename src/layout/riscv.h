@@ -377,8 +377,8 @@ enum { RISCV_IOTVAL2_IMPLICIT = 1 << 0, RISCV_IOTVAL2_WRITE = 1 << 1 };
 	R(PDT_CORRUPT, 269, ENTRY, 0, "process directory data corruption") \
 	R(MSI_CORRUPT, 270, TABLE, 0, "MSI page-table data corruption") \
 	R(MRIF_CORRUPT, 271, TABLE, 0, "interrupt file data corruption") \
-	R(INTERNAL, 272, OTHER, 1, "internal data path error") \
-	R(MSI_WRITE, 273, OTHER, 1, "the unit's own interrupt write failed") \
+	R(INTERNAL, 272, UNKNOWN, 1, "internal data path error") \
+	R(MSI_WRITE, 273, UNKNOWN, 1, "the unit's own interrupt write failed") \
 	R(TABLE_CORRUPT, 274, TABLE, 0, "page-table data corruption")
 #define RISCV_FAULT_CAUSE_ENUM(name, code, cause, dtf, text) RISCV_CAUSE_##name = (code),
 enum { RISCV_FAULT_CAUSES(RISCV_FAULT_CAUSE_ENUM) RISCV_CAUSE_NONE = 0 };
