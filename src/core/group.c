@@ -338,17 +338,27 @@ static int plan_all(struct switching *s)
 	return 0;
 }
 
-/* ---- Tag hops: only with an assumption that the caller has made ---- */
+/* ---- Tag hops: only where the specification allows them, or the caller assumes that it does ---- */
+
+#define HOPS \
+	(IOMMU_STRATEGY_BIT(IOMMU_STRATEGY_SAME_TAG) | IOMMU_STRATEGY_BIT(IOMMU_STRATEGY_TAG_HOP) | \
+	 IOMMU_STRATEGY_BIT(IOMMU_STRATEGY_TEMPORARY_TAG))
+
+static bool may_hop(const struct switching *s, const struct job *job)
+{
+	return s->assumptions || job->unit->ops->format->old_or_new;
+}
 
 static void get_temporary_tags(struct switching *s)
 {
-	for (unsigned i = 0; i < s->njobs && s->assumptions; i++) {
+	for (unsigned i = 0; i < s->njobs; i++) {
 		struct job *job = &s->jobs[i];
 
 		/* Without one the planner has one strategy less. */
 		if (job->old_tag)
 			job->temporary_space = job->old_tag->space;
-		if (!job->old_tag || unit_alloc_tag(job->unit, job->temporary_space, &job->temporary_tag))
+		if (!job->old_tag || !may_hop(s, job) ||
+		    unit_alloc_tag(job->unit, job->temporary_space, &job->temporary_tag))
 			job->temporary_tag = 0;
 	}
 }
@@ -639,7 +649,7 @@ static int switch_domain(struct switching *s, const struct iommu_replace_options
 			break;
 		/* Somebody else has come to a tag that had to be private. */
 		unprepare(s);
-		s->assumptions = 0;
+		s->strategies &= ~HOPS;
 	}
 	__atomic_store_n(&s->group->replacing, 1, __ATOMIC_RELEASE);
 	err = commit(s);

@@ -10,7 +10,7 @@
  *   1. an entry that is not present is 0;
  *   2. a table other than the root is linked in one place and not empty;
  *   3. the entry that points to a table also holds the number of its entries that are present, in
- *      bits that hardware ignores.
+ *      bits that hardware ignores. (Formats without enough of them: FMT_COUNTED, below.)
  * From 2 and 3 follows most of the rest: that a table has become empty is seen without looking
  * through it; a present entry whose whole span is asked for is an overlap, whatever is below; and
  * the bytes mapped by a table of smallest pages are known without reading it, so that a subtree is
@@ -55,7 +55,13 @@
  *   FMT_MAX_TOP	largest value of fmt_top_level()
  *   FMT_MAX_LEAF_LEVEL	highest level that may have leaves
  *   FMT_MAX_OUTPUT_BITS	widest physical address
+ *   FMT_COUNTED	0: entries have no room for a count (RISC-V: two bits). Then whether a table has
+ *			become empty is found by looking for an entry, and how much it maps by counting.
+ *			A macro, left out by all others.
  */
+#ifndef FMT_COUNTED
+#define FMT_COUNTED 1
+#endif
 
 /*
  * Is config.levels one that the format has? And whatever else only the format knows; the engine
@@ -81,7 +87,7 @@ static inline uint64_t fmt_park(uint64_t entry);
 static inline uint64_t fmt_unpark(uint64_t entry);
 /*
  * The number of present entries below, kept in bits of such an entry that hardware ignores. 0 ...
- * entries of a table.
+ * entries of a table. Without FMT_COUNTED: 0, and the entry as it is.
  */
 static inline unsigned fmt_count(uint64_t entry);
 static inline uint64_t fmt_with_count(uint64_t entry, unsigned count);
@@ -192,9 +198,35 @@ static inline void pt_writeback(const struct iommu_pgtable *pt, const uint64_t *
  */
 static inline void pt_add_count(uint64_t *slot, unsigned n)
 {
-	uint64_t entry = pt_load(slot);
+	uint64_t entry;
 
+	if (!FMT_COUNTED)
+		return;
+	entry = pt_load(slot);
 	pt_store(slot, fmt_with_count(entry, fmt_count(entry) + n));
+}
+
+/* Is there any entry in the table? Only asked where no count says so; mostly one of the first is. */
+static inline bool pt_is_empty(const uint64_t *table)
+{
+	for (unsigned i = 0; i < PT_ENTRIES; i += 8) {
+		uint64_t any = 0;
+
+		for (unsigned j = 0; j < 8; j++)
+			any |= __atomic_load_n(&table[i + j], __ATOMIC_RELAXED);
+		if (any)
+			return false;
+	}
+	return true;
+}
+
+static inline unsigned pt_count_present(const uint64_t *table)
+{
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < PT_ENTRIES; i++)
+		count += __atomic_load_n(&table[i], __ATOMIC_RELAXED) != 0;
+	return count;
 }
 
 static uint64_t *pt_alloc_table(struct iommu_pgtable *pt)
@@ -560,14 +592,16 @@ static void pt_gather_table(struct iommu_pgtable *pt, uint64_t *table, struct io
 }
 
 /*
- * Gathers an unlinked table and all below it; `count` entries of it are present. Returns the bytes
- * that it mapped.
+ * Gathers an unlinked table and all below it; `count` entries of it are present (FMT_COUNTED). Returns
+ * the bytes that it mapped.
  */
 static uint64_t pt_gather_tables(struct iommu_pgtable *pt, uint64_t *table, unsigned level,
 				 unsigned count, struct iommu_gather *gather, unsigned *leaf_shift)
 {
 	uint64_t bytes = 0;
 
+	if (!FMT_COUNTED)
+		count = pt_count_present(table);
 	if (level == 0) {
 		bytes = (uint64_t)count << FMT_PAGE_SHIFT;
 		*leaf_shift = FMT_PAGE_SHIFT;
@@ -693,8 +727,10 @@ static inline bool pt_shrink(struct iommu_pgtable *pt, uint64_t *slot, unsigned 
 			     struct iommu_gather *gather)
 {
 	uint64_t entry = pt_load(slot);
-	unsigned left = fmt_count(entry) - removed;
+	unsigned left = FMT_COUNTED ? fmt_count(entry) - removed : !pt_is_empty(pt_child(pt, entry));
 
+	if (left && !FMT_COUNTED)
+		return false;
 	if (left) {
 		pt_store(slot, fmt_with_count(entry, left));
 		return false;
