@@ -167,7 +167,7 @@ static inline struct iommu_model_config box_config(void)
 		.pasid_lines = 16,
 		.walk_lines = 64,
 		.iotlb_lines = 64,
-		.devtlb_lines = 64,
+		.devtlb_lines = 256,
 	};
 }
 
@@ -192,6 +192,9 @@ static inline void box_tables(struct box *box, bool scalable)
 	box->tail = 0;
 }
 
+/* Without a chooser the unit may take short cuts: tests run both ways. */
+static bool box_plain;
+
 /* 0, or what init says. */
 static inline int box_open(struct box *box, const struct iommu_model_config *config)
 {
@@ -202,8 +205,17 @@ static inline int box_open(struct box *box, const struct iommu_model_config *con
 	box->config = *config;
 	box->next_page = PAGE;
 	box->ram = calloc(1, BOX_BYTES);
-	box->port = (struct iommu_model_port){ box, box_read64, box_read128, box_write32, box_write64, box_cas64, box_dirty,
-					       box_interrupt, box_choose };
+	box->port = (struct iommu_model_port){
+		.ctx = box,
+		.read64 = box_read64,
+		.read128 = box_read128,
+		.write32 = box_write32,
+		.write64 = box_write64,
+		.cas64 = box_cas64,
+		.dirty = box_dirty,
+		.interrupt = box_interrupt,
+		.choose = box_plain ? NULL : box_choose,
+	};
 	box->size = iommu_model_size(&vtd_model, config);
 	state = aligned_alloc(64, (box->size + 4096) & ~63ull);
 	ret = iommu_model_init(&box->model, &vtd_model, config, &box->port, state);
@@ -332,9 +344,9 @@ static inline uint64_t *pte_at(struct box *box, uint64_t root, unsigned levels, 
 
 		if (n == level)
 			return entry;
-		if (!(*entry & 3))
-			*entry = box_page(box) | table;
-		root = *entry & 0x000ffffffffff000ull;
+		if (!(__atomic_load_n(entry, __ATOMIC_ACQUIRE) & 3))
+			__atomic_store_n(entry, box_page(box) | table, __ATOMIC_RELEASE);
+		root = __atomic_load_n(entry, __ATOMIC_ACQUIRE) & 0x000ffffffffff000ull;
 	}
 }
 

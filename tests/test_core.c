@@ -88,6 +88,17 @@ static uint64_t expected(struct fixture *fx, struct iommu_domain *domain)
 	return iommu_iova_to_phys(domain, WINDOW, &phys) ? FAULTS : phys;
 }
 
+static void assert_same_cost(const struct iommu_cost *a, const struct iommu_cost *b)
+{
+	assert_int_equal(a->stores, b->stores);
+	assert_int_equal(a->commands, b->commands);
+	assert_int_equal(a->rounds, b->rounds);
+	assert_int_equal(a->polls, b->polls);
+	assert_int_equal(a->foreign, b->foreign);
+	assert_int_equal(a->copied, b->copied);
+	assert_int_equal(a->tags, b->tags);
+}
+
 static void test_replace_any_to_any(void **state)
 {
 	struct fixture fx;
@@ -115,7 +126,7 @@ static void test_replace_any_to_any(void **state)
 			/* What was said beforehand is what was done. */
 			assert_int_equal(asked.strategy, report.strategy);
 			assert_int_equal(asked.hitless, report.hitless);
-			assert_memory_equal(&asked.cost, &report.cost, sizeof(asked.cost));
+			assert_same_cost(&asked.cost, &report.cost);
 			assert_int_equal(fx.stores, report.cost.stores);
 			assert_int_equal(fx.commands, report.cost.commands);
 			if (from == to)
@@ -829,9 +840,128 @@ static void test_device_tlb(void **state)
 	replace_round_trip((struct machine_config){ .ats = true });
 }
 
+/* ---- Strategies that must be asked for ---- */
+
+static struct iommu_replace_report replace_by(struct iommu_group *group, struct iommu_domain *domain,
+					      enum iommu_strategy strategy, unsigned assumptions, int expect)
+{
+	const struct iommu_replace_options options = {
+		.strategies = IOMMU_STRATEGY_BIT(strategy),
+		.assumptions = assumptions,
+	};
+	struct iommu_replace_report report = { 0 };
+
+	assert_int_equal(iommu_group_replace_domain(group, domain, &options, &report), expect);
+	if (!expect)
+		assert_int_equal(report.strategy, strategy);
+	return report;
+}
+
+/* Hops between domain ids: only for who assumes what the specification doesn't say, and only where the ids are private. */
+static void test_tag_strategies(void **state)
+{
+	const unsigned assume = IOMMU_PLAN_ASSUME_OLD_OR_NEW;
+	struct fixture fx;
+	struct iommu_group *group, *old_user, *new_user;
+	struct iommu_domain *a, *b;
+	struct iommu_replace_report report;
+	struct iommu_unit_info info;
+
+	(void)state;
+	if (stages() == 1)
+		return; /* everything is one store */
+	fixture_open(&fx, arch);
+	group = fixture_group(&fx);
+	old_user = fixture_group(&fx);
+	new_user = fixture_group(&fx);
+	fixture_device(&fx, group, RID);
+	fixture_device(&fx, old_user, RID2);
+	fixture_device(&fx, new_user, RID3);
+	a = fixture_paging(&fx, 1, 0);
+	b = fixture_paging(&fx, 1, 16);
+	assert_int_equal(iommu_attach_group(group, a), 0);
+
+	replace_by(group, b, IOMMU_STRATEGY_TAG_HOP, 0, -EOPNOTSUPP);
+	report = replace_by(group, b, IOMMU_STRATEGY_TAG_HOP, assume, 0); /* pointer first */
+	assert_true(report.hitless);
+	assert_int_equal(report.cost.stores, 2);
+	assert_int_equal(fixture_dma(&fx, RID, WINDOW, IOMMU_READ), fx.data + 16 * 4096);
+	assert_int_equal(iommu_attach_group(old_user, b), 0);
+	report = replace_by(group, a, IOMMU_STRATEGY_TAG_HOP, assume, 0); /* tag first: the old one is shared */
+	assert_true(report.hitless);
+	assert_int_equal(fixture_dma(&fx, RID, WINDOW, IOMMU_READ), fx.data);
+	assert_int_equal(fixture_dma(&fx, RID2, WINDOW, IOMMU_READ), fx.data + 16 * 4096);
+	/* Both are shared: that takes a third one. */
+	assert_int_equal(iommu_attach_group(new_user, a), 0);
+	replace_by(group, b, IOMMU_STRATEGY_TAG_HOP, assume, -EOPNOTSUPP);
+	report = replace_by(group, b, IOMMU_STRATEGY_TEMPORARY_TAG, assume, 0);
+	assert_true(report.hitless);
+	assert_int_equal(report.cost.tags, 1);
+	assert_int_equal(report.cost.stores, 3);
+	assert_int_equal(fixture_dma(&fx, RID, WINDOW, IOMMU_READ), fx.data + 16 * 4096);
+	assert_int_equal(fixture_dma(&fx, RID3, WINDOW, IOMMU_READ), fx.data);
+	/* unmap reaches everything that the hops have left. */
+	assert_int_equal(iommu_unmap(a, WINDOW, 4096), 4096);
+	assert_int_equal(iommu_unmap(b, WINDOW, 4096), 4096);
+	assert_int_equal(fixture_dma(&fx, RID, WINDOW, IOMMU_READ), FAULTS);
+	assert_int_equal(fixture_dma(&fx, RID2, WINDOW, IOMMU_READ), FAULTS);
+	assert_int_equal(fixture_dma(&fx, RID3, WINDOW, IOMMU_READ), FAULTS);
+	iommu_unit_get_info(fx.machine.unit, &info);
+	assert_int_equal(info.tags_used, 2);
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(iommu_detach_group(fx.groups[i]), 0);
+	iommu_unit_get_info(fx.machine.unit, &info);
+	assert_int_equal(info.tags_used, 0);
+	assert_int_equal(iommu_domain_free(a), 0);
+	assert_int_equal(iommu_domain_free(b), 0);
+	fixture_close(&fx);
+}
+
+/* A replace does the same whatever is mapped: 4 KiB, or 64 GiB. */
+static void test_cost_does_not_depend_on_size(void **state)
+{
+	struct fixture fx;
+	struct iommu_group *group;
+	struct iommu_domain *small[2], *large[2];
+	struct iommu_replace_report one, other;
+	unsigned steps;
+
+	(void)state;
+	fixture_open(&fx, arch);
+	group = fixture_group(&fx);
+	fixture_device(&fx, group, RID);
+	for (unsigned stage = 3 - stages(); stage <= 2; stage++) {
+		for (unsigned i = 0; i < 2; i++) {
+			small[i] = fixture_domain(&fx, IOMMU_DOMAIN_PAGING, stage);
+			large[i] = fixture_domain(&fx, IOMMU_DOMAIN_PAGING, stage);
+			assert_int_equal(iommu_map(small[i], WINDOW, fx.data, 4096, IOMMU_READ | IOMMU_WRITE), 0);
+			assert_int_equal(iommu_map(large[i], WINDOW, fx.data, 4096, IOMMU_READ | IOMMU_WRITE), 0);
+			assert_int_equal(iommu_map(large[i], GIB, GIB, 64 * GIB, IOMMU_READ | IOMMU_WRITE), 0);
+		}
+		assert_int_equal(iommu_group_replace_domain(group, small[0], NULL, NULL), 0);
+		fx.steps = 0;
+		assert_int_equal(iommu_group_replace_domain(group, small[1], NULL, &one), 0);
+		steps = fx.steps;
+		assert_int_equal(iommu_group_replace_domain(group, large[0], NULL, NULL), 0);
+		fx.steps = 0;
+		assert_int_equal(iommu_group_replace_domain(group, large[1], NULL, &other), 0);
+		assert_int_equal(fx.steps, steps);
+		assert_int_equal(one.strategy, other.strategy);
+		assert_same_cost(&one.cost, &other.cost);
+		assert_int_equal(iommu_detach_group(group), 0);
+		for (unsigned i = 0; i < 2; i++) {
+			assert_int_equal(iommu_domain_free(small[i]), 0);
+			assert_int_equal(iommu_domain_free(large[i]), 0);
+		}
+	}
+	fixture_close(&fx);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_tag_strategies),
+		cmocka_unit_test(test_cost_does_not_depend_on_size),
 		cmocka_unit_test(test_attach_detach),
 		cmocka_unit_test(test_replace_any_to_any),
 		cmocka_unit_test(test_second_stage_is_one_store),

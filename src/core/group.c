@@ -24,7 +24,8 @@ struct job {
 	struct domain_tag lent_temporary[2];	/* the temporary tag, lent to both */
 	uint32_t temporary_tag;			/* 0: none */
 	unsigned temporary_space;
-	bool hops;
+	bool hops;				/* some strategy pollutes a tag for a while */
+	bool needs_old, needs_new;		/* ... the old or the new domain's own, which must be private for that */
 	struct entry_change *changes;
 	unsigned nchanges, filled;
 	struct iommu_plan plan;
@@ -314,10 +315,24 @@ static int plan_change(struct switching *s, struct job *job, struct iommu_device
 	request->pasid = unit->ops->rid_pasid(unit);
 	request->temporary_tag = job->temporary_tag;
 	err = entry_choose(change);
-	if (!err && (change->strategy == IOMMU_STRATEGY_SAME_TAG || change->strategy == IOMMU_STRATEGY_TAG_HOP ||
-		     change->strategy == IOMMU_STRATEGY_TEMPORARY_TAG))
+	if (err)
+		return err;
+	switch (change->strategy) {
+	case IOMMU_STRATEGY_SAME_TAG:
+	case IOMMU_STRATEGY_TAG_HOP:
 		job->hops = true;
-	return err;
+		if (request->facts & IOMMU_PLAN_OLD_PRIVATE)
+			job->needs_old = true;
+		else
+			job->needs_new = true;
+		break;
+	case IOMMU_STRATEGY_TEMPORARY_TAG:
+		job->hops = true;
+		break;
+	default:
+		break;
+	}
+	return 0;
 }
 
 static int plan_all(struct switching *s)
@@ -326,7 +341,7 @@ static int plan_all(struct switching *s)
 
 	for (unsigned i = 0; i < s->njobs; i++) {
 		s->jobs[i].filled = 0;
-		s->jobs[i].hops = false;
+		s->jobs[i].hops = s->jobs[i].needs_old = s->jobs[i].needs_new = false;
 	}
 	for_each_device(s, device)
 		for (unsigned rid = 0; rid < device->nrids; rid++) {
@@ -382,9 +397,8 @@ static void lend(struct iommu_domain *to, struct domain_tag *record, const struc
  * any more. */
 static bool begin_hop(struct switching *s, struct job *job)
 {
-	bool alone = domain_begin_hop(s->old, job->old_tag) || domain_begin_hop(s->new, job->new_tag);
-
-	if (!alone && !job->temporary_tag)
+	if ((job->needs_old && !domain_begin_hop(s->old, job->old_tag)) ||
+	    (job->needs_new && !domain_begin_hop(s->new, job->new_tag)))
 		return false;
 	lend(s->new, &job->lent_old, job->old_tag, job->old_tag->tag);
 	lend(s->old, &job->lent_new, job->new_tag, job->new_tag->tag);
@@ -403,8 +417,10 @@ static void end_hop(struct switching *s, struct job *job)
 		domain_take_back_tag(s->old, &job->lent_temporary[0]);
 		domain_take_back_tag(s->new, &job->lent_temporary[1]);
 	}
-	domain_end_hop(s->old, job->old_tag);
-	domain_end_hop(s->new, job->new_tag);
+	if (job->needs_old)
+		domain_end_hop(s->old, job->old_tag);
+	if (job->needs_new)
+		domain_end_hop(s->new, job->new_tag);
 }
 
 static int begin_hops(struct switching *s)
@@ -760,6 +776,12 @@ static void unlock_group(struct iommu_group *group)
 	group->port->unlock(group->port->ctx, &group->lock);
 }
 
+/* Nothing is attached: the group is in its default domain, or blocked. */
+static bool is_at_rest(const struct iommu_group *group)
+{
+	return !group->domain || group->domain == group->default_domain || group->domain->type == IOMMU_DOMAIN_BLOCKED;
+}
+
 /* Where a group without an attachment belongs. */
 static struct iommu_domain *resting_domain(const struct iommu_group *group)
 {
@@ -812,10 +834,7 @@ int iommu_attach_group_handle(struct iommu_group *group, struct iommu_domain *do
 	if (!group || !domain)
 		return -EINVAL;
 	lock_group(group);
-	if (group->domain && group->domain != group->default_domain)
-		err = -EBUSY;
-	else
-		err = switch_group(group, domain, &options, NULL);
+	err = is_at_rest(group) ? switch_group(group, domain, &options, NULL) : -EBUSY;
 	unlock_group(group);
 	return err;
 }
@@ -1064,7 +1083,7 @@ int iommu_group_remove_device(struct iommu_group *group, struct iommu_device *de
 		return -EINVAL;
 	port = group->port;
 	lock_group(group);
-	if (group->domain && group->domain != group->default_domain) {
+	if (!is_at_rest(group)) {
 		err = -EBUSY;
 		goto out;
 	}

@@ -21,6 +21,8 @@
  *   entry likewise takes the whole context cache (vtd_*_forget_table()).
  * - A fetch that is under way may read the quanta of an entry in any order, also of one that is not present yet
  *   (`fetches` of vtd_*_forget_entry()).
+ * - The wait after an entry-cache invalidation does end fetches of the entry that were under way: on that rests the handshake of
+ *   6.5.3.3, by which software owns an entry, and the page that it is in, after the wait. This one is for us, and relied upon.
  * - With caching mode, an absent entry may have been cached under domain id 0 or under the one that it had room for.
  */
 

@@ -463,41 +463,28 @@ static int vtd_destroy(struct iommu_unit *unit)
 	return 0;
 }
 
-static const struct iommu_unit_ops legacy_ops = {
-	.arch = "vtd-legacy",
-	.format = &vtd_context_entry,
-	.destroy = vtd_destroy,
-	.device_add = vtd_device_add,
-	.device_remove = vtd_device_remove,
-	.domain_init = vtd_domain_init,
-	.domain_check = vtd_domain_check,
-	.make_entry = vtd_make_entry,
-	.tag_space = vtd_tag_space,
-	.rid_pasid = vtd_rid_pasid,
-	.forget_range = vtd_forget_range,
-	.forget_device_range = vtd_forget_device_range,
-	.commands = vtd_commands,
-	.submit = vtd_submit,
-	.handle_faults = vtd_handle_faults,
-};
+/* The two modes differ in the live entry only; what else depends on the mode asks vtd->scalable. */
+#define VTD_OPS(name, entry_format) \
+	{ \
+		.arch = (name), \
+		.format = (entry_format), \
+		.destroy = vtd_destroy, \
+		.device_add = vtd_device_add, \
+		.device_remove = vtd_device_remove, \
+		.domain_init = vtd_domain_init, \
+		.domain_check = vtd_domain_check, \
+		.make_entry = vtd_make_entry, \
+		.tag_space = vtd_tag_space, \
+		.rid_pasid = vtd_rid_pasid, \
+		.forget_range = vtd_forget_range, \
+		.forget_device_range = vtd_forget_device_range, \
+		.commands = vtd_commands, \
+		.submit = vtd_submit, \
+		.handle_faults = vtd_handle_faults, \
+	}
 
-static const struct iommu_unit_ops scalable_ops = {
-	.arch = "vtd",
-	.format = &vtd_pasid_entry,
-	.destroy = vtd_destroy,
-	.device_add = vtd_device_add,
-	.device_remove = vtd_device_remove,
-	.domain_init = vtd_domain_init,
-	.domain_check = vtd_domain_check,
-	.make_entry = vtd_make_entry,
-	.tag_space = vtd_tag_space,
-	.rid_pasid = vtd_rid_pasid,
-	.forget_range = vtd_forget_range,
-	.forget_device_range = vtd_forget_device_range,
-	.commands = vtd_commands,
-	.submit = vtd_submit,
-	.handle_faults = vtd_handle_faults,
-};
+static const struct iommu_unit_ops legacy_ops = VTD_OPS("vtd-legacy", &vtd_context_entry);
+static const struct iommu_unit_ops scalable_ops = VTD_OPS("vtd", &vtd_pasid_entry);
 
 /* What the unit can do, and whether that is enough. */
 static int probe(struct vtd_unit *vtd, const struct vtd_unit_desc *desc)

@@ -456,6 +456,7 @@ static void emit_break(struct entry_steps *steps, struct entry_change *change)
 	uint64_t blocked[IOMMU_ENTRY_WORDS] = { 0 }, used[IOMMU_ENTRY_WORDS] = { 0 };
 	unsigned per = request->quantum / 8, n = per < format->words ? per : format->words;
 	unsigned valid = 0;
+	bool stored = false;
 
 	/* The quantum that makes the entry block. */
 	format->block(request->before, blocked);
@@ -467,11 +468,14 @@ static void emit_break(struct entry_steps *steps, struct entry_change *change)
 	emit_store(steps, valid, blocked);
 	format->forget_entry(steps, change, request->before, false);
 	emit_purge(steps, request->before, tag_before(request));
-	/* Nobody looks at the other quanta now. */
+	/* Nobody looks at the other quanta now; but a fetch under way must not see some of these stores and then the last. */
 	for (unsigned q = 0; q * per < format->words; q++)
-		if (q != valid && !same_words(request->before + q * per, request->after + q * per, n))
+		if (q != valid && !same_words(request->before + q * per, request->after + q * per, n)) {
 			emit_store(steps, q, request->after);
-	format->forget_entry(steps, change, blocked, true);
+			stored = true;
+		}
+	if (stored)
+		format->forget_entry(steps, change, blocked, true);
 	emit_wait(steps, true);
 	emit_store(steps, valid, request->after);
 	format->forget_entry(steps, change, blocked, false);
@@ -504,10 +508,11 @@ void entry_emit(struct entry_steps *steps, struct entry_change *change)
 		if (request->facts & IOMMU_PLAN_OLD_PRIVATE) {
 			/* Pointer first: the old tag is polluted, and flushed in the end anyway. */
 			with_tag(request, after, tag_before(request), hop);
+			add_stale(change, hop, tag_before(request));
 		} else {
 			/* Tag first: the new tag is polluted, and nobody else has it. */
 			with_tag(request, before, tag_after(request), hop);
-			add_stale(change, after, tag_after(request));
+			add_stale(change, hop, tag_after(request));
 		}
 		emit_flip(steps, before, hop);
 		emit_wait(steps, true);
@@ -526,6 +531,7 @@ void entry_emit(struct entry_steps *steps, struct entry_change *change)
 			emit_hop(steps, hop, hop2);
 			emit_wait(steps, true);
 			emit_hop(steps, hop2, after);
+			add_stale(change, hop2, request->temporary_tag);
 		}
 		add_stale(change, hop, request->temporary_tag);
 		break;
@@ -663,7 +669,8 @@ int entry_choose(struct entry_change *change)
 
 int iommu_plan(const struct iommu_plan_request *request, struct iommu_plan *plan)
 {
-	struct entry_change change = { .request = *request };
+	/* Nobody knows where the ATS control register is; its enable bit is bit 15 (PCIe 10.5.1.3). */
+	struct entry_change change = { .request = *request, .ats_on = 1u << 15 };
 	struct entry_steps steps = { .v = plan->steps, .capacity = plan->capacity };
 	int err;
 

@@ -18,6 +18,7 @@
 #define LOG_EVENTS 1024
 #define DMAS_PER_YIELD 32	/* there may be fewer CPUs than threads */
 #define PATIENCE 12		/* DMAs before every step of a patient driver */
+#define DMAS_PER_LAZY_TICK 4	/* ... and of the unit that goes with it */
 #define SWITCHES_PER_FAULT_POLL 64
 
 #define NOBODY 0xff		/* owner of a frame that no current object maps */
@@ -44,7 +45,7 @@ struct engine {
 	struct live_counts counts[2];
 	struct live_event *log;
 	unsigned nlog;
-	unsigned logging;		/* atomic */
+	unsigned logging;		/* atomic: live.recording as the engine knows it */
 } __attribute__((aligned(128)));
 
 struct thread {
@@ -96,7 +97,7 @@ struct live {
 	unsigned nthreads, started;
 	unsigned run;			/* atomic */
 	uint64_t phase __attribute__((aligned(128)));	/* atomic */
-	unsigned recording;		/* atomic; read as often as `phase` */
+	unsigned recording;		/* atomic: the switch that is recorded, 0: none; read as often as `phase` */
 	pthread_mutex_t lock __attribute__((aligned(128))); /* seen, found */
 	struct direction directions[2];
 	struct iommu_cost steps;	/* of the switch under way */
@@ -290,8 +291,11 @@ static void count(struct live *live, struct engine *engine, enum live_outcome ou
 	}
 }
 
-static void log_event(struct engine *engine, uint64_t begin, enum live_outcome outcome, unsigned page, bool write)
+static void log_event(struct engine *engine, uint64_t begin, uint64_t p1, enum live_outcome outcome, unsigned page, bool write)
 {
+	/* Before the recorded switch, what is new after the one before is old. */
+	if (outcome == LIVE_NEW && p1 <= 2ull * (engine->logging - 1))
+		outcome = LIVE_OLD;
 	if (engine->nlog < LOG_EVENTS)
 		engine->log[engine->nlog++] = (struct live_event){
 			.begin = begin,
@@ -307,7 +311,8 @@ static void one_dma(struct live *live, struct engine *engine)
 {
 	uint64_t number = machine_random();
 	unsigned page = (unsigned)(number >> 32) % live->npages;
-	bool write = number & 1, recording = __atomic_load_n(&live->recording, __ATOMIC_ACQUIRE);
+	unsigned recording = __atomic_load_n(&live->recording, __ATOMIC_ACQUIRE);
+	bool write = number & 1;
 	struct machine_dma dma = {
 		.rid = engine->rid,
 		.pasid = IOMMU_NO_PASID,
@@ -335,7 +340,7 @@ static void one_dma(struct live *live, struct engine *engine)
 	p1 = __atomic_load_n(&live->phase, __ATOMIC_ACQUIRE);
 	outcome = judge(live, engine, p0, p1, page, &dma);
 	if (recording)
-		log_event(engine, begin, outcome, page, write);
+		log_event(engine, begin, p1, outcome, page, write);
 	count(live, engine, outcome, p0, p1, page, &dma);
 }
 
@@ -350,7 +355,8 @@ static void *device_thread(void *arg)
 	while (__atomic_load_n(&live->run, __ATOMIC_ACQUIRE)) {
 		one_dma(live, thread->engines[turn % thread->nengines]);
 		/* The devices' threads are the hardware: they make the unit's queue go on. */
-		iommu_model_tick(&live->machine.model);
+		if (!live->config.patient || turn % DMAS_PER_LAZY_TICK == 0)
+			iommu_model_tick(&live->machine.model);
 		if (++turn % DMAS_PER_YIELD == 0)
 			sched_yield();
 	}
@@ -589,7 +595,7 @@ int live_record(struct live *live, unsigned dmas, struct live_recording *recordi
 	recording->events = malloc((size_t)live->nengines * LOG_EVENTS * sizeof(*recording->events));
 	if (!recording->marks || !recording->events)
 		return -ENOMEM;
-	set_recording(live, 1);
+	set_recording(live, live_switches(live) + 1);
 	live_dwell(live, dmas);
 	err = timed_switch(live, &recording->t0, &recording->t1);
 	live_dwell(live, dmas);
@@ -603,6 +609,7 @@ int live_record(struct live *live, unsigned dmas, struct live_recording *recordi
 		recording->nevents += live->engines[i].nlog;
 	}
 	recording->devices = live->config.devices;
+	recording->direction = direction_of(live, live_switches(live));
 	recording->bystanders = live->config.shared;
 	return err;
 }
@@ -675,6 +682,26 @@ static int make_objects(struct live *live)
 	if (!err && live->config.method == LIVE_REMAP)
 		err = make_remapped(live);
 	return err;
+}
+
+bool live_supports(const struct machine_arch *arch, const struct live_kind *kind)
+{
+	const struct machine_config config = { .arch = arch, .ram_bytes = 4u << 20 };
+	const struct iommu_domain_desc desc = {
+		.type = kind->type, .stage = kind->stage, .levels = kind->levels, .dirty = kind->dirty,
+	};
+	struct iommu_domain *domain;
+	struct machine machine;
+	bool has = false;
+
+	if (machine_create(&machine, &config))
+		return false;
+	if (machine_start_unit(&machine) == 0 && iommu_domain_alloc(machine.unit, &desc, &domain) == 0) {
+		has = true;
+		iommu_domain_free(domain);
+	}
+	machine_destroy(&machine);
+	return has;
 }
 
 /* Single functions in slots 1.. of bus 0 and on. */

@@ -34,7 +34,7 @@ struct live_config {
 	const struct machine_arch *arch;
 	struct live_kind kind[2];	/* from, to */
 	enum live_method method;
-	unsigned devices;		/* of the group; 0: 2 */
+	unsigned devices;		/* of the group; 0: 2; at most LIVE_MAX_DEVICES */
 	unsigned pages;			/* of the window; 0: 16 */
 	unsigned spare;			/* pages behind the window, for the caller to map and unmap */
 	unsigned threads;		/* that do DMA; 0: as the machine has CPUs */
@@ -43,7 +43,7 @@ struct live_config {
 	bool ats;
 	bool noncoherent;
 	bool quantum64;			/* no 128-bit stores, and no 128-bit fetches */
-	bool patient;			/* the driver yields before every step: windows are wide */
+	bool patient;			/* the driver lets time pass before every step, and the unit takes its own: windows are wide */
 	struct iommu_replace_options options;
 	uint64_t seed;
 	/* May edit the plan of every replace. */
@@ -100,11 +100,14 @@ struct live_recording {
 	unsigned nevents;
 	struct live_mark *marks;
 	unsigned nmarks;
-	unsigned devices;
+	unsigned devices, direction;
 	bool bystanders;
 };
 
 struct live;
+
+/* Does the architecture have this configuration? */
+bool live_supports(const struct machine_arch *arch, const struct live_kind *kind);
 
 /*
  * Brings up a machine, the domains and groups, and starts the DMA. -EINVAL: the architecture lacks a kind; -EOPNOTSUPP: a

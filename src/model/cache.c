@@ -71,9 +71,9 @@ static bool look_up_mayset(const struct model_common *common, const struct iommu
 	return true;
 }
 
-bool model_cache_look_up(const struct model_common *common, const struct iommu_model_port *port,
-			 const struct model_cache *cache, struct model_lane *lane, const struct model_probe *probes,
-			 unsigned nprobes, uint64_t *line)
+bool model_cache_choose(const struct model_common *common, const struct iommu_model_port *port,
+			const struct model_cache *cache, struct model_lane *lane, const struct model_probe *probes,
+			unsigned nprobes, uint64_t *line)
 {
 	if (common->maysets)
 		return look_up_mayset(common, port, cache, lane, probes, nprobes, line);

@@ -33,7 +33,7 @@
 #define TAG_SOURCE (0xffffull)
 
 #define LINE_TAKEN 1ull				/* not a valid tag, and not free */
-#define LINE_WORDS_MAX 8
+#define LINE_WORDS_MAX 4			/* and at least 3 */
 
 struct model_cache {
 	uint64_t first;		/* word, from the lane's start */
@@ -85,11 +85,11 @@ static inline uint64_t *model_cache_set(const struct model_cache *cache, struct 
 	return (uint64_t *)(void *)lane + cache->first + set * cache->ways * cache->words;
 }
 
-/* A look-up in one set. NULL: not there, or a moment ago invalidated. */
+/* A look-up in one set; lines of up to four words. False: not there, or a moment ago invalidated. */
 static inline bool model_cache_hit(const struct model_cache *cache, struct model_lane *lane, const struct model_probe *probe,
 				   uint64_t *line)
 {
-	const uint64_t *at = model_cache_set(cache, lane, probe->tag & probe->mask, probe->address);
+	const uint64_t *at = model_cache_set(cache, lane, probe->tag, probe->address);
 
 	for (uint64_t way = 0; way < cache->ways; way++, at += cache->words) {
 		uint64_t tag = word_load(at);
@@ -97,8 +97,10 @@ static inline bool model_cache_hit(const struct model_cache *cache, struct model
 		if ((tag & probe->mask) != probe->tag)
 			continue;
 		line[0] = tag;
-		for (uint64_t i = 1; i < cache->words; i++)
-			line[i] = word_load(at + i);
+		line[1] = word_load(at + 1);
+		line[2] = word_load(at + 2);
+		if (cache->words > 3)
+			line[3] = word_load(at + 3);
 		if (cache->keys == 2 && line[1] != probe->address)
 			continue;
 		if (word_load(at) == tag)
@@ -110,10 +112,23 @@ static inline bool model_cache_hit(const struct model_cache *cache, struct model
 uint64_t model_cache_init(struct model_cache *cache, uint64_t first, uint64_t lines, uint64_t words, uint64_t keys,
 			  enum model_gen gen, bool maysets);
 
+bool model_cache_choose(const struct model_common *common, const struct iommu_model_port *port,
+			const struct model_cache *cache, struct model_lane *lane, const struct model_probe *probes,
+			unsigned nprobes, uint64_t *line);
+
 /* The first of the probes that hits (in a model with may-sets and a chooser: any); false: a miss. */
-bool model_cache_look_up(const struct model_common *common, const struct iommu_model_port *port,
-			 const struct model_cache *cache, struct model_lane *lane, const struct model_probe *probes,
-			 unsigned nprobes, uint64_t *line);
+static inline bool model_cache_look_up(const struct model_common *common, const struct iommu_model_port *port,
+				       const struct model_cache *cache, struct model_lane *lane,
+				       const struct model_probe *probes, unsigned nprobes, uint64_t *line)
+{
+	if (common->maysets || port->choose)
+		return model_cache_choose(common, port, cache, lane, probes, nprobes, line);
+	for (unsigned p = 0; p < nprobes; p++) {
+		if (model_cache_hit(cache, lane, &probes[p], line))
+			return true;
+	}
+	return false;
+}
 
 /* Puts a line in, in the place of one that `mask` (of the tag) and the address can't tell from it. */
 void model_cache_fill(struct model_common *common, const struct model_cache *cache, struct model_lane *lane, uint64_t mask,

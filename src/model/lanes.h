@@ -4,7 +4,8 @@
  *
  * Every lane has a word that counts its requests in flight, in two halves; new ones are counted in the half that the unit's
  * `epoch` names. To drain, the unit turns the epoch over and waits until no lane counts anything in the old half. Only
- * the lane writes its word, only the unit writes the epoch.
+ * the lane writes its word, only the unit writes the epoch. A second such word counts those requests that are still
+ * fetching entries (device contexts, PASID entries): what an entry-cache invalidation waits for is less than all.
  *
  * A request must not fill a cache with what it read before an invalidation. Each kind of cache has a generation, odd while
  * an invalidation scans it. A request notes the generations when it begins and fills only while its own is still the
@@ -38,19 +39,21 @@ struct model_common {
 	uint64_t lane_words;
 	uint64_t unused[2];
 	/* Read by every request, written by the unit: one cache line of 64 bytes. */
-	uint64_t gen[MODEL_GENS];
+	uint64_t gens[MODEL_GENS / 2];	/* two 32-bit generations in a word */
 	uint64_t epoch;
-	uint64_t hot[3];	/* for the architecture */
+	uint64_t hot[5];	/* for the architecture */
+	uint64_t fetch_epoch;
 	/* Written in rare cases. */
 	uint64_t overflow;
-	uint64_t unused2[7];
+	uint64_t unused2[6];
 };
 
 struct model_lane {
 	uint64_t inflight;	/* half 0 in the lower 32 bits, half 1 in the upper */
 	uint64_t victim;	/* what a fill of a full set replaces next */
 	uint64_t sizes;		/* page sizes that were ever filled, for look-ups to skip the others */
-	uint64_t unused[5];
+	uint64_t fetching;	/* as inflight: those that have not got their entries yet */
+	uint64_t unused[4];
 };
 
 static inline struct model_lane *model_lane(const struct model_common *common, uint32_t lane)
@@ -63,45 +66,73 @@ static inline struct model_lane *model_lane(const struct model_common *common, u
 }
 
 /* Returns the half that this request is counted in. */
-static inline unsigned model_lane_enter(const struct model_common *common, struct model_lane *lane)
+static inline unsigned model_count_enter(const uint64_t *epoch, uint64_t *count)
 {
 	for (;;) {
-		unsigned half = (unsigned)(word_load(&common->epoch) & 1);
-		uint64_t before = __atomic_load_n(&lane->inflight, __ATOMIC_RELAXED);
+		unsigned half = (unsigned)(word_load(epoch) & 1);
+		uint64_t before = __atomic_load_n(count, __ATOMIC_RELAXED);
 
-		word_store_sc(&lane->inflight, before + (half ? 1ull << 32 : 1));
-		if ((word_load_sc(&common->epoch) & 1) == half)
+		word_store_sc(count, before + (half ? 1ull << 32 : 1));
+		if ((word_load_sc(epoch) & 1) == half)
 			return half;
-		word_store(&lane->inflight, before); /* the epoch turned meanwhile: a drain may have missed us */
+		word_store(count, before); /* the epoch turned meanwhile: a drain may have missed us */
 	}
+}
+
+static inline void model_count_leave(uint64_t *count, unsigned half)
+{
+	uint64_t before = __atomic_load_n(count, __ATOMIC_RELAXED);
+
+	word_store(count, before - (half ? 1ull << 32 : 1));
+}
+
+static inline unsigned model_lane_enter(const struct model_common *common, struct model_lane *lane)
+{
+	return model_count_enter(&common->epoch, &lane->inflight);
 }
 
 static inline void model_lane_leave(struct model_lane *lane, unsigned half)
 {
-	uint64_t before = __atomic_load_n(&lane->inflight, __ATOMIC_RELAXED);
-
-	word_store(&lane->inflight, before - (half ? 1ull << 32 : 1));
+	model_count_leave(&lane->inflight, half);
 }
 
-/* The generations that a request notes, two in a word. */
-static inline void model_gens_note(const struct model_common *common, uint64_t note[2])
+static inline unsigned model_fetch_enter(const struct model_common *common, struct model_lane *lane)
 {
-	note[0] = (word_load(&common->gen[0]) & 0xffffffff) | word_load(&common->gen[1]) << 32;
-	note[1] = (word_load(&common->gen[2]) & 0xffffffff) | word_load(&common->gen[3]) << 32;
+	return model_count_enter(&common->fetch_epoch, &lane->fetching);
 }
 
-static inline bool model_gen_current(const struct model_common *common, const uint64_t note[2], enum model_gen gen)
+static inline void model_fetch_leave(struct model_lane *lane, unsigned half)
 {
-	uint32_t noted = (uint32_t)(note[gen / 2] >> gen % 2 * 32);
-
-	return !(noted & 1) && (uint32_t)word_load_sc(&common->gen[gen]) == noted;
+	model_count_leave(&lane->fetching, half);
 }
 
-/* Around a scan. */
+/* The generations that a request notes. */
+static inline void model_gens_note(const struct model_common *common, uint64_t note[MODEL_GENS / 2])
+{
+	note[0] = word_load(&common->gens[0]);
+	note[1] = word_load(&common->gens[1]);
+}
+
+static inline uint32_t gen_of(uint64_t word, enum model_gen gen)
+{
+	return (uint32_t)(word >> gen % 2 * 32);
+}
+
+static inline bool model_gen_current(const struct model_common *common, const uint64_t *note, enum model_gen gen)
+{
+	uint32_t noted = gen_of(note[gen / 2], gen);
+
+	return !(noted & 1) && gen_of(word_load_sc(&common->gens[gen / 2]), gen) == noted;
+}
+
+/* Around a scan. Only the unit changes generations. */
 static inline void model_gen_turn(struct model_common *common, enum model_gen gen)
 {
+	uint64_t *word = &common->gens[gen / 2];
+	uint64_t others = gen % 2 ? 0xffffffff : 0xffffffffull << 32;
+
 	if (!common->maysets)
-		word_store_sc(&common->gen[gen], common->gen[gen] + 1);
+		word_store_sc(word, (*word & others) | ((*word + (gen % 2 ? 1ull << 32 : 1)) & ~others));
 }
 
 /* All that is in flight now will be waited for. */
@@ -117,6 +148,23 @@ static inline bool model_drain_done(const struct model_common *common)
 
 	for (uint32_t i = 0; i < common->lanes; i++) {
 		if ((uint32_t)(word_load_sc(&model_lane(common, i)->inflight) >> old * 32))
+			return false;
+	}
+	return true;
+}
+
+/* The same for what is still fetching entries. */
+static inline void model_fetch_drain_start(struct model_common *common)
+{
+	word_store_sc(&common->fetch_epoch, common->fetch_epoch ^ 1);
+}
+
+static inline bool model_fetch_drain_done(const struct model_common *common)
+{
+	unsigned old = (unsigned)(common->fetch_epoch & 1) ^ 1;
+
+	for (uint32_t i = 0; i < common->lanes; i++) {
+		if ((uint32_t)(word_load_sc(&model_lane(common, i)->fetching) >> old * 32))
 			return false;
 	}
 	return true;

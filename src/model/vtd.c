@@ -413,12 +413,10 @@ static void set_status(struct vtdm_state *state, uint64_t bit, bool on)
 static bool drained(struct vtdm_state *state)
 {
 	if (state->must_drain && !state->draining) {
-		state->must_drain = 0;
-		state->draining = 1;
-		model_drain_start(&state->common);
+		vtdm_drain_start(state);
 	}
 	if (state->draining) {
-		if (!model_drain_done(&state->common))
+		if (!vtdm_drain_done(state))
 			return false;
 		state->draining = 0;
 	}

@@ -118,7 +118,7 @@ void vtdm_fault_clear(struct vtdm_state *state, uint64_t index)
 static void finish(struct iommu_request *request, unsigned reason)
 {
 	struct vtdm_work *work = vtdm_work(request);
-	uint64_t counted = work->flags & (VTDM_F_COUNTED | VTDM_F_HALF);
+	uint64_t counted = work->flags & VTDM_F_LANES;
 
 	memset(request->work, 0, sizeof(request->work));
 	work->flags = counted;

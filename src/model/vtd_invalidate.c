@@ -275,13 +275,15 @@ void vtdm_invalidate(struct vtdm_state *state, const struct vtdm_invalidation *i
 		model_gen_turn(common, (enum model_gen)cache->gen);
 		model_cache_drop(common, cache, inv->scopes, (unsigned)inv->nscopes);
 		model_gen_turn(common, (enum model_gen)cache->gen);
-		/* Who has the old entry may go on, and may fill the IOTLB: unless that freedom is off. */
+		/* Who has the old entry may go on, and may fill the IOTLB: unless that freedom is off. Who is still fetching is
+		 * waited for (6.5.3.3: after the wait the entry is software's). */
+		state->must_drain |= common->maysets ? 0 : VTDM_DRAIN_FETCHES;
 		if (!late_fill) {
 			model_gen_turn(common, MODEL_GEN_PASID);
 			model_gen_turn(common, MODEL_GEN_PASID);
 			model_gen_turn(common, MODEL_GEN_TLB);
 			model_gen_turn(common, MODEL_GEN_TLB);
-			state->must_drain = !common->maysets;
+			state->must_drain |= common->maysets ? 0 : VTDM_DRAIN_ALL;
 		}
 		break;
 	}
@@ -290,17 +292,34 @@ void vtdm_invalidate(struct vtdm_state *state, const struct vtdm_invalidation *i
 		model_cache_drop(common, &state->walk, inv->walk, (unsigned)inv->nwalk);
 		model_cache_drop(common, &state->iotlb, inv->scopes, (unsigned)inv->nscopes);
 		model_gen_turn(common, MODEL_GEN_TLB);
-		state->must_drain = !common->maysets;
+		state->must_drain |= common->maysets ? 0 : VTDM_DRAIN_ALL;
 		break;
 	case VTDM_DEVTLB:
 		model_gen_turn(common, MODEL_GEN_DEVTLB);
 		model_cache_drop(common, &state->devtlb, inv->scopes, (unsigned)inv->nscopes);
 		model_gen_turn(common, MODEL_GEN_DEVTLB);
-		state->must_drain = !common->maysets;
+		state->must_drain |= common->maysets ? 0 : VTDM_DRAIN_ALL;
 		break;
 	default:
 		break;
 	}
+}
+
+/* What must be waited for is waited for from now on. */
+void vtdm_drain_start(struct vtdm_state *state)
+{
+	state->draining = state->must_drain;
+	state->must_drain = 0;
+	if (state->draining & VTDM_DRAIN_FETCHES)
+		model_fetch_drain_start(&state->common);
+	if (state->draining & VTDM_DRAIN_ALL)
+		model_drain_start(&state->common);
+}
+
+bool vtdm_drain_done(const struct vtdm_state *state)
+{
+	return (!(state->draining & VTDM_DRAIN_FETCHES) || model_fetch_drain_done(&state->common)) &&
+	       (!(state->draining & VTDM_DRAIN_ALL) || model_drain_done(&state->common));
 }
 
 /* Does a scope match a tag of which the bits in `unknown` aren't known yet? */

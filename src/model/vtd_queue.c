@@ -120,12 +120,10 @@ static bool complete_wait(const struct iommu_model *model)
 		return true;
 	}
 	if (state->must_drain && !state->draining) {
-		state->must_drain = 0;
-		state->draining = 1;
-		model_drain_start(&state->common);
+		vtdm_drain_start(state);
 	}
 	if (state->draining) {
-		if (!model_drain_done(&state->common))
+		if (!vtdm_drain_done(state))
 			return false;
 		state->draining = 0;
 		if (state->must_drain)

@@ -2,7 +2,7 @@
 /*
  * vtd_request.c - a request on its way from the root table to the IOTLB (3.4, 9.1 to 9.6), one fetch or look-up per step.
  */
-#include "vtd_state.h"
+#include "vtd_rights.h"
 
 #define INTERRUPT_FIRST 0xfee00000ull /* 3.15 */
 #define INTERRUPT_LAST 0xfeefffffull
@@ -41,9 +41,8 @@ static bool beyond_host(const struct vtdm_state *state, uint64_t address)
 
 /* ---- Begin and end ---- */
 
-void vtdm_begin(struct iommu_model *model, struct iommu_request *request)
+static void begin(const struct vtdm_state *state, struct iommu_request *request, uint64_t counted)
 {
-	struct vtdm_state *state = vtdm_state(model);
 	struct vtdm_work *work = vtdm_work(request);
 
 	request->state = IOMMU_REQUEST_RUNNING;
@@ -52,13 +51,41 @@ void vtdm_begin(struct iommu_model *model, struct iommu_request *request)
 	request->size = 0;
 	request->rights = 0;
 	request->pc = VTDM_PC_START;
-	memset(request->work, 0, sizeof(request->work));
+	vtdm_clear_work(request);
 	work->iova = request->addr;
+	work->flags = counted;
 	if (!state->common.maysets) {
-		if (model_lane_enter(&state->common, model_lane(&state->common, request->lane)))
-			work->flags |= VTDM_F_HALF;
-		work->flags |= VTDM_F_COUNTED;
+		work->flags |= VTDM_F_FETCHING;
+		if (model_fetch_enter(&state->common, model_lane(&state->common, request->lane)))
+			work->flags |= VTDM_F_FETCH_HALF;
 		model_gens_note(&state->common, work->gens);
+	}
+}
+
+/* In flight from here on. */
+static uint64_t enter(const struct vtdm_state *state, const struct iommu_request *request)
+{
+	if (state->common.maysets)
+		return 0;
+	return VTDM_F_COUNTED |
+	       (model_lane_enter(&state->common, model_lane(&state->common, request->lane)) ? VTDM_F_HALF : 0);
+}
+
+void vtdm_begin(struct iommu_model *model, struct iommu_request *request)
+{
+	const struct vtdm_state *state = vtdm_state(model);
+
+	begin(state, request, enter(state, request));
+}
+
+/* It has its entries, or needs none: an entry-cache invalidation needn't wait for it any more. */
+static void stop_fetching(struct vtdm_state *state, struct iommu_request *request)
+{
+	struct vtdm_work *work = vtdm_work(request);
+
+	if (work->flags & VTDM_F_FETCHING) {
+		model_fetch_leave(model_lane(&state->common, request->lane), work->flags & VTDM_F_FETCH_HALF ? 1 : 0);
+		work->flags &= ~(VTDM_F_FETCHING | VTDM_F_FETCH_HALF);
 	}
 }
 
@@ -67,6 +94,7 @@ void vtdm_end(struct iommu_model *model, struct iommu_request *request)
 	struct vtdm_state *state = vtdm_state(model);
 	struct vtdm_work *work = vtdm_work(request);
 
+	stop_fetching(state, request);
 	if (work->flags & VTDM_F_COUNTED) {
 		model_lane_leave(model_lane(&state->common, request->lane), work->flags & VTDM_F_HALF ? 1 : 0);
 		work->flags &= ~VTDM_F_COUNTED;
@@ -165,44 +193,37 @@ static uint64_t context_tag(const struct iommu_request *request, const struct vt
 	return TAG_VALID | (request->rid & TAG_SOURCE) | (work->flags & VTDM_F_SCALABLE ? VTDM_LINE_SCALABLE : 0);
 }
 
-/* The legacy context entry is in work->entry, and known to be good. 3.4.2, 9.3. */
-static void use_context(const struct iommu_model *model, struct iommu_request *request)
+/*
+ * These three say what an entry that is known to be good means for a request: GO_ON with what they put into `work`, AS_IS, or the
+ * fault. They are inline for the sake of vtdm_translate(), which tries to do with registers alone.
+ */
+enum { GO_ON = 0, AS_IS = -1 };
+
+/* A legacy context entry. 3.4.2, 9.3. */
+static inline int use_context(const struct vtdm_state *state, const struct iommu_request *request, struct vtdm_work *work,
+			      const uint64_t *entry)
 {
-	struct vtdm_state *state = vtdm_state(model);
-	struct vtdm_work *work = vtdm_work(request);
-	const uint64_t *entry = work->entry;
 	uint64_t tt = GET(VTD_CONTEXT, TT, entry);
 	uint64_t width = 30 + 9 * GET(VTD_CONTEXT, AW, entry);
 
 	if (entry[0] & BITS(VTD_CONTEXT, FPD))
 		work->flags |= VTDM_F_FPD;
-	if (request->kind != IOMMU_REQUEST_UNTRANSLATED && tt != VTD_TT_DEVTLB) {
-		vtdm_fault(model, request, VTD_FR_REQUEST_BLOCKED);
-		return;
-	}
-	if (request->kind == IOMMU_REQUEST_TRANSLATED) {
-		if (beyond_host(state, request->addr))
-			vtdm_fault(model, request, VTD_FR_ADDRESS_WIDTH);
-		else
-			pass_as_is(request);
-		return;
-	}
+	if (request->kind != IOMMU_REQUEST_UNTRANSLATED && tt != VTD_TT_DEVTLB)
+		return VTD_FR_REQUEST_BLOCKED;
+	if (request->kind == IOMMU_REQUEST_TRANSLATED)
+		return beyond_host(state, request->addr) ? (int)VTD_FR_ADDRESS_WIDTH : AS_IS;
 	if (tt == VTD_TT_PASS)
 		width = state->haw;
 	else if (width > state->mgaw)
 		width = state->mgaw;
-	if (request->addr >> width) {
-		vtdm_fault(model, request, VTD_FR_ADDRESS_WIDTH);
-		return;
-	}
-	work->root = 0;
+	if (request->addr >> width)
+		return VTD_FR_ADDRESS_WIDTH;
 	work->tag = TAG_VALID | GET(VTD_CONTEXT, DID, entry) << TAG_DOMAIN_LSB;
 	if (tt == VTD_TT_PASS)
 		work->tag |= (uint64_t)VTDM_CLASS_LEGACY_PASS << TAG_CLASS_LSB;
 	else
 		work->ss = GET_ADDR(VTD_CONTEXT, SSPTPTR, entry) | (GET(VTD_CONTEXT, AW, entry) + 2);
-	fetch_entry_at(work, 0);
-	request->pc = VTDM_PC_IOTLB_LOOKUP;
+	return GO_ON;
 }
 
 /* Is a legacy context entry good? 0 or the fault. */
@@ -226,45 +247,31 @@ static unsigned check_context(const struct vtdm_state *state, const uint64_t *en
 	return 0;
 }
 
-/* The scalable-mode context entry is in work->entry, and known to be good. 3.4.3, 9.4. */
-static void use_smcontext(const struct iommu_model *model, struct iommu_request *request)
+/* A scalable-mode context entry. 3.4.3, 9.4. */
+static inline int use_smcontext(const struct vtdm_state *state, const struct iommu_request *request, struct vtdm_work *work,
+				const uint64_t *entry)
 {
-	struct vtdm_state *state = vtdm_state(model);
-	struct vtdm_work *work = vtdm_work(request);
-	const uint64_t *entry = work->entry;
 	uint64_t limit = 1ull << (GET(VTD_SMCONTEXT, PDTS, entry) + 7 + 6);
 	bool has_pasid = request->pasid != IOMMU_NO_PASID;
 
 	if (entry[0] & BITS(VTD_SMCONTEXT, FPD))
 		work->flags |= VTDM_F_FPD;
-	if (request->kind != IOMMU_REQUEST_UNTRANSLATED && !GET(VTD_SMCONTEXT, DTE, entry)) {
-		vtdm_fault(model, request, VTD_FR_DTE_CLEAR);
-		return;
-	}
-	if (request->kind == IOMMU_REQUEST_TRANSLATED) {
-		if (beyond_host(state, request->addr))
-			vtdm_fault(model, request, VTD_FR_HOST_ADDRESS_SM);
-		else
-			pass_as_is(request);
-		return;
-	}
-	if (has_pasid && !GET(VTD_SMCONTEXT, PASIDE, entry)) {
-		vtdm_fault(model, request, VTD_FR_PASIDE_CLEAR);
-		return;
-	}
-	work->root = 0;
+	if (request->kind != IOMMU_REQUEST_UNTRANSLATED && !GET(VTD_SMCONTEXT, DTE, entry))
+		return VTD_FR_DTE_CLEAR;
+	if (request->kind == IOMMU_REQUEST_TRANSLATED)
+		return beyond_host(state, request->addr) ? (int)VTD_FR_HOST_ADDRESS_SM : AS_IS;
+	if (has_pasid && !GET(VTD_SMCONTEXT, PASIDE, entry))
+		return VTD_FR_PASIDE_CLEAR;
 	work->pasid = has_pasid ? request->pasid : GET(VTD_SMCONTEXT, RID_PASID, entry);
-	if (work->pasid >= limit) {
-		vtdm_fault(model, request, has_pasid ? VTD_FR_PASID_TOO_LARGE : VTD_FR_RID_PASID_INVALID);
-		return;
-	}
+	if (work->pasid >= limit)
+		return has_pasid ? VTD_FR_PASID_TOO_LARGE : VTD_FR_RID_PASID_INVALID;
 	/* 9.4: requests without PASID are a user's unless RID_PRIV says otherwise. */
 	if (!(has_pasid ? request->access & IOMMU_PRIV : GET(VTD_SMCONTEXT, RID_PRIV, entry)))
 		work->flags |= VTDM_F_USER;
 	if (has_pasid && (request->access & IOMMU_EXEC))
 		work->flags |= VTDM_F_EXEC;
-	fetch_entry_at(work, GET_ADDR(VTD_SMCONTEXT, PASIDDIRPTR, entry) + (work->pasid >> 6) * 8);
-	request->pc = VTDM_PC_PASID_LOOKUP;
+	work->at = GET_ADDR(VTD_SMCONTEXT, PASIDDIRPTR, entry) + (work->pasid >> 6) * 8;
+	return GO_ON;
 }
 
 static unsigned check_smcontext(const struct vtdm_state *state, const uint64_t *entry)
@@ -282,6 +289,23 @@ static unsigned check_smcontext(const struct vtdm_state *state, const uint64_t *
 	    (GET(VTD_SMCONTEXT, RID_PRIV, entry) && !GET(VTD_ECAP, RPRIVS, &state->ecap)))
 		return VTD_FR_CONTEXT_RESERVED_SM;
 	return 0;
+}
+
+/* The context entry has been found, and is good. */
+static void go_on_from_context(const struct iommu_model *model, struct iommu_request *request, const uint64_t *entry)
+{
+	struct vtdm_state *state = vtdm_state(model);
+	struct vtdm_work *work = vtdm_work(request);
+	bool scalable = work->flags & VTDM_F_SCALABLE;
+	int ret = scalable ? use_smcontext(state, request, work, entry) : use_context(state, request, work, entry);
+
+	work->root = 0;
+	if (ret == AS_IS)
+		pass_as_is(request);
+	else if (ret)
+		vtdm_fault(model, request, (unsigned)ret);
+	else
+		request->pc = scalable ? VTDM_PC_PASID_LOOKUP : VTDM_PC_IOTLB_LOOKUP;
 }
 
 static void context_lookup(const struct iommu_model *model, struct iommu_request *request)
@@ -302,12 +326,7 @@ static void context_lookup(const struct iommu_model *model, struct iommu_request
 		vtdm_fault(model, request, (unsigned)line[1]);
 		return;
 	}
-	work->entry[0] = line[1];
-	work->entry[1] = line[2];
-	if (work->flags & VTDM_F_SCALABLE)
-		use_smcontext(model, request);
-	else
-		use_context(model, request);
+	go_on_from_context(model, request, line + 1);
 }
 
 /* 9.1, 9.2: of a scalable-mode root entry, only the half for the device is looked at. */
@@ -383,10 +402,8 @@ static void fetch_context(const struct iommu_model *model, struct iommu_request 
 	line[1] = work->entry[0];
 	line[2] = work->entry[1];
 	model_cache_fill(&state->common, &state->context, model_lane(&state->common, request->lane), CONTEXT_KEY, line, work->gens);
-	if (scalable)
-		use_smcontext(model, request);
-	else
-		use_context(model, request);
+	fetch_entry_at(work, 0);
+	go_on_from_context(model, request, line + 1);
 }
 
 /* ---- PASID entries ---- */
@@ -398,27 +415,20 @@ static uint64_t pasid_tag(const struct iommu_request *request, const struct vtdm
 	return TAG_VALID | (request->rid & TAG_SOURCE) | work->pasid << TAG_PASID_LSB;
 }
 
-/* The PASID entry is in work->entry[0..2], and known to be good. 9.6. */
-static void use_pasid(const struct iommu_model *model, struct iommu_request *request)
+/* The first three words of a PASID entry. 9.6. */
+static inline int use_pasid(const struct vtdm_state *state, const struct iommu_request *request, struct vtdm_work *work,
+			    const uint64_t *entry)
 {
-	struct vtdm_state *state = vtdm_state(model);
-	struct vtdm_work *work = vtdm_work(request);
-	const uint64_t entry[3] = { work->entry[0], work->entry[1], work->entry[2] };
-	uint64_t pgtt, class, width;
+	uint64_t pgtt = GET(VTD_PASID, PGTT, entry), class, width;
 
-	fetch_entry_at(work, 0);
-	pgtt = GET(VTD_PASID, PGTT, entry);
+	work->at = 0;
 	if (entry[0] & BITS(VTD_PASID, FPD))
 		work->flags |= VTDM_F_FPD;
 	if (pgtt == VTD_PGTT_FIRST || pgtt == VTD_PGTT_NESTED) {
-		if (!(work->flags & VTDM_F_USER) && !GET(VTD_PASID, SRE, entry)) {
-			vtdm_fault(model, request, VTD_FR_SRE_CLEAR);
-			return;
-		}
-		if ((work->flags & VTDM_F_EXEC) && !(GET(VTD_ECAP, ERS, &state->ecap) && (entry[2] & PASID_ERE))) {
-			vtdm_fault(model, request, VTD_FR_ERE_CLEAR);
-			return;
-		}
+		if (!(work->flags & VTDM_F_USER) && !GET(VTD_PASID, SRE, entry))
+			return VTD_FR_SRE_CLEAR;
+		if ((work->flags & VTDM_F_EXEC) && !(GET(VTD_ECAP, ERS, &state->ecap) && (entry[2] & PASID_ERE)))
+			return VTD_FR_ERE_CLEAR;
 		if (GET(VTD_PASID, WPE, entry))
 			work->flags |= VTDM_F_WPE;
 		work->fs = GET_ADDR(VTD_PASID, FSPTPTR, entry) | (GET(VTD_PASID, FSPM, entry) + 4) | VTDM_STAGE_AD;
@@ -430,10 +440,8 @@ static void use_pasid(const struct iommu_model *model, struct iommu_request *req
 			work->fs |= VTDM_STAGE_NXE;
 		/* 3.6.1: bits above the table's reach repeat the highest one within it. */
 		width = (work->fs & VTDM_STAGE_LEVELS) * 9 + 12;
-		if ((int64_t)(request->addr << (64 - width)) >> (64 - width) != (int64_t)request->addr) {
-			vtdm_fault(model, request, VTD_FR_FS_NOT_CANONICAL);
-			return;
-		}
+		if ((int64_t)(request->addr << (64 - width)) >> (64 - width) != (int64_t)request->addr)
+			return VTD_FR_FS_NOT_CANONICAL;
 	}
 	if (pgtt == VTD_PGTT_SECOND || pgtt == VTD_PGTT_NESTED) {
 		work->ss = GET_ADDR(VTD_PASID, SSPTPTR, entry) | (GET(VTD_PASID, AW, entry) + 2);
@@ -444,21 +452,27 @@ static void use_pasid(const struct iommu_model *model, struct iommu_request *req
 	}
 	if (pgtt == VTD_PGTT_SECOND) {
 		width = 30 + 9 * GET(VTD_PASID, AW, entry);
-		if (request->addr >> (width < state->mgaw ? width : state->mgaw)) {
-			vtdm_fault(model, request, VTD_FR_SS_ADDRESS_SM);
-			return;
-		}
+		if (request->addr >> (width < state->mgaw ? width : state->mgaw))
+			return VTD_FR_SS_ADDRESS_SM;
 	}
-	if (pgtt == VTD_PGTT_PASS && beyond_host(state, request->addr)) {
-		vtdm_fault(model, request, VTD_FR_HOST_ADDRESS_SM);
-		return;
-	}
+	if (pgtt == VTD_PGTT_PASS && beyond_host(state, request->addr))
+		return VTD_FR_HOST_ADDRESS_SM;
 	class = pgtt == VTD_PGTT_FIRST ? VTDM_CLASS_FIRST : pgtt == VTD_PGTT_SECOND ? VTDM_CLASS_SECOND :
 		pgtt == VTD_PGTT_NESTED ? VTDM_CLASS_NESTED : VTDM_CLASS_PASS;
 	work->tag = TAG_VALID | class << TAG_CLASS_LSB | GET(VTD_PASID, DID, entry) << TAG_DOMAIN_LSB;
 	if (class != VTDM_CLASS_SECOND)
 		work->tag |= work->pasid << TAG_PASID_LSB;
-	request->pc = VTDM_PC_IOTLB_LOOKUP;
+	return GO_ON;
+}
+
+static void go_on_from_pasid(const struct iommu_model *model, struct iommu_request *request, const uint64_t *entry)
+{
+	int ret = use_pasid(vtdm_state(model), request, vtdm_work(request), entry);
+
+	if (ret)
+		vtdm_fault(model, request, (unsigned)ret);
+	else
+		request->pc = VTDM_PC_IOTLB_LOOKUP;
 }
 
 /*
@@ -519,10 +533,7 @@ static void pasid_lookup(const struct iommu_model *model, struct iommu_request *
 		vtdm_fault(model, request, (unsigned)line[1]);
 		return;
 	}
-	work->entry[0] = line[1];
-	work->entry[1] = line[2];
-	work->entry[2] = line[3];
-	use_pasid(model, request);
+	go_on_from_pasid(model, request, line + 1);
 }
 
 /* 9.5 */
@@ -584,7 +595,8 @@ static void fetch_pasid(const struct iommu_model *model, struct iommu_request *r
 		return;
 	}
 	model_cache_fill(&state->common, &state->pasid, model_lane(&state->common, request->lane), PASID_KEY, line, work->gens);
-	use_pasid(model, request);
+	fetch_entry_at(work, 0);
+	go_on_from_pasid(model, request, line + 1);
 }
 
 /* ---- The first step ---- */
@@ -669,11 +681,84 @@ void vtdm_step(struct iommu_model *model, struct iommu_request *request)
 		vtdm_walk_step(model, request);
 		break;
 	}
+	if (request->pc >= VTDM_PC_IOTLB_LOOKUP)
+		stop_fetching(vtdm_state(model), request);
+}
+
+/*
+ * A request that the caches answer and that nothing speaks against, without choices: the same as the steps would have done, but
+ * with nothing stored on the way. False: nothing has been done; the steps will say what it is.
+ */
+static bool from_caches(const struct iommu_model *model, struct iommu_request *request, uint64_t counted)
+{
+	struct vtdm_state *state = vtdm_state(model);
+	struct model_lane *lane = model_lane(&state->common, request->lane);
+	uint64_t root = word_load(&VTDM_ROOT(state));
+	uint64_t ttm = GET(VTD_RTADDR, TTM, &root);
+	struct vtdm_work work;
+	uint64_t line[LINE_WORDS_MAX], rights, phys;
+	struct model_probe probe;
+
+	if (request->kind != IOMMU_REQUEST_UNTRANSLATED || !(root & VTDM_ROOT_TE) || ttm > VTD_TTM_SCALABLE ||
+	    request->addr >> 20 == INTERRUPT_FIRST >> 20)
+		return false;
+	work.flags = ttm == VTD_TTM_SCALABLE ? VTDM_F_SCALABLE : 0;
+	work.fs = work.ss = 0;
+	work.pasid = 0;
+	probe = (struct model_probe){ CONTEXT_KEY, context_tag(request, &work), 0 };
+	if (!model_cache_hit(&state->context, lane, &probe, line) || (line[0] & TAG_ABSENT))
+		return false;
+	if (ttm == VTD_TTM_LEGACY) {
+		if (request->pasid != IOMMU_NO_PASID || use_context(state, request, &work, line + 1) != GO_ON)
+			return false;
+	} else {
+		if (use_smcontext(state, request, &work, line + 1) != GO_ON)
+			return false;
+		probe = (struct model_probe){ PASID_KEY, pasid_tag(request, &work), 0 };
+		if (!model_cache_hit(&state->pasid, lane, &probe, line) || (line[0] & TAG_ABSENT))
+			return false;
+		if (use_pasid(state, request, &work, line + 1) != GO_ON)
+			return false;
+	}
+	for (uint64_t level = 1;; level++) {
+		if (level > 3)
+			return false;
+		if (!(lane->sizes & 1ull << level))
+			continue;
+		probe.mask = IOTLB_KEY;
+		probe.tag = (work.tag & IOTLB_KEY & ~TAG_LEVEL) | level << TAG_LEVEL_LSB;
+		probe.address = request->addr & ~level_mask(level);
+		if (!model_cache_hit(&state->iotlb, lane, &probe, line))
+			continue;
+		rights = line[2] & VTDM_RIGHTS;
+		phys = (line[2] & VTDM_ADDR) | (request->addr & level_mask(level));
+		if ((line[0] & TAG_ABSENT) || denied(request, &work, rights) || (wants_write(request) && !(rights & VTDM_DIRTY)) ||
+		    to_interrupt_range(phys))
+			return false;
+		request->size = level_mask(level) + 1;
+		break;
+	}
+	request->phys = phys;
+	request->rights = answer(request, &work, rights);
+	request->state = IOMMU_REQUEST_DONE;
+	request->reason = 0;
+	request->pc = VTDM_PC_END;
+	vtdm_clear_work(request);
+	vtdm_work(request)->flags = (work.flags & VTDM_F_SCALABLE) | counted;
+	vtdm_work(request)->iova = request->addr;
+	vtdm_work(request)->pasid = work.pasid;
+	vtdm_work(request)->tag = work.tag;
+	return true;
 }
 
 void vtdm_translate(struct iommu_model *model, struct iommu_request *request)
 {
-	vtdm_begin(model, request);
+	const struct vtdm_state *state = vtdm_state(model);
+	uint64_t counted = enter(state, request);
+
+	if (!state->common.maysets && !model->port->choose && from_caches(model, request, counted))
+		return;
+	begin(state, request, counted);
 	while (request->state == IOMMU_REQUEST_RUNNING)
 		vtdm_step(model, request);
 }

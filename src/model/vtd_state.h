@@ -95,7 +95,7 @@ struct vtdm_state {
 	uint64_t fault_index;		/* FSTS.FRI */
 	uint64_t window[VTDM_WINDOW][2];	/* in the order of the queue */
 	uint64_t pending;
-	uint64_t must_drain;		/* something was invalidated since the last drain */
+	uint64_t must_drain;		/* VTDM_DRAIN_...: what was invalidated since the last drain waits for whom */
 	uint64_t draining;
 	uint64_t root_flush;		/* ESRTPS: the caches that SRTP has invalidated already */
 	uint64_t register_done;		/* register-based invalidation: only the drain is left */
@@ -104,6 +104,9 @@ struct vtdm_state {
 };
 
 #define VTDM_PENDING (1ull << 63)
+
+#define VTDM_DRAIN_FETCHES 1ull		/* requests that are still fetching entries */
+#define VTDM_DRAIN_ALL 2ull		/* all that is in flight */
 
 /* hot[0]: the root table pointer in use (address, TTM) and, in bit 0, translation enable. */
 #define VTDM_ROOT_TE 1ull
@@ -124,10 +127,26 @@ struct vtdm_work {
 	uint64_t fs_at, ss_at;	/* the table that the walk has reached, and its level */
 	uint64_t gpa;		/* what the second stage translates */
 	uint64_t rights;	/* VTDM_MAY_ so far, and the page */
-	uint64_t unused;
+	uint64_t unused[2];
 };
 
-_Static_assert(sizeof(struct vtdm_work) <= sizeof(((struct iommu_request *)0)->work), "a request's work has grown too large");
+_Static_assert(sizeof(struct vtdm_work) == sizeof(((struct iommu_request *)0)->work), "a request's work has another size");
+
+/* What a memset would do, which compilers make a slow instruction of. This is in the way of every request. */
+static inline void vtdm_clear_work(struct iommu_request *request)
+{
+	struct four {
+		uint64_t a, b, c, d;
+	} *work = (struct four *)(void *)request->work;
+	const struct four zero = { 0, 0, 0, 0 };
+
+	work[0] = zero;
+	work[1] = zero;
+	work[2] = zero;
+	work[3] = zero;
+	work[4] = zero;
+	work[5] = zero;
+}
 
 #define VTDM_F_HALF 0x01ull		/* which half of the lane's word counts it */
 #define VTDM_F_COUNTED 0x02ull
@@ -141,6 +160,9 @@ _Static_assert(sizeof(struct vtdm_work) <= sizeof(((struct iommu_request *)0)->w
 #define VTDM_F_FETCHED (0xffull << VTDM_F_FETCHED_LSB)
 #define VTDM_F_TRIES_LSB 16		/* failed updates of A and D */
 #define VTDM_F_TRIES (0xffull << VTDM_F_TRIES_LSB)
+#define VTDM_F_FETCH_HALF (1ull << 24)	/* as VTDM_F_HALF and COUNTED, while entries are being fetched */
+#define VTDM_F_FETCHING (1ull << 25)
+#define VTDM_F_LANES (VTDM_F_HALF | VTDM_F_COUNTED | VTDM_F_FETCH_HALF | VTDM_F_FETCHING)
 
 #define VTDM_STAGE_LEVELS 0x7ull
 #define VTDM_STAGE_AD 0x8ull		/* A and D flags are kept */
@@ -214,6 +236,8 @@ bool vtdm_queue_tick(const struct iommu_model *model);
 /* vtd_invalidate.c */
 unsigned vtdm_decode(const struct vtdm_state *state, const uint64_t *descriptor, struct vtdm_invalidation *invalidation);
 void vtdm_all(enum vtdm_kind kind, struct vtdm_invalidation *invalidation);
+void vtdm_drain_start(struct vtdm_state *state);
+bool vtdm_drain_done(const struct vtdm_state *state);
 void vtdm_invalidate(struct vtdm_state *state, const struct vtdm_invalidation *invalidation);
 bool vtdm_drained(const struct iommu_model *model, const struct iommu_request *request);
 

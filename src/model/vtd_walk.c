@@ -5,102 +5,13 @@
  * One step reads one entry, or sets the flags of one, or looks into one cache. A nested walk of the first stage does a whole walk
  * of the second for the address of each of its entries, and one for what the last entry says.
  */
-#include "vtd_state.h"
+#include "vtd_rights.h"
 
 #define MAX_TRIES 16 /* of an update of A and D that others keep overtaking */
-
-static unsigned level_shift(uint64_t level)
-{
-	return (unsigned)(12 + 9 * (level - 1));
-}
-
-static uint64_t level_mask(uint64_t level)
-{
-	return (1ull << level_shift(level)) - 1;
-}
 
 static uint64_t entry_offset(uint64_t address, uint64_t level)
 {
 	return (address >> level_shift(level) & 511) * 8;
-}
-
-static bool legacy(const struct vtdm_work *work)
-{
-	return !(work->flags & VTDM_F_SCALABLE);
-}
-
-static bool nested(const struct vtdm_work *work)
-{
-	return work->fs && work->ss;
-}
-
-static bool wants_write(const struct iommu_request *request)
-{
-	return (request->access & IOMMU_WRITE) != 0;
-}
-
-/* ---- Permissions ---- */
-
-/* What of the first stage is missing: 0 or the fault. 3.6.2: a supervisor writes where WPE is clear, whatever the table says. */
-static unsigned first_stage_denies(const struct iommu_request *request, const struct vtdm_work *work, uint64_t rights)
-{
-	if (!work->fs)
-		return 0;
-	if ((work->flags & VTDM_F_USER) && !(rights & VTDM_MAY_USER))
-		return VTD_FR_FS_USER;
-	if ((work->flags & VTDM_F_EXEC) && !(rights & VTDM_MAY_EXEC))
-		return VTD_FR_FS_EXECUTE;
-	if (wants_write(request) && !(rights & VTDM_MAY_WRITE_FS) && (work->flags & (VTDM_F_USER | VTDM_F_WPE)))
-		return VTD_FR_FS_WRITE;
-	return 0;
-}
-
-/* 3.7.1, 7.1.3: in scalable mode, "no permission at all" is a fault of its own. */
-static unsigned second_stage_denies(const struct iommu_request *request, const struct vtdm_work *work, uint64_t rights)
-{
-	bool lacks_write = wants_write(request) && !(rights & VTDM_MAY_WRITE);
-	bool lacks_read = (request->access & (IOMMU_READ | IOMMU_EXEC)) && !(rights & VTDM_MAY_READ);
-
-	if (legacy(work))
-		return lacks_write ? VTD_FR_SS_WRITE : lacks_read ? VTD_FR_SS_READ : 0;
-	if (!(rights & (VTDM_MAY_READ | VTDM_MAY_WRITE)))
-		return VTD_FR_SS_ABSENT_SM;
-	return lacks_write ? VTD_FR_FS_WRITE : lacks_read ? VTD_FR_FS_READ : 0;
-}
-
-static unsigned denied(const struct iommu_request *request, const struct vtdm_work *work, uint64_t rights)
-{
-	unsigned reason = first_stage_denies(request, work, rights);
-
-	return reason ? reason : second_stage_denies(request, work, rights);
-}
-
-/* What the answer says: for a translation request, what the device may do with it. */
-static uint32_t answer(const struct iommu_request *request, const struct vtdm_work *work, uint64_t rights)
-{
-	uint32_t may = 0;
-
-	if (rights & VTDM_MAY_READ)
-		may |= IOMMU_READ;
-	if ((rights & VTDM_MAY_WRITE) && ((rights & VTDM_MAY_WRITE_FS) || !(work->flags & (VTDM_F_USER | VTDM_F_WPE))))
-		may |= IOMMU_WRITE;
-	/* Without having asked to write, a device is not told that it may while that would have to set D first. */
-	if (!(rights & VTDM_DIRTY) && !wants_write(request))
-		may &= ~IOMMU_WRITE;
-	if (request->access & IOMMU_EXEC)
-		may |= rights & VTDM_MAY_EXEC ? IOMMU_EXEC : 0;
-	return may | (request->access & IOMMU_PRIV);
-}
-
-/* 3.15: nothing may be translated to the interrupt range. */
-static bool to_interrupt_range(uint64_t phys)
-{
-	return (phys & ~0xfffffull) == 0xfee00000ull;
-}
-
-static unsigned interrupt_fault(const struct vtdm_work *work)
-{
-	return legacy(work) ? VTD_FR_INTERRUPT_RANGE_LEGACY : VTD_FR_INTERRUPT_RANGE;
 }
 
 /* ---- The end of a successful translation ---- */
@@ -133,21 +44,15 @@ static void done(const struct iommu_model *model, struct iommu_request *request,
 	}
 	/* What is left is what iommu_model_drained() needs. */
 	work->gens[0] = work->gens[1] = 0;
-	work->root = 0;
 	work->fs = work->ss = 0;
-	work->fs_at = work->ss_at = 0;
 	work->gpa = 0;
-	work->at = 0;
-	work->entry[0] = 0;
 	work->rights = 0;
-	work->flags &= VTDM_F_COUNTED | VTDM_F_HALF | VTDM_F_SCALABLE;
+	work->flags &= VTDM_F_LANES | VTDM_F_SCALABLE;
 	request->state = IOMMU_REQUEST_DONE;
 	request->pc = VTDM_PC_END;
 }
 
 /* ---- IOTLB ---- */
-
-#define IOTLB_KEY (TAG_VALID | VTDM_CLASS_BY_PASID | TAG_DOMAIN | TAG_PASID | TAG_LEVEL)
 
 void vtdm_iotlb_look_up(const struct iommu_model *model, struct iommu_request *request)
 {
@@ -156,11 +61,12 @@ void vtdm_iotlb_look_up(const struct iommu_model *model, struct iommu_request *r
 	struct model_lane *lane = model_lane(&state->common, request->lane);
 	struct model_probe probes[3];
 	uint64_t line[LINE_WORDS_MAX];
+	uint64_t sizes = state->common.maysets ? ~0ull : lane->sizes;
 	unsigned n = 0, reason;
 
 	for (uint64_t level = 1; level <= 3; level++) {
 		/* A lane that never saw a page of this size needs not look for one. */
-		if (level > 1 && !state->common.maysets && !(lane->sizes & 1ull << level))
+		if (!(sizes & 1ull << level))
 			continue;
 		probes[n].mask = IOTLB_KEY;
 		probes[n].tag = (work->tag & IOTLB_KEY & ~TAG_LEVEL) | level << TAG_LEVEL_LSB;
@@ -197,21 +103,27 @@ void vtdm_iotlb_look_up(const struct iommu_model *model, struct iommu_request *r
 	request->pc = work->fs ? VTDM_PC_WALK_LOOKUP : VTDM_PC_SECOND_LOOKUP;
 }
 
+static void iotlb_fill(struct vtdm_state *state, struct iommu_request *request, const uint64_t *line)
+{
+	struct model_lane *lane = model_lane(&state->common, request->lane);
+
+	if (!state->common.maysets)
+		lane->sizes |= 1ull << ((line[0] & TAG_LEVEL) >> TAG_LEVEL_LSB);
+	model_cache_fill(&state->common, &state->iotlb, lane, IOTLB_KEY, line, vtdm_work(request)->gens);
+}
+
 /* The page's address is in gpa, its level and rights in rights. */
 static void fill(const struct iommu_model *model, struct iommu_request *request)
 {
 	struct vtdm_state *state = vtdm_state(model);
 	struct vtdm_work *work = vtdm_work(request);
-	struct model_lane *lane = model_lane(&state->common, request->lane);
 	uint64_t level = (work->rights & VTDM_PAGE_LEVEL) >> VTDM_PAGE_LEVEL_LSB;
 	uint64_t line[LINE_WORDS_MAX] = { 0 };
 
 	line[0] = work->tag | level << TAG_LEVEL_LSB;
 	line[1] = work->iova & ~level_mask(level);
 	line[2] = work->gpa | (work->rights & VTDM_RIGHTS);
-	if (!state->common.maysets)
-		lane->sizes |= 1ull << level;
-	model_cache_fill(&state->common, &state->iotlb, lane, IOTLB_KEY, line, work->gens);
+	iotlb_fill(state, request, line);
 	done(model, request, work->gpa, level, work->rights & VTDM_RIGHTS);
 }
 
@@ -227,8 +139,7 @@ static void absent(const struct iommu_model *model, struct iommu_request *reques
 		line[0] = work->tag | TAG_ABSENT | 1ull << TAG_LEVEL_LSB;
 		line[1] = work->iova & ~0xfffull;
 		line[2] = reason;
-		model_cache_fill(&state->common, &state->iotlb, model_lane(&state->common, request->lane), IOTLB_KEY, line,
-				 work->gens);
+		iotlb_fill(state, request, line);
 	}
 	vtdm_fault(model, request, reason);
 }

@@ -122,10 +122,10 @@ static void iotlb_before_entry(const char *arch, struct iommu_plan *plan)
 	swap_order(plan, is_entry_invalidation, is_iotlb_invalidation);
 }
 
-static void devtlb_before_iotlb(const char *arch, struct iommu_plan *plan)
+static void devtlb_before_entry(const char *arch, struct iommu_plan *plan)
 {
 	(void)arch;
-	swap_order(plan, is_iotlb_invalidation, is_devtlb_invalidation);
+	swap_order(plan, is_entry_invalidation, is_devtlb_invalidation);
 }
 
 /* Of each requester: the first store and the last one that flips the entry change places. */
@@ -150,7 +150,7 @@ static void store_order(const char *arch, struct iommu_plan *plan)
 	}
 }
 
-/* A store of 128 bits becomes two of 64, the lower half first. */
+/* A store of 128 bits becomes two of 64, the upper half first: for a moment there is the new tag with the old table. */
 static void split_store(const char *arch, struct iommu_plan *plan)
 {
 	unsigned n = 0;
@@ -163,10 +163,10 @@ static void split_store(const char *arch, struct iommu_plan *plan)
 		if (step->op != IOMMU_STEP_STORE || step->place != IOMMU_PLACE_ENTRY || step->nwords != 2)
 			continue;
 		edited[n - 1].nwords = 1;
-		edited[n - 1].quantum = step->quantum * 2;
 		edited[n] = edited[n - 1];
-		edited[n].quantum++;
-		edited[n++].words[0] = step->words[1];
+		edited[n - 1].quantum = step->quantum * 2 + 1;
+		edited[n - 1].words[0] = step->words[1];
+		edited[n++].quantum = step->quantum * 2;
 	}
 	plan->steps = edited;
 	plan->nsteps = n;
@@ -237,12 +237,12 @@ static const struct run_fault faults[] = {
 	  { .from = "s2", .to = "s2", .quantum = 128 }, skip_fence },
 	{ "iotlb-before-entry", both_modes, "the IOTLB is flushed before the entry: old walks fill it again", "run",
 	  { .from = "s2", .to = "s2", .quantum = 128 }, iotlb_before_entry },
-	{ "devtlb-before-iotlb", both_modes, "the device's TLB is flushed before the IOTLB, and fills itself from there", "run",
-	  { .from = "s2", .to = "s2", .ats = true, .quantum = 128 }, devtlb_before_iotlb },
+	{ "devtlb-before-entry", both_modes, "the device's TLB is flushed before the entry, and fills itself again from there", "run",
+	  { .from = "s2", .to = "s2", .ats = true, .quantum = 128 }, devtlb_before_entry },
 	{ "store-order", scalable_only, "the entry is flipped before its other half is there", "run",
 	  { .from = "s2", .to = "s1", .strategy = "preload, flip, clean", .quantum = 128 }, store_order },
-	{ "split-store", both_modes, "a 128-bit store is done as two of 64 bits: new table, old tag", "run",
-	  { .from = "s2", .to = "s2", .shared = true, .strategy = "one store", .quantum = 128 }, split_store },
+	{ "split-store", both_modes, "a 128-bit store is done as two of 64: for a moment new tag, old table", "run",
+	  { .from = "s2", .to = "s2", .strategy = "one store", .quantum = 128 }, split_store },
 	{ "wrong-domain-id", both_modes, "the invalidations name a domain id that is not the old one", "run",
 	  { .from = "s2", .to = "s2", .quantum = 128 }, wrong_domain_id },
 	{ "free-early", both_modes, "a table page is freed while the hardware may still read it", "run",
@@ -315,7 +315,7 @@ void run_list_faults(const char *const *archs)
 		if (!applies_to_any(&faults[i], archs))
 			continue;
 		list_archs(&faults[i], names, sizeof(names));
-		printf("%s%-25s%s  %-14s  %-5s  %s\n", tool_palette.bold, faults[i].name, tool_palette.off, names,
+		printf("%s%-24s%s  %-14s  %-5s  %s\n", tool_palette.bold, faults[i].name, tool_palette.off, names,
 		       faults[i].shown_by, faults[i].what);
 	}
 }

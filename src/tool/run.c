@@ -1,0 +1,799 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * run.c - `hitless run`: replaces domains under live DMA, on a machine, and counts what every DMA saw.
+ *
+ * A case is a pair of configurations; the group goes there and back, so it gives a row for each direction, or one if both are the
+ * same. Without --from and --to every architecture runs the list below, less what it does not have.
+ */
+#include "run.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define DEFAULT_REPLACES 4000
+#define DEFAULT_DMAS 200000	/* a row has at least so many */
+#define DMAS_BETWEEN 160	/* two replaces, at most; half of that on average */
+#define MAX_ARCHS 8
+#define MAX_CASES 32
+#define RECORDINGS 200		/* of which the clearest is drawn */
+#define DMAS_AROUND 24		/* a recorded replace */
+
+struct run_case {
+	const char *from, *to;
+	bool shared, ats;
+};
+
+static const struct run_case default_cases[] = {
+	{ "s2", "s2", false, false },
+	{ "s2", "s2", true, false },
+	{ "s2", "s2", false, true },
+	{ "s2", "s2:levels=5", false, false },
+	{ "identity", "s2", false, false },
+	{ "s1", "s1", false, false },
+	{ "s1", "s1", true, false },
+	{ "s1", "s1:levels=5", false, false },
+	{ "identity", "s1", false, false },
+	{ "s1", "s2", false, false },
+};
+
+struct options {
+	const char *machine;
+	const struct machine_arch *archs[MAX_ARCHS];
+	const char *arch_names[MAX_ARCHS + 1];
+	unsigned narchs;
+	bool archs_named;
+	const char *from, *to;
+	uint64_t devices, replaces;
+	double seconds;
+	const char *tags;		/* NULL: as each case says */
+	int strategy;			/* enum iommu_strategy; -1: any */
+	uint64_t quantum;
+	enum live_method method;
+	const struct run_fault *fault;
+	bool fault_off;			/* its setup with an intact driver */
+	bool list_faults;
+	uint64_t seed;
+	const char *svg;
+};
+
+struct run {
+	struct options options;
+	struct run_row *rows;
+	unsigned nrows, capacity;
+	/* The recording to draw, and of what. */
+	struct live_recording recording;
+	bool recorded, recorded_violation;
+	unsigned recorded_row;
+};
+
+static const char *const method_names[] = { "replace", "attach-detach", "remap" };
+
+/* ---- Options ---- */
+
+enum {
+	OPTION_MACHINE = 0x100, OPTION_ARCH, OPTION_FROM, OPTION_TO, OPTION_DEVICES, OPTION_REPLACES, OPTION_SECONDS, OPTION_TAGS,
+	OPTION_STRATEGY, OPTION_QUANTUM, OPTION_METHOD, OPTION_INJECT, OPTION_SEED, OPTION_SVG
+};
+
+static const struct argp_option argp_options[] = {
+	{ "machine", OPTION_MACHINE, "NAME", 0, "model (default), qemu or guest", 0 },
+	{ "arch", OPTION_ARCH, "A[,A...]", 0, "Architectures, or all (default)", 0 },
+	{ "from", OPTION_FROM, "C", 0, "The configurations to go between:", 0 },
+	{ "to", OPTION_TO, "C", 0, "s1, s2, identity, blocked, s1:levels=5, ...", 0 },
+	{ "devices", OPTION_DEVICES, "N", 0, "Devices in the group (2)", 0 },
+	{ "replaces", OPTION_REPLACES, "N", 0, "Replaces a row (4000, and 200000 DMAs)", 0 },
+	{ "seconds", OPTION_SECONDS, "S", 0, "Time for each pair instead", 0 },
+	{ "tags", OPTION_TAGS, "WORD", 0, "private, or shared with other devices", 0 },
+	{ "strategy", OPTION_STRATEGY, "NAME", 0, "Only this one: \"table swap\", \"break\", ...", 0 },
+	{ "quantum", OPTION_QUANTUM, "BITS", 0, "64 or 128: the widest atomic store", 0 },
+	{ "method", OPTION_METHOD, "WORD", 0, "replace, or the old ways: attach-detach, remap", 0 },
+	{ "inject", OPTION_INJECT, "NAME", 0, "Break the driver on purpose; list: how", 0 },
+	{ "seed", OPTION_SEED, "N", 0, "Of all random choices (1)", 0 },
+	{ "svg", OPTION_SVG, "FILE", 0, "Draw the DMAs of one replace", 0 },
+	{ 0 },
+};
+
+static const char doc[] =
+	"Replace domains under live DMA and count what every DMA saw."
+	"\v"
+	"  hitless run                                     everything, in 20 s\n"
+	"  hitless run --arch vtd --from s2 --to s1 -v     one transition, and back\n"
+	"  hitless run --method attach-detach              how it was without replace\n"
+	"  hitless run --inject skip-wait --svg broken.svg   a broken driver, drawn\n"
+	"Exit 10: a DMA was misdirected, late, or blocked by what is called hitless.";
+
+static uint64_t number(const char *option, const char *text, uint64_t least, uint64_t most)
+{
+	uint64_t value;
+
+	if (!tool_number(text, &value) || value < least || value > most)
+		tool_fail(TOOL_USAGE, "--%s: '%s' is not a number from %llu to %llu", option, text, (unsigned long long)least,
+			  (unsigned long long)most);
+	return value;
+}
+
+static const char *arch_list(void)
+{
+	static char names[128];
+
+	names[0] = '\0';
+	for (unsigned i = 0; machine_archs[i]; i++)
+		snprintf(names + strlen(names), sizeof(names) - strlen(names), "%s%s", i ? ", " : "", machine_archs[i]->name);
+	return names;
+}
+
+static void add_arch(struct options *options, const struct machine_arch *arch)
+{
+	for (unsigned i = 0; i < options->narchs; i++)
+		if (options->archs[i] == arch)
+			return;
+	options->arch_names[options->narchs] = arch->name;
+	options->archs[options->narchs++] = arch;
+}
+
+static void parse_archs(struct options *options, const char *text)
+{
+	options->narchs = 0;
+	options->archs_named = strcmp(text, "all") != 0;
+	if (!options->archs_named) {
+		for (unsigned i = 0; machine_archs[i]; i++)
+			add_arch(options, machine_archs[i]);
+		return;
+	}
+	for (;;) {
+		size_t length = strcspn(text, ",");
+		char name[32];
+
+		snprintf(name, sizeof(name), "%.*s", (int)length, text);
+		if (length >= sizeof(name) || !machine_arch_by_name(name))
+			tool_fail(TOOL_USAGE, "--arch: there is no architecture '%.*s'; there are %s, all", (int)length, text,
+				  arch_list());
+		add_arch(options, machine_arch_by_name(name));
+		if (!text[length])
+			return;
+		text += length + 1;
+	}
+}
+
+/* "table swap", and "table-swap" for those who don't like quotes; "preload" for "preload, flip, clean". */
+static int parse_strategy(const char *text)
+{
+	char plain[64];
+
+	snprintf(plain, sizeof(plain), "%s", text);
+	for (char *c = plain; *c; c++)
+		if (*c == '-')
+			*c = ' ';
+	for (int i = IOMMU_STRATEGY_ONE_STORE; i < IOMMU_STRATEGY_COUNT; i++)
+		if (strcmp(iommu_strategy_name((enum iommu_strategy)i), plain) == 0)
+			return i;
+	if (strcmp(plain, "preload") == 0)
+		return IOMMU_STRATEGY_PRELOAD;
+	tool_fail(TOOL_USAGE,
+		  "--strategy: there is no strategy '%s'; there are \"one store\", \"preload, flip, clean\", \"same tag\", "
+		  "\"table swap\", \"tag hop\", \"temporary tag\", \"break\"", text);
+}
+
+static enum live_method parse_method(const char *text)
+{
+	for (unsigned i = 0; i < sizeof(method_names) / sizeof(method_names[0]); i++)
+		if (strcmp(method_names[i], text) == 0)
+			return (enum live_method)i;
+	tool_fail(TOOL_USAGE, "--method: '%s' is not replace, attach-detach or remap", text);
+}
+
+static double parse_seconds(const char *text)
+{
+	char *end;
+	double seconds = strtod(text, &end);
+
+	if (!*text || *end || !(seconds > 0) || seconds > 1e6)
+		tool_fail(TOOL_USAGE, "--seconds: '%s' is not a time", text);
+	return seconds;
+}
+
+/* "NAME", or "NAME:off": the same setup with an intact driver, for comparison. */
+static void parse_fault(struct options *options, const char *text)
+{
+	char name[64];
+
+	options->list_faults = strcmp(text, "list") == 0;
+	if (options->list_faults)
+		return;
+	snprintf(name, sizeof(name), "%.*s", (int)strcspn(text, ":"), text);
+	options->fault_off = text[strcspn(text, ":")] != '\0';
+	options->fault = run_find_fault(name);
+	if (!options->fault || (options->fault_off && strcmp(text + strlen(name), ":off") != 0))
+		tool_fail(TOOL_USAGE, "--inject: there is no fault '%s' (see hitless run --inject list)", text);
+}
+
+static error_t parse(int key, char *value, struct argp_state *state)
+{
+	struct options *options = state->input;
+
+	switch (key) {
+	case OPTION_MACHINE:
+		options->machine = value;
+		return 0;
+	case OPTION_ARCH:
+		parse_archs(options, value);
+		return 0;
+	case OPTION_FROM:
+		options->from = value;
+		return 0;
+	case OPTION_TO:
+		options->to = value;
+		return 0;
+	case OPTION_DEVICES:
+		options->devices = number("devices", value, 1, LIVE_MAX_DEVICES);
+		return 0;
+	case OPTION_REPLACES:
+		options->replaces = number("replaces", value, 1, 100000000);
+		return 0;
+	case OPTION_SECONDS:
+		options->seconds = parse_seconds(value);
+		return 0;
+	case OPTION_TAGS:
+		if (strcmp(value, "private") != 0 && strcmp(value, "shared") != 0)
+			tool_fail(TOOL_USAGE, "--tags: '%s' is not private or shared", value);
+		options->tags = value;
+		return 0;
+	case OPTION_STRATEGY:
+		options->strategy = parse_strategy(value);
+		return 0;
+	case OPTION_QUANTUM:
+		options->quantum = number("quantum", value, 64, 128);
+		if (options->quantum != 64 && options->quantum != 128)
+			tool_fail(TOOL_USAGE, "--quantum: '%s' is not 64 or 128", value);
+		return 0;
+	case OPTION_METHOD:
+		options->method = parse_method(value);
+		return 0;
+	case OPTION_INJECT:
+		parse_fault(options, value);
+		return 0;
+	case OPTION_SEED:
+		options->seed = number("seed", value, 0, UINT64_MAX);
+		return 0;
+	case OPTION_SVG:
+		options->svg = value;
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+/* What makes no sense together. */
+static void check_options(const struct options *options)
+{
+	if (strcmp(options->machine, "qemu") == 0 || strcmp(options->machine, "guest") == 0)
+		tool_fail(TOOL_SKIPPED, "--machine %s is not available yet; this version has --machine model", options->machine);
+	if (strcmp(options->machine, "model") != 0)
+		tool_fail(TOOL_USAGE, "--machine: '%s' is not model, qemu or guest", options->machine);
+	if (!options->from != !options->to)
+		tool_fail(TOOL_USAGE, "--%s needs --%s", options->from ? "from" : "to", options->from ? "to" : "from");
+	if (options->replaces && options->seconds > 0)
+		tool_fail(TOOL_USAGE, "--replaces and --seconds: only one of them");
+	if (options->method != LIVE_REPLACE && options->strategy >= 0)
+		tool_fail(TOOL_USAGE, "--strategy is about --method replace, not %s", method_names[options->method]);
+	if (options->method != LIVE_REPLACE && options->fault)
+		tool_fail(TOOL_USAGE, "--inject is about --method replace, not %s", method_names[options->method]);
+	if (options->method == LIVE_REMAP && options->tags && strcmp(options->tags, "shared") == 0)
+		tool_fail(TOOL_USAGE, "--method remap changes one domain: its tag can't be shared with another");
+	if (options->fault && strcmp(options->fault->shown_by, "check") == 0)
+		tool_fail(TOOL_USAGE, "--inject: '%s' is shown by hitless check, not by run", options->fault->name);
+}
+
+/* ---- Configurations ---- */
+
+struct kind {
+	struct live_kind kind;
+	bool ats;
+	char text[RUN_KIND_TEXT];	/* without ats=on, which is not the domain's */
+};
+
+static bool parse_on(const char *text, const char *value)
+{
+	if (strcmp(value, "on") != 0 && strcmp(value, "off") != 0)
+		tool_fail(TOOL_USAGE, "configuration '%s': '%s' is not on or off", text, value);
+	return strcmp(value, "on") == 0;
+}
+
+static void parse_variant(const char *text, char *pair, struct kind *kind)
+{
+	char *value = strchr(pair, '=');
+	uint64_t levels;
+
+	if (!value)
+		tool_fail(TOOL_USAGE, "configuration '%s': '%s' is not KEY=VALUE", text, pair);
+	*value++ = '\0';
+	if (strcmp(pair, "ats") == 0) {
+		kind->ats = parse_on(text, value);
+		return;
+	}
+	if (kind->kind.type != IOMMU_DOMAIN_PAGING || (strcmp(pair, "levels") != 0 && strcmp(pair, "dirty") != 0))
+		tool_fail(TOOL_USAGE, "configuration '%s' has no variant '%s'", text, pair);
+	if (strcmp(pair, "dirty") == 0) {
+		kind->kind.dirty = parse_on(text, value);
+	} else {
+		if (!tool_number(value, &levels) || levels < 1 || levels > 6)
+			tool_fail(TOOL_USAGE, "configuration '%s': '%s' is not a number of levels", text, value);
+		kind->kind.levels = (unsigned)levels;
+	}
+	if (strcmp(value, "off") == 0)
+		return;
+	snprintf(kind->text + strlen(kind->text), sizeof(kind->text) - strlen(kind->text), "%s%s=%s",
+		 strchr(kind->text, ':') ? "," : ":", pair, value);
+}
+
+static struct kind parse_kind(const char *text)
+{
+	static const struct {
+		const char *name;
+		struct live_kind kind;
+	} kinds[] = {
+		{ "blocked", { .type = IOMMU_DOMAIN_BLOCKED } },
+		{ "identity", { .type = IOMMU_DOMAIN_IDENTITY } },
+		{ "s1", { .type = IOMMU_DOMAIN_PAGING, .stage = 1 } },
+		{ "s2", { .type = IOMMU_DOMAIN_PAGING, .stage = 2 } },
+	};
+	struct kind kind = { .text = "" };
+	char copy[RUN_KIND_TEXT], *rest, *save;
+
+	if (strlen(text) >= sizeof(copy))
+		tool_fail(TOOL_USAGE, "configuration '%s' is too long", text);
+	strcpy(copy, text);
+	rest = strchr(copy, ':');
+	if (rest)
+		*rest++ = '\0';
+	if (strcmp(copy, "nested") == 0)
+		tool_fail(TOOL_SKIPPED, "configuration 'nested' is not available yet");
+	for (unsigned i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		if (strcmp(kinds[i].name, copy) == 0) {
+			kind.kind = kinds[i].kind;
+			strcpy(kind.text, copy);
+		}
+	if (!kind.text[0])
+		tool_fail(TOOL_USAGE, "there is no configuration '%s'; there are blocked, identity, s1, s2", copy);
+	for (char *pair = rest ? strtok_r(rest, ",", &save) : NULL; pair; pair = strtok_r(NULL, ",", &save))
+		parse_variant(text, pair, &kind);
+	return kind;
+}
+
+static bool same_kind(const struct kind *a, const struct kind *b)
+{
+	return strcmp(a->text, b->text) == 0;
+}
+
+/* ---- One pair ---- */
+
+static struct run_row *new_row(struct run *run)
+{
+	if (run->nrows == run->capacity) {
+		run->capacity = run->capacity ? run->capacity * 2 : 64;
+		run->rows = realloc(run->rows, run->capacity * sizeof(*run->rows));
+		if (!run->rows)
+			tool_fail(TOOL_ERROR, "out of memory");
+	}
+	memset(&run->rows[run->nrows], 0, sizeof(*run->rows));
+	return &run->rows[run->nrows++];
+}
+
+static double seconds_now(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+/* 0 to 1: how far one direction is. */
+static double progress(const struct options *options, const struct live *live, unsigned switches, unsigned direction, double started)
+{
+	uint64_t wanted = options->replaces ? options->replaces : DEFAULT_REPLACES;
+	double done, dmas;
+
+	if (options->seconds > 0)
+		return switches ? (seconds_now() - started) / options->seconds : 0;
+	done = (double)switches / (double)wanted;
+	dmas = (double)live_dmas(live, direction) / DEFAULT_DMAS;
+	return options->replaces || done < dmas ? done : dmas;
+}
+
+static void fail_switch(const struct run *run, const struct run_case *c, const char *arch, int err)
+{
+	(void)run;
+	tool_fail(TOOL_ERROR, "%s %s -> %s: replace failed: %s", arch, c->from, c->to, strerror(-err));
+}
+
+/* Switches back and forth until there are enough of both directions. */
+static void run_live(struct run *run, const struct run_case *c, const char *arch, struct live *live, unsigned directions)
+{
+	const struct options *options = &run->options;
+	double started = seconds_now(), told = started;
+
+	machine_seed_thread(options->seed);
+	for (unsigned n = 1;; n++) {
+		double done = 1;
+		int err = live_switch(live);
+
+		if (err)
+			fail_switch(run, c, arch, err);
+		live_dwell(live, machine_random() % DMAS_BETWEEN);
+		for (unsigned d = 0; d < directions; d++) {
+			double part = progress(options, live, directions == 1 ? n : (n + 1 - d) / 2, d, started);
+
+			done = part < done ? part : done;
+		}
+		if (done >= 1)
+			return;
+		if (n % 16 == 0 && seconds_now() - told > 0.1) {
+			told = seconds_now();
+			tool_progress("%s %s -> %s: %u replaces, %d %%", arch, c->from, c->to, n, (int)(done * 100));
+		}
+	}
+}
+
+/* ---- Recording, for --svg ---- */
+
+static void drop_recording(struct live_recording *recording)
+{
+	free(recording->events);
+	free(recording->marks);
+	memset(recording, 0, sizeof(*recording));
+}
+
+/* How well a recording shows what happened: a violation before all, then many DMAs in a short replace. */
+static double clarity(const struct live_recording *recording, bool *violation)
+{
+	double inside = 0, span = (double)(recording->t1 - recording->t0);
+	unsigned seen[LIVE_MAX_DEVICES + 2] = { 0 }, active = 0;
+
+	*violation = false;
+	for (unsigned i = 0; i < recording->nevents; i++) {
+		const struct live_event *event = &recording->events[i];
+
+		*violation |= event->outcome == LIVE_BLOCKED || event->outcome == LIVE_WRONG || event->outcome == LIVE_STALE;
+		if (event->begin < recording->t1 && event->end > recording->t0) {
+			inside++;
+			active += !seen[event->device]++;
+		}
+	}
+	return (*violation ? 1e9 : 0) + active * 1e3 + inside / (span + 1) * 1e5;
+}
+
+static void record(struct run *run, unsigned first_row, const struct run_case *c, struct live *live)
+{
+	double best = 0;
+
+	for (unsigned i = 0; i < RECORDINGS; i++) {
+		struct live_recording recording;
+		int err = live_record(live, DMAS_AROUND, &recording);
+		bool violation;
+		double clear;
+
+		if (err)
+			fail_switch(run, c, run->rows[first_row].arch, err);
+		clear = clarity(&recording, &violation);
+		if ((run->recorded_violation && !violation) || clear <= best) {
+			drop_recording(&recording);
+			continue;
+		}
+		best = clear;
+		drop_recording(&run->recording);
+		run->recording = recording;
+		run->recorded = true;
+		run->recorded_violation = violation;
+		run->recorded_row = first_row + recording.direction;
+	}
+}
+
+/* ---- Rows ---- */
+
+static uint64_t percentile(const struct live_result *result, unsigned percent)
+{
+	return result->switches ? result->latency_ns[(uint64_t)(result->switches - 1) * percent / 100] : 0;
+}
+
+static const char *strategy_of(const struct run *run, const struct live_result *result)
+{
+	switch (run->options.method) {
+	case LIVE_REPLACE:
+		return iommu_strategy_name(result->strategy);
+	case LIVE_ATTACH_DETACH:
+		return "break"; /* detach goes to the blocking entry */
+	default:
+		return "remap";
+	}
+}
+
+static void fill_row(struct run *run, struct run_row *row, const struct live_config *config, const struct kind *from,
+		     const struct kind *to)
+{
+	row->arch = config->arch->name;
+	strcpy(row->from, from->text);
+	strcpy(row->to, to->text);
+	row->method = method_names[run->options.method];
+	row->shared = config->shared;
+	row->ats = config->ats;
+	row->quantum = config->quantum64 ? 64 : 128;
+	row->devices = config->devices;
+	row->fault = run->options.fault && !run->options.fault_off ? run->options.fault->name : NULL;
+}
+
+/* What a replace of one device costs: the same switch in a group of one. */
+static void find_cost(struct run *run, const struct live_config *config, unsigned directions, struct run_row *rows)
+{
+	struct live_config one = *config;
+	struct live *live;
+
+	for (unsigned d = 0; d < directions; d++)
+		rows[d].cost = rows[d].result.cost;
+	if (config->devices == 1 || run->options.method == LIVE_REMAP)
+		return;
+	one.devices = 1;
+	one.patient = false;
+	one.review = NULL;
+	if (live_open(&live, &one))
+		return;
+	for (unsigned i = 0; i < 6; i++)
+		if (live_switch(live))
+			break;
+	live_stop(live);
+	for (unsigned d = 0; d < directions; d++) {
+		struct live_result result;
+
+		live_get_result(live, d, &result);
+		rows[d].cost = result.cost;
+		free(result.latency_ns);
+	}
+	live_close(live);
+}
+
+/* The driver with a fault in it. */
+struct broken {
+	const struct run_fault *fault;
+	const char *arch;
+};
+
+static void break_plan(void *ctx, struct iommu_plan *plan)
+{
+	const struct broken *broken = ctx;
+
+	broken->fault->edit(broken->arch, plan);
+}
+
+static struct live_config make_config(const struct options *options, const struct machine_arch *arch, const struct run_case *c,
+				      const struct kind *from, const struct kind *to)
+{
+	struct live_config config = {
+		.arch = arch,
+		.kind = { from->kind, to->kind },
+		.method = options->method,
+		.devices = (unsigned)options->devices,
+		.shared = c->shared,
+		.ats = c->ats || from->ats || to->ats,
+		.quantum64 = options->quantum == 64,
+		.seed = options->seed,
+	};
+	const unsigned with_tags = IOMMU_STRATEGY_BIT(IOMMU_STRATEGY_SAME_TAG) | IOMMU_STRATEGY_BIT(IOMMU_STRATEGY_TAG_HOP) |
+				   IOMMU_STRATEGY_BIT(IOMMU_STRATEGY_TEMPORARY_TAG);
+
+	if (options->strategy >= 0)
+		config.options.strategies = IOMMU_STRATEGY_BIT(options->strategy);
+	/* Who asks for one of these by name makes the assumption that it rests on. */
+	if (config.options.strategies & with_tags)
+		config.options.assumptions = IOMMU_PLAN_ASSUME_OLD_OR_NEW;
+	if (options->fault) {
+		config.noncoherent = options->fault->setup.noncoherent;
+		config.patient = true;
+		config.review = options->fault_off ? NULL : break_plan;
+	}
+	return config;
+}
+
+/* Could one paging domain stand for both? */
+static bool can_remap(const struct kind *from, const struct kind *to)
+{
+	if (from->kind.type == IOMMU_DOMAIN_BLOCKED || to->kind.type == IOMMU_DOMAIN_BLOCKED)
+		return false;
+	return same_kind(from, to) || from->kind.type == IOMMU_DOMAIN_IDENTITY || to->kind.type == IOMMU_DOMAIN_IDENTITY;
+}
+
+static void add_na_rows(struct run *run, const struct live_config *config, const struct kind *from, const struct kind *to)
+{
+	for (unsigned d = 0; d < 2; d++) {
+		struct run_row *row = new_row(run);
+
+		fill_row(run, row, config, d ? to : from, d ? from : to);
+		row->method = row->strategy = "n/a";
+		row->why = "no paging domain can stand for both";
+	}
+}
+
+/* The text of why a case can't be run, or NULL: it was, and has its rows. */
+static const char *run_case(struct run *run, const struct machine_arch *arch, const struct run_case *c)
+{
+	static char reason[256];
+	const struct options *options = &run->options;
+	struct kind from = parse_kind(c->from), to = parse_kind(c->to);
+	unsigned directions = same_kind(&from, &to) ? 1 : 2, first = run->nrows;
+	struct live_config config = make_config(options, arch, c, &from, &to);
+	struct broken broken = { options->fault, arch->name };
+	struct live *live;
+	int err;
+
+	if (directions == 1 && from.kind.type != IOMMU_DOMAIN_PAGING)
+		tool_fail(TOOL_USAGE, "%s to %s: nothing to switch", from.text, to.text);
+	if (!live_supports(arch, &from.kind) || !live_supports(arch, &to.kind)) {
+		snprintf(reason, sizeof(reason), "%s has no configuration '%s'", arch->name,
+			 live_supports(arch, &from.kind) ? c->to : c->from);
+		return reason;
+	}
+	if (options->method == LIVE_REMAP && !can_remap(&from, &to)) {
+		add_na_rows(run, &config, &from, &to);
+		return NULL;
+	}
+	config.review_ctx = &broken;
+	err = live_open(&live, &config);
+	if (err == -EOPNOTSUPP && options->strategy >= 0) {
+		snprintf(reason, sizeof(reason), "%s %s -> %s: strategy \"%s\" can't do that%s", arch->name, c->from, c->to,
+			 iommu_strategy_name((enum iommu_strategy)options->strategy),
+			 config.options.assumptions ? " (it takes a tag that is private: --devices 1, --tags private)" : "");
+		return reason;
+	}
+	if (err)
+		tool_fail(TOOL_ERROR, "%s %s -> %s: the machine does not start: %s", arch->name, c->from, c->to, strerror(-err));
+	run_live(run, c, arch->name, live, directions);
+	for (unsigned d = 0; d < directions; d++) {
+		struct run_row *row = new_row(run);
+
+		fill_row(run, row, &config, d ? &to : &from, d ? &from : &to);
+	}
+	if (options->svg && !run->recorded_violation && (!run->recorded || options->fault))
+		record(run, first, c, live);
+	live_stop(live);
+	for (unsigned d = 0; d < directions; d++) {
+		struct run_row *row = &run->rows[first + d];
+
+		live_get_result(live, d, &row->result);
+		row->hitless = row->result.hitless;
+		row->strategy = strategy_of(run, &row->result);
+		row->why = row->result.why;
+		row->p50 = percentile(&row->result, 50);
+		row->p99 = percentile(&row->result, 99);
+		row->max = percentile(&row->result, 100);
+	}
+	live_close(live);
+	find_cost(run, &config, directions, &run->rows[first]);
+	return NULL;
+}
+
+/* ---- Everything ---- */
+
+static void add_case(struct run_case *cases, unsigned *ncases, struct run_case c)
+{
+	for (unsigned i = 0; i < *ncases; i++)
+		if (strcmp(cases[i].from, c.from) == 0 && strcmp(cases[i].to, c.to) == 0 && cases[i].shared == c.shared &&
+		    cases[i].ats == c.ats)
+			return;
+	cases[(*ncases)++] = c;
+}
+
+static unsigned choose_cases(struct options *options, struct run_case *cases)
+{
+	bool shared = options->tags && strcmp(options->tags, "shared") == 0;
+	const struct run_fault *fault = options->fault;
+	unsigned ncases = 0;
+
+	if (fault) {
+		const struct run_setup *setup = &fault->setup;
+
+		if (options->strategy < 0 && setup->strategy)
+			options->strategy = parse_strategy(setup->strategy);
+		if (!options->quantum)
+			options->quantum = setup->quantum;
+		add_case(cases, &ncases, (struct run_case){ options->from ? options->from : setup->from,
+							    options->to ? options->to : setup->to,
+							    options->tags ? shared : setup->shared, setup->ats });
+	} else if (options->from) {
+		add_case(cases, &ncases, (struct run_case){ options->from, options->to, shared, false });
+	} else {
+		for (unsigned i = 0; i < sizeof(default_cases) / sizeof(default_cases[0]); i++) {
+			struct run_case c = default_cases[i];
+
+			if (options->tags)
+				c.shared = shared;
+			if (options->method == LIVE_REMAP)
+				c.shared = false; /* there is one domain, and its tag is its own */
+			add_case(cases, &ncases, c);
+		}
+	}
+	return ncases;
+}
+
+static void run_all(struct run *run)
+{
+	struct options *options = &run->options;
+	struct run_case cases[MAX_CASES];
+	unsigned ncases = choose_cases(options, cases);
+	char last[256] = "nothing to run";
+
+	for (unsigned a = 0; a < options->narchs; a++) {
+		const struct machine_arch *arch = options->archs[a];
+
+		if (options->fault && !run_fault_applies(options->fault, arch->name)) {
+			if (options->archs_named)
+				tool_fail(TOOL_USAGE, "--inject: '%s' is no fault of %s (see hitless run --inject list)",
+					  options->fault->name, arch->name);
+			continue;
+		}
+		for (unsigned i = 0; i < ncases; i++) {
+			const char *reason = run_case(run, arch, &cases[i]);
+
+			/* What was asked for must be there; of a list, what there is. */
+			if (reason && options->from && options->archs_named)
+				tool_fail(TOOL_USAGE, "%s", reason);
+			if (reason)
+				snprintf(last, sizeof(last), "%s", reason);
+		}
+	}
+	tool_progress(NULL);
+	if (!run->nrows)
+		tool_fail(TOOL_USAGE, "%s", last);
+}
+
+static bool any_violated(const struct run *run)
+{
+	for (unsigned i = 0; i < run->nrows; i++)
+		if (run_is_violated(&run->rows[i]))
+			return true;
+	return false;
+}
+
+static void draw(struct run *run)
+{
+	const struct run_row *row = &run->rows[run->recorded_row];
+	char title[192], subtitle[256];
+
+	if (!run->recorded)
+		tool_fail(TOOL_ERROR, "--svg: nothing was recorded");
+	snprintf(title, sizeof(title), "%s: %s to %s, %s tags%s", row->arch, row->from, row->to, row->shared ? "shared" : "private",
+		 row->ats ? ", ATS" : "");
+	snprintf(subtitle, sizeof(subtitle), "%s%s%s%s%s", row->method, row->hitless ? ", " : "", row->hitless ? row->strategy : "",
+		 row->fault ? ", with a fault put in: " : "", row->fault ? row->fault : "");
+	if (!run_write_svg(run->options.svg, title, subtitle, &run->recording))
+		tool_fail(TOOL_ERROR, "--svg: can't write %s: %s", run->options.svg, strerror(errno));
+	drop_recording(&run->recording);
+}
+
+int tool_run(int argc, char **argv)
+{
+	const struct argp argp = { .options = argp_options, .parser = parse, .doc = doc };
+	struct run run = {
+		.options = { .machine = "model", .devices = 2, .strategy = -1, .seed = 1 },
+	};
+	bool violated;
+
+	parse_archs(&run.options, "all");
+	tool_parse(&argp, argc, argv, &run.options);
+	check_options(&run.options);
+	if (run.options.list_faults) {
+		run_list_faults(run.options.arch_names);
+		return TOOL_OK;
+	}
+	run_all(&run);
+	if (run.options.svg)
+		draw(&run);
+	if (tool_options.json)
+		tool_print_json(run_json(run.rows, run.nrows));
+	else
+		run_print_text(run.rows, run.nrows);
+	violated = any_violated(&run);
+	for (unsigned i = 0; i < run.nrows; i++)
+		free(run.rows[i].result.latency_ns);
+	free(run.rows);
+	return violated ? TOOL_VIOLATED : TOOL_OK;
+}
