@@ -20,12 +20,13 @@ struct iotinval {
 
 static void emit_iotinval(struct entry_steps *steps, const struct iotinval *what)
 {
-	static const char *const scopes[2][2] = {
-		{ "all-host", "pscid" },
-		{ "gscid", "gscid-pscid" },
+	static const char *const first[2][2] = {
+		{ "vma-host", "vma-pscid" },
+		{ "vma-gscid", "vma-gscid-pscid" },
 	};
+	static const char *const second[2] = { "gvma-all", "gvma-gscid" };
 	uint64_t command[RISCV_CMD_WORDS] = { 0 };
-	const char *scope = scopes[what->with_gscid][what->with_pscid];
+	const char *scope = what->second ? second[what->with_gscid] : first[what->with_gscid][what->with_pscid];
 
 	SET(RISCV_IOTINVAL, OPCODE, command, RISCV_OP_IOTINVAL);
 	SET(RISCV_IOTINVAL, FUNC3, command, what->second ? RISCV_FUNC_IOTINVAL_GVMA : RISCV_FUNC_IOTINVAL_VMA);
@@ -46,9 +47,7 @@ static void emit_iotinval(struct entry_steps *steps, const struct iotinval *what
 		}
 		SET(RISCV_IOTINVAL, NL, command, what->tables);
 		SET(RISCV_IOTINVAL, ADDR, command, page);
-		scope = "address";
-	} else if (what->second && !what->with_gscid) {
-		scope = "all-guests";
+		scope = what->second ? "gvma-address" : "vma-address";
 	}
 	emit_invalidate(steps, IOMMU_CACHE_IOTLB, "iotinval", scope, what->with_gscid || what->with_pscid ? 0 : 2, command,
 			RISCV_CMD_WORDS);
@@ -64,7 +63,7 @@ static void emit_inval_ddt(struct entry_steps *steps, bool one, uint32_t did)
 	SET(RISCV_IODIR, DV, command, one);
 	if (one)
 		SET(RISCV_IODIR, DID, command, did);
-	emit_invalidate(steps, IOMMU_CACHE_ENTRY, "iodir", one ? "device" : "all-devices", one ? 0 : 2, command,
+	emit_invalidate(steps, IOMMU_CACHE_ENTRY, "iodir", one ? "inval-ddt-device" : "inval-ddt-all", one ? 0 : 2, command,
 			RISCV_CMD_WORDS);
 }
 
@@ -77,7 +76,7 @@ static void emit_inval_pdt(struct entry_steps *steps, uint32_t did, uint32_t pid
 	SET(RISCV_IODIR, DV, command, 1);
 	SET(RISCV_IODIR, DID, command, did);
 	SET(RISCV_IODIR, PID, command, pid);
-	emit_invalidate(steps, IOMMU_CACHE_PDT, "iodir", "process", 0, command, RISCV_CMD_WORDS);
+	emit_invalidate(steps, IOMMU_CACHE_PDT, "iodir", "inval-pdt", 0, command, RISCV_CMD_WORDS);
 }
 
 /* 3.1.4, and PCI Express, ATS: with S set, the lowest zero bit of the address above bit 11 says how large the range is. */
