@@ -178,7 +178,7 @@ static void end(struct fuzz *fuzz, unsigned slot)
 /* At full speed, and in steps from the same state: the same answer, and the same traces in memory. */
 static void translate_both_ways(struct fuzz *fuzz)
 {
-	static uint8_t ram[RAM_BYTES];
+	static uint8_t before[RAM_BYTES], after[RAM_BYTES];
 	struct iommu_request fast, slow;
 	void *state = malloc(fuzz->state_size);
 	unsigned steps = 0;
@@ -188,7 +188,7 @@ static void translate_both_ways(struct fuzz *fuzz)
 	slow = fast;
 	fuzz->port.choose = NULL;
 	memcpy(state, fuzz->model.state, fuzz->state_size);
-	memcpy(ram, fuzz->ram, RAM_BYTES);
+	memcpy(before, fuzz->ram, RAM_BYTES);
 	iommu_model_begin(&fuzz->model, &slow);
 	while (slow.state == IOMMU_REQUEST_RUNNING) {
 		MUST(++steps < STEPS_MAX);
@@ -198,15 +198,11 @@ static void translate_both_ways(struct fuzz *fuzz)
 	iommu_model_end(&fuzz->model, &slow);
 	/* Back, once more. */
 	memcpy(fuzz->model.state, state, fuzz->state_size);
-	for (unsigned i = 0; i < RAM_BYTES; i++) {
-		uint8_t left = fuzz->ram[i];
-
-		fuzz->ram[i] = ram[i];
-		ram[i] = left;
-	}
+	memcpy(after, fuzz->ram, RAM_BYTES);
+	memcpy(fuzz->ram, before, RAM_BYTES);
 	iommu_model_translate(&fuzz->model, &fast);
 	iommu_model_end(&fuzz->model, &fast);
-	MUST(memcmp(ram, fuzz->ram, RAM_BYTES) == 0);
+	MUST(memcmp(after, fuzz->ram, RAM_BYTES) == 0);
 	MUST(fast.state == slow.state && fast.reason == slow.reason && fast.phys == slow.phys && fast.size == slow.size &&
 	     fast.rights == slow.rights && fast.pc == slow.pc);
 	MUST(memcmp(fast.work, slow.work, sizeof(fast.work)) == 0);

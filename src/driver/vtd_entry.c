@@ -260,11 +260,19 @@ static bool pasid_ats(const uint64_t *entry)
 	return GET(VTD_PASID, P, entry);
 }
 
-/* One nested walk must not meet two second stages (DESIGN.md). */
+static bool has_first_stage_tag(const uint64_t *entry)
+{
+	return vtd_pasid_mode(entry) == VTD_PASID_MODE_FIRST || vtd_pasid_mode(entry) == VTD_PASID_MODE_PASS;
+}
+
+/* First-stage and pass-through entries must not share a domain id with second-stage and nested ones (6.2.3.1); and one nested
+ * walk must not meet two second stages (DESIGN.md). */
 static bool pasid_tables_may_mix(const uint64_t *before, const uint64_t *after)
 {
 	bool nested = vtd_pasid_mode(before) == VTD_PASID_MODE_NESTED || vtd_pasid_mode(after) == VTD_PASID_MODE_NESTED;
 
+	if (has_first_stage_tag(before) != has_first_stage_tag(after))
+		return false;
 	return !nested || (vtd_pasid_mode(before) == vtd_pasid_mode(after) &&
 			   GET(VTD_PASID, SSPTPTR, before) == GET(VTD_PASID, SSPTPTR, after));
 }

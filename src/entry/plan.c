@@ -491,7 +491,9 @@ void entry_emit(struct entry_steps *steps, struct entry_change *change)
 	change->nstale = 0;
 	if (change->strategy == IOMMU_STRATEGY_NONE)
 		return;
-	add_stale(change, before, tag_before(request));
+	/* "Break" flushes the old translations on its way. */
+	if (change->strategy != IOMMU_STRATEGY_BREAK)
+		add_stale(change, before, tag_before(request));
 	/* The device must have stopped asking before the unit stops answering, and the other way round below. */
 	if (drops_ats(request, before, after))
 		emit_ats(steps, false);
@@ -555,7 +557,7 @@ void entry_finish(struct entry_steps *steps, struct entry_change *changes, unsig
 	}
 	/* The device TLB comes last: before, it could refill from the IOTLB. */
 	for (unsigned i = 0; i < count; i++) {
-		if (!(changes[i].request.facts & IOMMU_PLAN_ATS) || !changes[i].nstale)
+		if (!(changes[i].request.facts & IOMMU_PLAN_ATS) || changes[i].strategy == IOMMU_STRATEGY_NONE)
 			continue;
 		steps->change = &changes[i];
 		if (!devtlb)

@@ -402,7 +402,9 @@ static void on_step(void *ctx, const struct iommu_step *step)
 
 	if (!switching)
 		return;
-	if (live->config.patient && live->started)
+	/* Before what the hardware sees, but not before a page is freed: whoever may still read it must not be let finish. */
+	if (live->config.patient && live->started &&
+	    (step->op == IOMMU_STEP_STORE || step->op == IOMMU_STEP_INVALIDATE || step->op == IOMMU_STEP_WAIT))
 		live_dwell(live, PATIENCE);
 	live->steps.stores += step->op == IOMMU_STEP_STORE;
 	live->steps.commands += step->op == IOMMU_STEP_INVALIDATE;

@@ -9,9 +9,6 @@
 #define DEFAULT_FRO 0x22 /* fault recording registers at 0x220, */
 #define DEFAULT_IRO 0x50 /* IVA and IOTLB registers at 0x500 */
 
-/* ECAP bits that the layout doesn't name, because Hitless' driver has no use for them. */
-#define ECAP_MODEL_ONLY 0ull
-
 uint64_t vtd_model_default_cap(void)
 {
 	uint64_t cap = 0;
