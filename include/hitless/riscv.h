@@ -20,6 +20,8 @@ struct riscv_unit_desc {
 	unsigned queue_order;	/* the command and the fault queue have 2^queue_order pages; 0 to 7 */
 	/* The unit reads tables and commands past the CPU's caches: they are written back. No register tells; firmware does. */
 	bool noncoherent;
+	/* An emulated unit that caches what is not valid, which the specification forbids: it is told of every new entry. */
+	bool caches_absent;
 	uint32_t ids;		/* how many PSCIDs and how many GSCIDs Hitless may use; 0, and at most: 65536 */
 };
 

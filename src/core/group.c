@@ -131,6 +131,17 @@ static int region_state(struct iommu_domain *domain, const struct iommu_resv_reg
 	return mapped == region->size ? 1 : -EINVAL;
 }
 
+/* A doorbell is only written to, but many formats have no page that can't be read. */
+static int map_region(struct iommu_domain *domain, const struct iommu_resv_region *region)
+{
+	uint64_t phys = region_phys(region);
+	int err = iommu_map(domain, region->iova, phys, region->size, region->prot);
+
+	if (err == -EINVAL && region->prot == IOMMU_WRITE)
+		err = iommu_map(domain, region->iova, phys, region->size, IOMMU_READ | IOMMU_WRITE);
+	return err;
+}
+
 /* Maps what the devices need before they enter; `undo` takes out what an earlier call has put in, up to *done regions. */
 static int map_regions(const struct switching *s, unsigned *done, uint64_t *made, bool undo)
 {
@@ -154,7 +165,7 @@ static int map_regions(const struct switching *s, unsigned *done, uint64_t *made
 			}
 			state = region_state(s->new, region);
 			if (state == 0) {
-				state = iommu_map(s->new, region->iova, region_phys(region), region->size, region->prot);
+				state = map_region(s->new, region);
 				if (state == 0 && n < 64)
 					*made |= 1ull << n;
 			}

@@ -399,7 +399,7 @@ void riscv_forget_range(struct iommu_unit *unit, struct entry_steps *steps, cons
 	};
 
 	/* 2.8: nothing that is not valid is cached. */
-	if (absent)
+	if (absent && !(unit->facts & IOMMU_PLAN_CACHES_ABSENT))
 		return;
 	/* An address alone reaches leaves only (3.1.1). */
 	if (leaf || RISCV_CAP_OF(riscv, NL)) {

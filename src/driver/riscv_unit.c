@@ -46,10 +46,12 @@ static size_t slot_of(const struct riscv_unit *riscv, uint32_t did, unsigned lev
 }
 
 /* 2.8: an entry that is not valid is not cached, so no command follows when it becomes valid. */
-static void link_table(const struct riscv_unit *riscv, struct entry_table *table)
+static int link_table(struct riscv_unit *riscv, struct entry_table *table)
 {
 	const struct hitless_port *port = riscv->unit.port;
 	struct entry_table *parent = table->parent;
+	struct iommu_step array[8];
+	struct entry_steps steps = { .v = array, .capacity = 8 };
 	uint64_t ddte = 0;
 
 	riscv_writeback(riscv, table->page, table->bytes);
@@ -59,6 +61,10 @@ static void link_table(const struct riscv_unit *riscv, struct entry_table *table
 	port->store64(port->ctx, (char *)parent->page + table->slot, ddte);
 	riscv_writeback(riscv, (char *)parent->page + table->slot, sizeof(ddte));
 	port->unlock(port->ctx, &parent->lock);
+	if (!(riscv->unit.facts & IOMMU_PLAN_CACHES_ABSENT))
+		return 0;
+	riscv_forget_all(&steps);
+	return run(riscv, &steps);
 }
 
 /* The table of `level` on the way to a device's context, made if need be. Under directory_lock. */
@@ -94,9 +100,8 @@ static int directory_table(struct riscv_unit *riscv, uint32_t did, unsigned leve
 	directory->key = did >> bits_below(riscv, level);
 	directory->next = riscv->directories;
 	riscv->directories = directory;
-	link_table(riscv, &directory->table);
 	*result = &directory->table;
-	return 0;
+	return link_table(riscv, &directory->table);
 }
 
 static int riscv_device_add(struct iommu_unit *unit, struct iommu_device *device)
@@ -447,7 +452,8 @@ int riscv_unit_create(const struct hitless_port *port, const struct riscv_unit_d
 	err = unit_init(&riscv->unit, riscv->extended ? &extended_ops : &base_ops, port, spaces);
 	if (err)
 		goto free;
-	riscv->unit.facts = desc->noncoherent ? IOMMU_PLAN_NONCOHERENT : 0;
+	riscv->unit.facts = (desc->noncoherent ? IOMMU_PLAN_NONCOHERENT : 0) |
+			    (desc->caches_absent ? IOMMU_PLAN_CACHES_ABSENT : 0);
 	/* 2.9: the unit reads at least 64 bits at once where a hart is 64 bits wide; RISC-V has no wider store. */
 	riscv->unit.quantum = 8;
 	err = port->lock_init(port->ctx, &riscv->directory_lock);
