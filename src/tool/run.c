@@ -131,6 +131,7 @@ static void add_arch(struct options *options, const struct machine_arch *arch)
 			return;
 	options->arch_names[options->narchs] = arch->name;
 	options->archs[options->narchs++] = arch;
+	options->arch_names[options->narchs] = NULL;
 }
 
 static void parse_archs(struct options *options, const char *text)
