@@ -260,6 +260,17 @@ def seeds():
                 p.finish(slot)
             p.tick(), p.go(), p.op(12)
             yield f"in-flight-{'maysets' if maysets else 'lanes'}-{pgtt}", p
+    # The interrupt range: asked for, and led to, by a page and from within a large one.
+    p = Program()
+    ss = legacy(p)
+    p.map(ss, 4, 1 << 30, 3 << 30, 3), p.map(ss, 4, IOVA + 4096, 0xfee00000)
+    p.go(addr=1 << 30), p.go(addr=(1 << 30) + 0x3ee00000), p.go(addr=IOVA + 4096, access=2), p.go(addr=0xfee00000, access=2)
+    yield "interrupt-range", p
+    p = Program()
+    scalable(p, 1, pasid=9)
+    p.go(pasid=9, kind=1, access=3)
+    p.submit(8 | RID << 16 | 1 << 32, ~0xfff | 1 << 11 | 1), p.wait(), p.tick(), p.begin(pasid=9, kind=2), p.op(11), p.finish()
+    yield "scalable-ats-every-pasid", p
     # Tables that lead to themselves.
     for pgtt in (1, 2):
         p = Program()

@@ -106,7 +106,8 @@ static void skip_writeback(const char *arch, struct iommu_plan *plan)
 }
 
 /* What is invalidated second goes before what is invalidated first. */
-static void swap_order(struct iommu_plan *plan, bool (*first)(const struct iommu_step *), bool (*second)(const struct iommu_step *))
+static void swap_order(struct iommu_plan *plan, bool (*first)(const struct iommu_step *),
+		       bool (*second)(const struct iommu_step *))
 {
 	unsigned to = 0;
 
@@ -241,7 +242,7 @@ static const char *const preloading[] = { "vtd", "riscv", NULL };
 static const char *const quantum_128[] = { "vtd", "vtd-legacy", NULL };
 
 static const struct run_fault faults[] = {
-	{ "skip-entry-invalidation", all, "the cached entry is not invalidated: the device stays in the old domain", "run",
+	{ "skip-entry-invalidation", all, "the cached entry is not invalidated: the device stays where it was", "run",
 	  { .from = "s2", .to = "s2", .quantum = 128 }, skip_entry_invalidation },
 	{ "skip-iotlb-invalidation", all, "the old tag is not flushed: its next owner meets foreign translations", "run",
 	  { .from = "s2", .to = "s2", .quantum = 128 }, skip_iotlb_invalidation },
@@ -253,7 +254,7 @@ static const struct run_fault faults[] = {
 	  { .from = "s2", .to = "s2", .quantum = 128 }, skip_fence },
 	{ "iotlb-before-entry", all, "the IOTLB is flushed before the entry: old walks fill it again", "run",
 	  { .from = "s2", .to = "s2", .quantum = 128 }, iotlb_before_entry },
-	{ "devtlb-before-entry", all, "the device's TLB is flushed before the entry, and fills itself again from there", "run",
+	{ "devtlb-before-entry", all, "the device's TLB is flushed before the entry, and fills itself again", "run",
 	  { .from = "s2", .to = "s2", .ats = true, .quantum = 128 }, devtlb_before_entry },
 	{ "store-order", preloading, "the entry is flipped before its other half is there", "run",
 	  { .from = "identity", .to = "s1", .strategy = "preload, flip, clean", .quantum = 128 }, store_order },
