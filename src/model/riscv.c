@@ -127,15 +127,15 @@ static void send_message(const struct iommu_model *model, unsigned vector)
 		model->port->interrupt(model->port->ctx, word_load(&state->msi_addr[vector]), (uint32_t)data);
 }
 
-/* `bit` is the interrupt's in ipsr; when it becomes 1, that is signalled. */
-void rvm_interrupt(const struct iommu_model *model, uint64_t bit)
+/* `bit` is the interrupt's in ipsr; when it becomes 1, that is signalled. False: it is 1 already. */
+bool rvm_interrupt(const struct iommu_model *model, uint64_t bit)
 {
 	struct rvm_state *state = rvm_state(model);
 	unsigned cause = 0;
 	unsigned vector;
 
 	if (word_set(&state->ipsr, bit) & bit)
-		return;
+		return false;
 	while (bit >> cause > 1)
 		cause++;
 	vector = (unsigned)(word_load(&state->icvec) >> 4 * cause & 15);
@@ -143,21 +143,28 @@ void rvm_interrupt(const struct iommu_model *model, uint64_t bit)
 		send_message(model, vector);
 	else if (model->port->interrupt)
 		model->port->interrupt(model->port->ctx, RISCV_MODEL_WIRE, vector);
+	return true;
 }
 
-/* Those that stand as long as a status bit does. */
-void rvm_interrupt_levels(const struct iommu_model *model)
+/*
+ * Those that stand as long as a status bit does. Looked at when one is set, and at every tick, not when software clears ipsr: who
+ * clears it from within the port's interrupt() would be called from within that again, without end.
+ */
+bool rvm_interrupt_levels(const struct iommu_model *model)
 {
 	struct rvm_state *state = rvm_state(model);
 	uint64_t cq = word_load(&state->cqcsr), fq = word_load(&state->fqcsr), pq = word_load(&state->pqcsr);
 
+	bool raised = false;
+
 	if ((cq & BITS(RISCV_CQCSR, CIE)) && (cq & (BITS(RISCV_CQCSR, FENCE_W_IP) | BITS(RISCV_CQCSR, CMD_ILL) |
 						   BITS(RISCV_CQCSR, CMD_TO) | BITS(RISCV_CQCSR, CQMF))))
-		rvm_interrupt(model, BITS(RISCV_IPSR, CIP));
+		raised |= rvm_interrupt(model, BITS(RISCV_IPSR, CIP));
 	if ((fq & BITS(RISCV_FQCSR, FIE)) && (fq & (BITS(RISCV_FQCSR, FQOF) | BITS(RISCV_FQCSR, FQMF))))
-		rvm_interrupt(model, BITS(RISCV_IPSR, FIP));
+		raised |= rvm_interrupt(model, BITS(RISCV_IPSR, FIP));
 	if ((pq & BITS(RISCV_PQCSR, PIE)) && (pq & (BITS(RISCV_PQCSR, PQOF) | BITS(RISCV_PQCSR, PQMF))))
-		rvm_interrupt(model, BITS(RISCV_IPSR, PIP));
+		raised |= rvm_interrupt(model, BITS(RISCV_IPSR, PIP));
+	return raised;
 }
 
 /* ---- Counters (5.19 to 5.23) ---- */
@@ -511,7 +518,6 @@ static void rvm_write(struct iommu_model *model, uint64_t offset, unsigned size,
 		if (vectors >> vector & 1)
 			send_message(model, vector);
 	}
-	rvm_interrupt_levels(model);
 }
 
 /* ---- The unit's own work ---- */
@@ -646,6 +652,7 @@ static bool rvm_tick(struct iommu_model *model)
 	} else {
 		done = rvm_queue_tick(model);
 	}
+	done |= rvm_interrupt_levels(model);
 	word_unlock(&state->tick_lock);
 	return done;
 }

@@ -158,8 +158,10 @@ _Static_assert(sizeof(struct rvm_work) <= sizeof(((struct iommu_request *)0)->wo
 #define RVM_F_DC 0x80ull		/* the device context is known */
 #define RVM_F_FETCHED_LSB 8		/* mask of the quanta of the entry that are there */
 #define RVM_F_FETCHED (0xffull << RVM_F_FETCHED_LSB)
-#define RVM_F_TRIES_LSB 16		/* failed updates of A and D */
-#define RVM_F_TRIES (0xffull << RVM_F_TRIES_LSB)
+#define RVM_F_TRIES_LSB 16		/* failed updates of A and D in one entry, of each stage */
+#define RVM_F_TRIES (0xfull << RVM_F_TRIES_LSB)
+#define RVM_F_TRIES2_LSB 20
+#define RVM_F_TRIES2 (0xfull << RVM_F_TRIES2_LSB)
 #define RVM_F_PURPOSE_LSB 24		/* why the second stage is walked */
 #define RVM_F_PURPOSE (3ull << RVM_F_PURPOSE_LSB)
 #define RVM_F_GLOBAL (1ull << 26)	/* an entry on the way, or the leaf, had G */
@@ -243,8 +245,8 @@ static inline uint64_t rvm_bits(uint64_t id, unsigned first, unsigned count)
 }
 
 /* riscv.c */
-void rvm_interrupt(const struct iommu_model *model, uint64_t bit);
-void rvm_interrupt_levels(const struct iommu_model *model);
+bool rvm_interrupt(const struct iommu_model *model, uint64_t bit);
+bool rvm_interrupt_levels(const struct iommu_model *model);
 void rvm_count(const struct iommu_model *model, const struct iommu_request *request, unsigned event);
 
 /* riscv_fault.c */

@@ -7,7 +7,7 @@
  */
 #include "riscv_state.h"
 
-#define MAX_TRIES 16 /* of an update of A and D that others keep overtaking */
+#define MAX_TRIES 15 /* of an update of A and D that others keep overtaking */
 #define NO_LEVEL 7ull /* of a stage that is Bare: it doesn't limit the page's size */
 
 /* In a first-stage walk, pc[] has no process context any more: pc[0] is the number of levels. */
@@ -237,22 +237,22 @@ static uint64_t pte_missing(uint64_t pte, bool writes)
 }
 
 /* Sets `flags` in work->pte at `address`. 1: done; 0: something else is there now, in work->pte; -1: it can't be. */
-static int mark(const struct iommu_model *model, struct iommu_request *request, uint64_t address, uint64_t flags)
+static int mark(const struct iommu_model *model, struct iommu_request *request, uint64_t address, uint64_t flags, unsigned tries_lsb)
 {
 	const struct iommu_model_port *port = model->port;
 	struct rvm_work *work = rvm_work(request);
-	uint64_t tries = (work->flags & RVM_F_TRIES) >> RVM_F_TRIES_LSB;
+	uint64_t tries = work->flags >> tries_lsb & 15;
 
 	if (port->cas64(port->ctx, address, &work->pte, work->pte | flags)) {
 		if (port->dirty)
 			port->dirty(port->ctx, address);
 		work->pte |= flags;
-		work->flags &= ~RVM_F_TRIES;
+		work->flags &= ~(15ull << tries_lsb);
 		return 1;
 	}
 	if (tries + 1 >= MAX_TRIES)
 		return -1;
-	work->flags += 1ull << RVM_F_TRIES_LSB;
+	work->flags += 1ull << tries_lsb;
 	return 0;
 }
 
@@ -380,7 +380,7 @@ static void second_stage_done(const struct iommu_model *model, struct iommu_requ
 	uint64_t pbmt = work->rights & RVM_PBMT;
 
 	work->ss = 0;
-	work->flags &= ~RVM_F_TRIES;
+	work->flags &= ~RVM_F_TRIES2;
 	switch (rvm_purpose(work)) {
 	case RVM_FOR_DIRECTORY:
 		work->at = spa;
@@ -467,7 +467,7 @@ static void second_mark(const struct iommu_model *model, struct iommu_request *r
 	uint64_t kept = work->at;
 	uint64_t pte;
 	int ret = mark(model, request, second_entry_at(work),
-		       pte_missing(work->pte, second_stage_writes(request, work, pte_rights(work->pte))));
+		       pte_missing(work->pte, second_stage_writes(request, work, pte_rights(work->pte))), RVM_F_TRIES2_LSB);
 
 	if (ret < 0) {
 		access_fault(model, request);
@@ -805,7 +805,7 @@ static void first_mark(const struct iommu_model *model, struct iommu_request *re
 {
 	struct rvm_work *work = rvm_work(request);
 	uint64_t pte;
-	int ret = mark(model, request, work->at, pte_missing(work->pte, will_write(request, pte_rights(work->pte))));
+	int ret = mark(model, request, work->at, pte_missing(work->pte, will_write(request, pte_rights(work->pte))), RVM_F_TRIES_LSB);
 
 	if (ret < 0) {
 		access_fault(model, request);
