@@ -132,7 +132,7 @@ class Program:
         self.write32(36, self.tail)
 
     def fence(self, flags=3):
-        self.submit(2 | 1 << 10 | flags << 12 | 0x55 << 32, STATUS)
+        self.submit(2 | 1 << 10 | flags << 12 | 0x55 << 32, STATUS >> 2)
 
     def vma(self, gscid=None, pscid=None, addr=None):
         lo = 1

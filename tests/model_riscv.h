@@ -192,8 +192,8 @@ static inline struct iommu_model_config box_config(void)
 		.lanes = 1,
 		.entry_lines = 16,
 		.pasid_lines = 16,
-		.walk_lines = 64,
-		.iotlb_lines = 64,
+		.walk_lines = 256,
+		.iotlb_lines = 1024,
 		.devtlb_lines = 256,
 	};
 }
