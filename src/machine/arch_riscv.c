@@ -31,6 +31,7 @@ const struct machine_arch machine_riscv = {
 	.registers = RISCV_REGISTERS,
 	.register_bytes = 0x1000,
 	.entry = &riscv_dc,
+	.quantum = 8,		/* 2.9 */
 	.poison_bits = 0xdf,	/* valid, readable, writable, executable, user, accessed and dirty */
 	.create_unit = create,
 	.noncoherent = noncoherent,

@@ -184,7 +184,7 @@ static void print_text(const struct decode *decode)
 
 		if (value)
 			printf("%s%-8s %-*s %-*s reserved bits are set%s\n", p->red, bit_range(lsb, width, bits), (int)name_width, "-",
-			       (int)value_width, show_value(decode->arch, &(struct layout_field){ .width = (uint16_t)width }, value, shown), p->off);
+			       (int)value_width, show_value(decode->arch, &(struct layout_field){ .name = "", .width = (uint16_t)width }, value, shown), p->off);
 	}
 }
 
