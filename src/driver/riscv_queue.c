@@ -17,12 +17,16 @@ int riscv_wait32(const struct riscv_unit *riscv, unsigned reg, uint32_t mask, ui
 {
 	struct riscv_deadline deadline = riscv_start(riscv);
 
-	while ((riscv_read32(riscv, reg) & mask) != want) {
-		if (riscv_late(riscv, deadline))
+	for (;;) {
+		/* The clock first: whoever was stopped for long looks once more before he gives up. */
+		bool late = riscv_late(riscv, deadline);
+
+		if ((riscv_read32(riscv, reg) & mask) == want)
+			return 0;
+		if (late)
 			return -EIO;
 		riscv->unit.port->relax(riscv->unit.port->ctx);
 	}
-	return 0;
 }
 
 static size_t power_of_two(size_t bytes)
@@ -147,10 +151,12 @@ static int make_room(struct riscv_unit *riscv)
 	ring_doorbell(riscv);
 	deadline = riscv_start(riscv);
 	while (is_full(queue)) {
-		if (riscv_late(riscv, deadline) || queue_error(riscv))
+		bool over = riscv_late(riscv, deadline) || queue_error(riscv);
+
+		update_head(riscv);
+		if (over && is_full(queue))
 			return -EIO;
 		port->relax(port->ctx);
-		update_head(riscv);
 	}
 	return 0;
 }
@@ -188,6 +194,12 @@ struct pending {
 	bool wanted;
 };
 
+/* The slot may already hold a later fence's number: then this one is done too. */
+static bool is_stored(const struct pending *pending)
+{
+	return (int32_t)(__atomic_load_n(pending->word, __ATOMIC_ACQUIRE) - pending->value) >= 0;
+}
+
 /* PR and PW: all requests that were translated before are globally done (6.3, DESIGN.md's point 1). */
 static int push_wait(struct riscv_unit *riscv, struct pending *pending)
 {
@@ -206,6 +218,9 @@ static int push_wait(struct riscv_unit *riscv, struct pending *pending)
 	if (!riscv_noncoherent(riscv)) {
 		pending->word = &queue->status[index_of(queue, queue->tail)];
 		pending->value = ++queue->sequence;
+		/* A number that was left here half a round of numbers ago would look like a later one. */
+		if (is_stored(pending))
+			__atomic_store_n(pending->word, pending->value - 1, __ATOMIC_RELEASE);
 		SET(RISCV_IOFENCE, AV, command, 1);
 		SET(RISCV_IOFENCE, DATA, command, pending->value);
 		SET(RISCV_IOFENCE, ADDR, command, riscv_phys(riscv, pending->word) >> 2);
@@ -219,7 +234,7 @@ static bool is_done(struct riscv_unit *riscv, const struct pending *pending)
 	bool done;
 
 	if (pending->word)
-		return __atomic_load_n(pending->word, __ATOMIC_ACQUIRE) == pending->value;
+		return is_stored(pending);
 	port->lock(port->ctx, &riscv->queue.lock);
 	update_head(riscv);
 	done = riscv->queue.head > pending->position;
@@ -233,7 +248,8 @@ static int poll(struct riscv_unit *riscv, const struct pending *pending)
 	struct riscv_deadline deadline = riscv_start(riscv);
 
 	for (unsigned polls = 1; !is_done(riscv, pending); polls++) {
-		if (polls % POLLS_PER_STATUS_READ == 0 && (queue_error(riscv) || riscv_late(riscv, deadline)))
+		if (polls % POLLS_PER_STATUS_READ == 0 && (queue_error(riscv) || riscv_late(riscv, deadline)) &&
+		    !is_done(riscv, pending))
 			return -EIO;
 		port->relax(port->ctx);
 	}

@@ -494,9 +494,6 @@ void entry_emit(struct entry_steps *steps, struct entry_change *change)
 	/* "Break" flushes the old translations on its way. */
 	if (change->strategy != IOMMU_STRATEGY_BREAK)
 		add_stale(change, before, tag_before(request));
-	/* The device must have stopped asking before the unit stops answering, and the other way round below. */
-	if (drops_ats(request, before, after))
-		emit_ats(steps, false);
 	switch (change->strategy) {
 	case IOMMU_STRATEGY_ONE_STORE:
 	case IOMMU_STRATEGY_PRELOAD:
@@ -557,7 +554,11 @@ void entry_finish(struct entry_steps *steps, struct entry_change *changes, unsig
 	}
 	/* The device TLB comes last: before, it could refill from the IOTLB. */
 	for (unsigned i = 0; i < count; i++) {
-		if (!(changes[i].request.facts & IOMMU_PLAN_ATS) || changes[i].strategy == IOMMU_STRATEGY_NONE)
+		const struct iommu_plan_request *request = &changes[i].request;
+
+		/* A device TLB that was off is empty, and must not be asked. */
+		if (!(request->facts & IOMMU_PLAN_ATS) || changes[i].strategy == IOMMU_STRATEGY_NONE ||
+		    !request->format->ats(request->before))
 			continue;
 		steps->change = &changes[i];
 		if (!devtlb)
@@ -567,9 +568,15 @@ void entry_finish(struct entry_steps *steps, struct entry_change *changes, unsig
 	}
 	emit_wait(steps, true);
 	for (unsigned i = 0; i < count; i++) {
+		const struct iommu_plan_request *request = &changes[i].request;
+
+		/* A device TLB is switched off once it is empty and can't be filled, and on once it can. */
 		steps->change = &changes[i];
-		if (changes[i].strategy != IOMMU_STRATEGY_NONE &&
-		    drops_ats(&changes[i].request, changes[i].request.after, changes[i].request.before))
+		if (changes[i].strategy == IOMMU_STRATEGY_NONE)
+			continue;
+		if (drops_ats(request, request->before, request->after))
+			emit_ats(steps, false);
+		if (drops_ats(request, request->after, request->before))
 			emit_ats(steps, true);
 	}
 	steps->change = NULL;
