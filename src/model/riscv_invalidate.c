@@ -333,16 +333,26 @@ bool rvm_drained(const struct iommu_model *model, const struct iommu_request *re
 		if (!running || !(work->flags & RVM_F_PID) || (late_fill && !(work->flags & RVM_F_DIRECTORY)))
 			return false;
 		return covers(inv->scopes, inv->nscopes, device | work->pid << TAG_PASID_LSB, false, 0);
-	case RVM_VMA:
-		/* What it may yet fill is the page of a leaf that it reads; of an address, any page that has it. */
-		return running && (work->tag & TAG_VALID) && covers(inv->scopes, inv->nscopes, work->tag | 1ull << TAG_LEVEL_LSB, true,
-								    work->iova & ~0xfffull);
+	case RVM_VMA: {
+		/* Who has read the leaf holds all of its page, and that may be one of 64 KiB; who hasn't will read what is new. */
+		uint64_t level = (work->rights & RVM_PAGE_LEVEL) >> RVM_PAGE_LEVEL_LSB;
+
+		if (!running || !(work->tag & TAG_VALID))
+			return false;
+		tag = work->tag | (level ? level : 1) << TAG_LEVEL_LSB;
+		return covers(inv->scopes, inv->nscopes, tag, true, work->iova & ~(tag_size(tag) - 1)) ||
+		       covers(inv->scopes, inv->nscopes, tag | RVM_LINE_NAPOT, true, work->iova & ~(tag_size(tag) - 1));
+	}
 	case RVM_GVMA:
 		if (!running || !(work->flags & RVM_F_DC) || !nested)
 			return false;
 		tag = TAG_VALID | tag_class(RVM_CLASS_SECOND) | RVM_LINE_GUEST | GET(RISCV_DC, GSCID, work->dc) << TAG_DOMAIN_LSB;
-		/* The address is what the second stage translates now, or has translated for the entry that is being fetched. */
-		return covers(inv->scopes, inv->nscopes, tag | 1ull << TAG_LEVEL_LSB, inv->nmore == 0, work->gpa & ~0xfffull);
+		/*
+		 * The address is what the second stage translates now, or has translated for the entry that is being fetched. How
+		 * large a page said so isn't kept: up to 1 GiB.
+		 */
+		tag |= 3ull << TAG_LEVEL_LSB;
+		return covers(inv->scopes, inv->nscopes, tag, inv->nmore == 0, work->gpa & ~(tag_size(tag) - 1));
 	case RVM_DEVTLB:
 		if (request->kind == IOMMU_REQUEST_UNTRANSLATED)
 			return false;
