@@ -169,17 +169,20 @@ static inline void mem_destroy(struct mem *m)
 struct spec {
 	const struct iommu_pgtable_ops *ops;
 	unsigned min_levels, max_levels;
+	unsigned low_levels, high_levels; /* those that the long sequences run on */
 	int unusable_bits;	/* of the address, at the top; < 0: so many more */
 	unsigned root_pages;
 	unsigned output_bits;	/* of a physical address, at most */
-	unsigned count_bits;	/* from bit 52 on, ignored by hardware */
+	uint64_t addr_bits;	/* where it is in an entry */
+	unsigned (*count)(uint64_t entry);
+	unsigned count_max;	/* counts go no further */
 	bool (*present)(uint64_t entry);
 	bool (*is_table)(uint64_t entry); /* present, and above the last level */
 	uint64_t (*phys)(uint64_t entry); /* of the table or the leaf */
 	unsigned (*rights)(uint64_t entry);
 	uint64_t table_accessed; /* what hardware may set in a table's entry */
 	uint64_t accessed, dirty;
-	uint64_t table_fixed;  /* what a table's entry has beside address and count, but for `table_accessed` */
+	bool (*table_ok)(uint64_t entry, unsigned level); /* all but address, accessed flag and count is as it must be */
 	bool preset;	       /* unless dirty pages are recorded, leaves start out accessed and dirty */
 	uint64_t leaf_known;   /* what a leaf may have set beside its address */
 	const unsigned *prots; /* what can be mapped, ending with 0 */
@@ -210,14 +213,12 @@ static unsigned fs_rights(uint64_t entry)
 	return !(entry & 4) ? 0 : IOMMU_READ | (entry & 2 ? IOMMU_WRITE : 0);
 }
 
-#define LARGE (1u << 7)
-
-static bool vtd_is_table(uint64_t entry)
+static bool not_large(uint64_t entry)
 {
-	return !(entry & LARGE);
+	return !(entry & 1u << 7);
 }
 
-static uint64_t vtd_phys(uint64_t entry)
+static uint64_t same_place(uint64_t entry)
 {
 	return entry & 0x000ffffffffff000ull;
 }
@@ -252,35 +253,81 @@ static unsigned rv_rights(uint64_t entry)
 
 static const unsigned rv_prots[] = {IOMMU_READ, IOMMU_READ | IOMMU_WRITE, IOMMU_EXEC, IOMMU_READ | IOMMU_EXEC,
 				    IOMMU_READ | IOMMU_WRITE | IOMMU_EXEC, 0};
+
+static unsigned rv_count(uint64_t entry)
+{
+	return entry >> 8 & 3;
+}
+
+static bool rv_table_ok(uint64_t entry, unsigned level)
+{
+	(void)level;
+	return (entry & 0xffc00000000000ffull) == 1;
+}
+
+static unsigned ss_count(uint64_t entry)
+{
+	return entry >> 52 & 0x3ff;
+}
+
+static unsigned fs_count(uint64_t entry)
+{
+	return entry >> 52 & 0x7ff;
+}
+
+static bool ss_table_ok(uint64_t entry, unsigned level)
+{
+	(void)level;
+	return (entry & 0xfff & ~(1ull << 8)) == 3 && !(entry >> 62);
+}
+
+static bool fs_table_ok(uint64_t entry, unsigned level)
+{
+	(void)level;
+	return (entry & 0xfff & ~(1ull << 5)) == 7 && !(entry >> 63);
+}
+
+/*
+ * AMD, figures "I/O Page Translation Entry" and "I/O Page Directory Entry": PR 0, A 5, D 6, next level 11:9, FC 60, IR 61,
+ * IW 62; ignored are 4:1, 8:7, 63.
+ */
+static unsigned amd_rights(uint64_t entry)
+{
+	return (entry >> 61 & 1 ? IOMMU_READ : 0) | (entry >> 62 & 1 ? IOMMU_WRITE : 0);
+}
+
+static bool amd_is_table(uint64_t entry)
+{
+	return (entry >> 9 & 7) != 0 && (entry >> 9 & 7) != 7;
+}
+
+static unsigned amd_count(uint64_t entry)
+{
+	return (unsigned)((entry >> 1 & 15) | (entry >> 7 & 3) << 4 | entry >> 63 << 6);
+}
+
+static bool amd_table_ok(uint64_t entry, unsigned level)
+{
+	return (entry & 0xe41) == (1 | level << 9) && (entry >> 52 & 0x7ff) == 0x600;
+}
+
 static const unsigned ss_prots[] = {IOMMU_READ, IOMMU_WRITE, IOMMU_READ | IOMMU_WRITE, 0};
 static const unsigned fs_prots[] = {IOMMU_READ, IOMMU_READ | IOMMU_WRITE, 0};
 
 static const struct spec specs[] = {
-	{&iommu_pgtable_vtd_ss, 3, 5, 0, 1, 52, 10, ss_present, vtd_is_table, vtd_phys, ss_rights, 1u << 8, 1u << 8, 1u << 9,
-	 0x003, false, 0x383, ss_prots},
-	{&iommu_pgtable_vtd_fs, 4, 5, 1, 1, 52, 11, fs_present, vtd_is_table, vtd_phys, fs_rights, 1u << 5, 1u << 5, 1u << 6,
-	 0x007, true, 0x0e7, fs_prots},
-	{&iommu_pgtable_riscv_s, 3, 5, 1, 1, 56, 0, rv_present, rv_is_table, rv_phys, rv_rights, 0, 1u << 6, 1u << 7, 0x001,
-	 true, 0x0df, rv_prots},
-	{&iommu_pgtable_riscv_g, 3, 5, -2, 4, 56, 0, rv_present, rv_is_table, rv_phys, rv_rights, 0, 1u << 6, 1u << 7, 0x001,
-	 true, 0x0df, rv_prots},
+	{&iommu_pgtable_vtd_ss, 3, 5, 3, 5, 0, 1, 52, 0x000ffffffffff000ull, ss_count, 512, ss_present, not_large, same_place,
+	 ss_rights, 1u << 8, 1u << 8, 1u << 9, ss_table_ok, false, 0x383, ss_prots},
+	{&iommu_pgtable_vtd_fs, 4, 5, 4, 5, 1, 1, 52, 0x000ffffffffff000ull, fs_count, 512, fs_present, not_large, same_place,
+	 fs_rights, 1u << 5, 1u << 5, 1u << 6, fs_table_ok, true, 0x0e7, fs_prots},
+	{&iommu_pgtable_amdv1, 1, 6, 3, 5, 0, 1, 52, 0x000ffffffffff000ull, amd_count, 127, fs_present, amd_is_table, same_place,
+	 amd_rights, 1u << 5, 1u << 5, 1u << 6, amd_table_ok, false, 0x7000000000000061, ss_prots},
+	{&iommu_pgtable_amdv2, 4, 5, 4, 5, 1, 1, 52, 0x000ffffffffff000ull, fs_count, 512, fs_present, not_large, same_place,
+	 fs_rights, 1u << 5, 1u << 5, 1u << 6, fs_table_ok, true, 0x0e7, fs_prots},
+	{&iommu_pgtable_riscv_s, 3, 5, 3, 5, 1, 1, 56, 0x003ffffffffffc00ull, rv_count, 3, rv_present, rv_is_table, rv_phys,
+	 rv_rights, 0, 1u << 6, 1u << 7, rv_table_ok, true, 0x0df, rv_prots},
+	{&iommu_pgtable_riscv_g, 3, 5, 3, 5, -2, 4, 56, 0x003ffffffffffc00ull, rv_count, 3, rv_present, rv_is_table, rv_phys,
+	 rv_rights, 0, 1u << 6, 1u << 7, rv_table_ok, true, 0x0df, rv_prots},
 };
-
-/* Of a table's entry, where it has a count. */
-static inline uint64_t spec_count(const struct spec *spec, uint64_t entry)
-{
-	return spec->count_bits ? entry >> 52 & ((1u << spec->count_bits) - 1) : 0;
-}
-
-/* What an entry has beside its address and its count. */
-static inline uint64_t spec_flags(const struct spec *spec, uint64_t entry)
-{
-	uint64_t addr = spec->phys(entry);
-
-	if (spec->output_bits == 56)
-		addr >>= 2;
-	return entry & ~(addr | (spec->count_bits ? ((1ull << spec->count_bits) - 1) << 52 : 0));
-}
 
 /* What a walk ends with: a leaf of 1 << shift bytes, or nothing (shift 0). */
 struct walked {
@@ -310,15 +357,14 @@ static inline struct walked walk(const struct spec *spec, uint64_t *base, uint64
 
 			assert_true(shift <= 30);
 			assert_int_equal(spec->phys(entry) & mask, 0);
-			assert_int_equal(spec_flags(spec, entry) & ~spec->leaf_known, 0);
-			assert_int_equal(spec_count(spec, entry), 0);
+			assert_int_equal(entry & ~spec->addr_bits & ~spec->leaf_known, 0);
 			w.phys = spec->phys(entry) | (iova & mask);
 			w.shift = shift;
 			w.dirty = entry & spec->dirty;
 			w.slot = slot;
 			return w;
 		}
-		assert_int_equal(spec_flags(spec, entry) & ~spec->table_accessed, spec->table_fixed);
+		assert_true(spec->table_ok(entry, (shift - 12) / 9));
 		table = spec->phys(entry);
 	}
 }

@@ -231,6 +231,7 @@ static void test_many_devices(void **state)
 
 	(void)state;
 	config.devices = 40;
+	config.patient = true;
 	config.shared = true;
 	replace_often(&config, true);
 }

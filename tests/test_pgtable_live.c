@@ -206,7 +206,7 @@ static void test_live(void **unused)
 {
 	(void)unused;
 	for (unsigned s = 0; s < sizeof(specs) / sizeof(*specs); s++)
-		for (unsigned levels = specs[s].min_levels; levels <= specs[s].max_levels; levels++)
+		for (unsigned levels = specs[s].low_levels; levels <= specs[s].high_levels; levels++)
 			live(&specs[s], levels, 400);
 }
 

@@ -107,7 +107,7 @@ class Decode(Case):
             self.refused("decode", "vtd", "cap", wrong, says=["cap", "word 0"])
 
     def test_docs_are_up_to_date(self):
-        for arch in ("vtd", "riscv"):
+        for arch in ("vtd", "amdvi", "riscv"):
             with open(os.path.join(SOURCE, "docs", f"structures-{arch}.md"), encoding="ascii") as file:
                 self.assertEqual(file.read(), self.good("decode", "--markdown", arch),
                                  f"run: build/hitless decode --markdown {arch} > docs/structures-{arch}.md")

@@ -399,16 +399,30 @@ static bool may_hop(const struct switching *s, const struct job *job)
 	return s->assumptions || job->unit->ops->format->old_or_new;
 }
 
+/* For a query: a number that is neither side's, if any is free. */
+static uint32_t imagined_tag(const struct job *job)
+{
+	uint32_t number;
+
+	if (!unit_peek_free_tag(job->unit, job->temporary_space, &number))
+		return 0;
+	for (number = 1; number == job->old_tag->tag || number == job->new_number;)
+		number++;
+	return number;
+}
+
 static void get_temporary_tags(struct switching *s)
 {
-	for (unsigned i = 0; i < s->njobs && !s->query; i++) {
+	for (unsigned i = 0; i < s->njobs; i++) {
 		struct job *job = &s->jobs[i];
 
 		/* Without one the planner has one strategy less. */
-		if (job->old_tag)
-			job->temporary_space = job->old_tag->space;
-		if (!job->old_tag || !may_hop(s, job) ||
-		    unit_alloc_tag(job->unit, job->temporary_space, &job->temporary_tag))
+		if (!job->old_tag || !may_hop(s, job))
+			continue;
+		job->temporary_space = job->old_tag->space;
+		if (s->query)
+			job->temporary_tag = imagined_tag(job);
+		else if (unit_alloc_tag(job->unit, job->temporary_space, &job->temporary_tag))
 			job->temporary_tag = 0;
 	}
 }
@@ -416,7 +430,7 @@ static void get_temporary_tags(struct switching *s)
 static void put_temporary_tags(struct switching *s)
 {
 	for (unsigned i = 0; i < s->njobs; i++) {
-		if (s->jobs[i].temporary_tag)
+		if (s->jobs[i].temporary_tag && !s->query)
 			unit_free_tag(s->jobs[i].unit, s->jobs[i].temporary_space, s->jobs[i].temporary_tag);
 		s->jobs[i].temporary_tag = 0;
 	}
@@ -577,8 +591,8 @@ static void make_report(const struct switching *s, struct iommu_replace_report *
 
 /* ---- Commit ---- */
 
-/* From now on unmap in the new domain flushes the devices' own TLBs too. */
-static void enter_device_tlbs(struct switching *s)
+/* From now on unmap in the new domain flushes the devices' own TLBs too, and growth changes their entries. */
+static void enter_attachments(struct switching *s)
 {
 	struct iommu_device *device;
 
@@ -586,17 +600,17 @@ static void enter_device_tlbs(struct switching *s)
 		struct iommu_attachment *at = &device->attachment[!device->attached];
 
 		at->device = device;
-		if (device->ats && has_tag(device->unit, s->new))
+		if (has_tag(device->unit, s->new))
 			domain_add_attachment(s->new, job_of(s, device->unit)->new_tag, at);
 	}
 }
 
-static void leave_device_tlbs(struct switching *s)
+static void leave_attachments(struct switching *s)
 {
 	struct iommu_device *device;
 
 	for_each_device(s, device) {
-		if (device->ats && has_tag(device->unit, s->old))
+		if (has_tag(device->unit, s->old))
 			domain_remove_attachment(s->old, job_of(s, device->unit)->old_tag,
 						 &device->attachment[device->attached]);
 		device->attached = !device->attached;
@@ -608,7 +622,7 @@ static int commit(struct switching *s)
 	const struct hitless_port *port = port_of(s);
 	int err = 0;
 
-	enter_device_tlbs(s);
+	enter_attachments(s);
 	for (unsigned i = 0; i < s->njobs && !err; i++) {
 		if (port->review)
 			port->review(port->ctx, &s->jobs[i].plan);
@@ -627,7 +641,7 @@ static int commit(struct switching *s)
 				end_hop(s, &s->jobs[i]);
 		return err;
 	}
-	leave_device_tlbs(s);
+	leave_attachments(s);
 	for (unsigned i = 0; i < s->njobs; i++) {
 		struct job *job = &s->jobs[i];
 
@@ -679,10 +693,13 @@ static int switch_domain(struct switching *s, const struct iommu_replace_options
 	err = need_regions(s, false);
 	if (!err && !s->query)
 		err = need_regions(s, true);
-	if (!err)
-		err = make_jobs(s);
 	if (err)
 		return err;
+	/* From here on the roots of both domains stand still; what must be mapped is mapped. */
+	domain_begin_switch(s->old, s->new);
+	err = make_jobs(s);
+	if (err)
+		goto end;
 	err = get_tags(s);
 	if (err)
 		goto put;
@@ -713,6 +730,7 @@ static int switch_domain(struct switching *s, const struct iommu_replace_options
 	} else {
 		put_temporary_tags(s);
 	}
+	domain_end_switch(s->old, s->new);
 	free_steps(s);
 	free_jobs(s);
 	if (report)
@@ -727,6 +745,8 @@ put:
 	put_temporary_tags(s);
 	put_tags(s);
 	free_jobs(s);
+end:
+	domain_end_switch(s->old, s->new);
 	return err;
 }
 

@@ -7,8 +7,7 @@
  * set. Rights are the leaf's alone. U is set in every leaf: the second stage treats every access as a user's, and DMA without a
  * process context is one too.
  *
- * Software has two bits (RSW), not enough for a count: FMT_COUNTED is 0. One of them marks a parked entry, so that a parked entry
- * is never 0.
+ * Software has two bits (RSW): counts go to 3, which means "3 or more".
  */
 #ifndef FMT_RISCV_H
 #define FMT_RISCV_H
@@ -18,14 +17,13 @@
 #include "pgtable.h"
 #include "riscv.h"
 
-#define FMT_COUNTED 0
-
 enum {
 	FMT_PAGE_SHIFT = 12,
 	FMT_TABLE_SHIFT = 12,
 	FMT_MAX_TOP = 4,	/* Sv57: 5 levels */
 	FMT_MAX_LEAF_LEVEL = 2, /* 1 GiB */
 	FMT_MAX_OUTPUT_BITS = 12 + RISCV_PTE_PPN_WIDTH,
+	FMT_COUNT_MAX = (1 << RISCV_PTE_RSW_WIDTH) - 1,
 };
 
 /* 3, 4 and 5 levels: Sv39, Sv48, Sv57. */
@@ -68,24 +66,22 @@ static inline uint64_t fmt_table_phys(uint64_t entry)
 
 static inline uint64_t fmt_park(uint64_t entry)
 {
-	return (entry & ~BITS(RISCV_PTE, V)) | BITS(RISCV_PTE, RSW);
+	return entry & ~BITS(RISCV_PTE, V);
 }
 
 static inline uint64_t fmt_unpark(uint64_t entry)
 {
-	return (entry | BITS(RISCV_PTE, V)) & ~BITS(RISCV_PTE, RSW);
+	return entry | BITS(RISCV_PTE, V);
 }
 
 static inline unsigned fmt_count(uint64_t entry)
 {
-	(void)entry;
-	return 0;
+	return (unsigned)GET(RISCV_PTE, RSW, &entry);
 }
 
 static inline uint64_t fmt_with_count(uint64_t entry, unsigned count)
 {
-	(void)count;
-	return entry;
+	return (entry & ~BITS(RISCV_PTE, RSW)) | (uint64_t)count << RISCV_PTE_RSW_LSB;
 }
 
 /*

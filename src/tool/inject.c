@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#include <amdvi.h>
 #include <riscv.h>
 #include <vtd.h>
 
@@ -213,6 +214,12 @@ static void wrong_vtd_domain(struct iommu_step *step)
 	}
 }
 
+static void wrong_amdvi_domain(struct iommu_step *step)
+{
+	if (GET(AMDVI_CMD, OPCODE, step->words) == AMDVI_CMD_PAGES)
+		SET(AMDVI_CMD_PAGES, DOMAIN_ID, step->words, GET(AMDVI_CMD_PAGES, DOMAIN_ID, step->words) ^ 0x100);
+}
+
 static void wrong_riscv_domain(struct iommu_step *step)
 {
 	uint64_t *words = step->words;
@@ -227,19 +234,38 @@ static void wrong_riscv_domain(struct iommu_step *step)
 
 static void wrong_domain_id(const char *arch, struct iommu_plan *plan)
 {
-	void (*wrong)(struct iommu_step *step) = strcmp(arch, "riscv") == 0 ? wrong_riscv_domain : wrong_vtd_domain;
+	for (unsigned i = 0; i < plan->nsteps; i++) {
+		if (plan->steps[i].op != IOMMU_STEP_INVALIDATE)
+			continue;
+		if (strcmp(arch, "amdvi") == 0)
+			wrong_amdvi_domain(&plan->steps[i]);
+		else if (strcmp(arch, "riscv") == 0)
+			wrong_riscv_domain(&plan->steps[i]);
+		else
+			wrong_vtd_domain(&plan->steps[i]);
+	}
+}
 
-	for (unsigned i = 0; i < plan->nsteps; i++)
-		if (plan->steps[i].op == IOMMU_STEP_INVALIDATE)
-			wrong(&plan->steps[i]);
+/* What other drivers take for the blocking entry. */
+static void block_by_v0(const char *arch, struct iommu_plan *plan)
+{
+	(void)arch;
+	for (unsigned i = 0; i < plan->nsteps; i++) {
+		struct iommu_step *step = &plan->steps[i];
+
+		if (step->op == IOMMU_STEP_STORE && step->quantum == 0 && !GET(AMDVI_DTE, TV, step->words))
+			SET(AMDVI_DTE, V, step->words, 0);
+	}
 }
 
 /* ---- The list ---- */
 
-static const char *const all[] = { "vtd", "vtd-legacy", "riscv", NULL };
+static const char *const all[] = { "vtd", "vtd-legacy", "amdvi", "riscv", NULL };
+static const char *const amdvi_only[] = { "amdvi", NULL };
 /* Whose entries have a tag and a root in quanta that are preloaded apart. */
 static const char *const preloading[] = { "vtd", "riscv", NULL };
-static const char *const quantum_128[] = { "vtd", "vtd-legacy", NULL };
+static const char *const vtd_and_amdvi[] = { "vtd", "vtd-legacy", "amdvi", NULL };
+static const char *const all_but_amdvi[] = { "vtd", "vtd-legacy", "riscv", NULL };
 
 static const struct run_fault faults[] = {
 	{ "skip-entry-invalidation", all, "the cached entry is not invalidated: the device stays where it was", "run",
@@ -250,7 +276,7 @@ static const struct run_fault faults[] = {
 	  { .from = "s2", .to = "s2", .ats = true, .quantum = 128 }, skip_devtlb_invalidation },
 	{ "skip-wait", all, "replace returns before the hardware has done what it was told", "run",
 	  { .from = "s2", .to = "s2", .quantum = 128 }, skip_wait },
-	{ "skip-fence", all, "the IOTLB may be flushed before the entry is: old walks fill it again", "run",
+	{ "skip-fence", vtd_and_amdvi, "the IOTLB may be flushed before the entry is: old walks fill it again", "run",
 	  { .from = "s2", .to = "s2", .quantum = 128 }, skip_fence },
 	{ "iotlb-before-entry", all, "the IOTLB is flushed before the entry: old walks fill it again", "run",
 	  { .from = "s2", .to = "s2", .quantum = 128 }, iotlb_before_entry },
@@ -258,13 +284,17 @@ static const struct run_fault faults[] = {
 	  { .from = "s2", .to = "s2", .ats = true, .quantum = 128 }, devtlb_before_entry },
 	{ "store-order", preloading, "the entry is flipped before its other half is there", "run",
 	  { .from = "identity", .to = "s1", .strategy = "preload, flip, clean", .quantum = 128 }, store_order },
-	{ "split-store", quantum_128, "a 128-bit store is done as two of 64: for a moment new tag, old table", "run",
+	{ "guest-mode-late", amdvi_only, "the entry is flipped to guest tables before it says how deep they are", "run",
+	  { .from = "s2", .to = "s1:levels=5", .strategy = "preload, flip, clean", .quantum = 128 }, store_order },
+	{ "block-by-v0", amdvi_only, "the blocking entry has V=0, which lets DMA through untranslated", "run",
+	  { .from = "s1", .to = "s1:levels=5", .strategy = "break", .quantum = 128 }, block_by_v0 },
+	{ "split-store", vtd_and_amdvi, "a 128-bit store is done as two of 64: for a moment new tag, old table", "run",
 	  { .from = "s2", .to = "s2", .strategy = "one store", .quantum = 128 }, split_store },
 	{ "wrong-domain-id", all, "the invalidations name a domain id that is not the old one", "run",
 	  { .from = "s2", .to = "s2", .quantum = 128 }, wrong_domain_id },
-	{ "free-early", all, "a table page is freed while the hardware may still read it", "run",
+	{ "free-early", all_but_amdvi, "a table page is freed while the hardware may still read it", "run",
 	  { .from = "s2", .to = "s2", .strategy = "table swap", .quantum = 64 }, free_early },
-	{ "skip-writeback", all, "the unit does not snoop, and stores stay in the CPU's cache", "run",
+	{ "skip-writeback", all_but_amdvi, "the unit does not snoop, and stores stay in the CPU's cache", "run",
 	  { .from = "s2", .to = "s2", .noncoherent = true, .quantum = 128 }, skip_writeback },
 };
 
