@@ -46,14 +46,15 @@ static bool config_valid(const struct iommu_model_config *config)
 
 	if ((cap & ~can) || GET(RISCV_CAP, VERSION, &cap) != RISCV_VERSION_1_0)
 		return false;
-	if ((GET(RISCV_CAP, SV48, &cap) && !GET(RISCV_CAP, SV39, &cap)) || (GET(RISCV_CAP, SV57, &cap) && !GET(RISCV_CAP, SV48, &cap)))
+	if ((GET(RISCV_CAP, SV48, &cap) && !GET(RISCV_CAP, SV39, &cap)) ||
+	    (GET(RISCV_CAP, SV57, &cap) && !GET(RISCV_CAP, SV48, &cap)))
 		return false;
 	if (GET(RISCV_CAP, IGS, &cap) > RISCV_IGS_BOTH || (GET(RISCV_CAP, T2GPA, &cap) && !GET(RISCV_CAP, ATS, &cap)))
 		return false;
 	if (GET(RISCV_CAP, PAS, &cap) < 32 || GET(RISCV_CAP, PAS, &cap) > 56)
 		return false;
-	return !(config->capabilities[1] & ~(uint64_t)RISCV_MODEL_OPTIONS) && !(config->capabilities[2] & ~(uint64_t)RISCV_BROKEN_ALL) &&
-	       !config->capabilities[3];
+	return !(config->capabilities[1] & ~(uint64_t)RISCV_MODEL_OPTIONS) &&
+	       !(config->capabilities[2] & ~(uint64_t)RISCV_BROKEN_ALL) && !config->capabilities[3];
 }
 
 /* Word offsets, from the state's start; returns the size in words. */

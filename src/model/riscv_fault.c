@@ -22,7 +22,8 @@ static bool writes(const struct iommu_request *request)
 /* P: a fault is "corresponding to the original access type", however implicit the access was. */
 unsigned rvm_access_fault(const struct iommu_request *request)
 {
-	return executes(request) ? RISCV_CAUSE_ACCESS_EXECUTE : writes(request) ? RISCV_CAUSE_ACCESS_WRITE : RISCV_CAUSE_ACCESS_READ;
+	return executes(request) ? RISCV_CAUSE_ACCESS_EXECUTE : writes(request) ? RISCV_CAUSE_ACCESS_WRITE :
+	       RISCV_CAUSE_ACCESS_READ;
 }
 
 unsigned rvm_page_fault(const struct iommu_request *request)
@@ -90,7 +91,8 @@ static struct queue fault_queue(struct rvm_state *state)
 
 static struct queue page_queue(struct rvm_state *state)
 {
-	return (struct queue){ &state->pqb, &state->pqh, &state->pqt, &state->pqcsr, RISCV_PAGE_REQUEST_WORDS, BITS(RISCV_IPSR, PIP) };
+	return (struct queue){ &state->pqb, &state->pqh, &state->pqt, &state->pqcsr, RISCV_PAGE_REQUEST_WORDS,
+			       BITS(RISCV_IPSR, PIP) };
 }
 
 /* fqof and pqof are the same bit. Returns false. */

@@ -3,7 +3,8 @@
  * riscv_queue.c - the command queue (3.1, 5.15).
  *
  * A command that has been fetched waits in the window until it is done; cqh may be past it. An IOFENCE.C is not passed by
- * cqh before it is complete, and everything before it. Without the freedoms "late" and "reorder" the window never holds more than one.
+ * cqh before it is complete, and everything before it. Without the freedoms "late" and "reorder" the window never holds more than
+ * one.
  */
 #include "riscv_state.h"
 

@@ -572,7 +572,8 @@ static void use_pc(const struct iommu_model *model, struct iommu_request *reques
 		if (GET(RISCV_PC, SUM, pc))
 			work->flags |= RVM_F_SUM;
 	}
-	rvm_first_stage(model, request, GET(RISCV_PC, FSC_MODE, pc), RISCV_ADDR(GET(RISCV_PC, FSC_PPN, pc)), GET(RISCV_PC, PSCID, pc));
+	rvm_first_stage(model, request, GET(RISCV_PC, FSC_MODE, pc), RISCV_ADDR(GET(RISCV_PC, FSC_PPN, pc)),
+			GET(RISCV_PC, PSCID, pc));
 }
 
 static void pdt_look_up(const struct iommu_model *model, struct iommu_request *request)

@@ -237,7 +237,8 @@ static uint64_t pte_missing(uint64_t pte, bool writes)
 }
 
 /* Sets `flags` in work->pte at `address`. 1: done; 0: something else is there now, in work->pte; -1: it can't be. */
-static int mark(const struct iommu_model *model, struct iommu_request *request, uint64_t address, uint64_t flags, unsigned tries_lsb)
+static int mark(const struct iommu_model *model, struct iommu_request *request, uint64_t address, uint64_t flags,
+		unsigned tries_lsb)
 {
 	const struct iommu_model_port *port = model->port;
 	struct rvm_work *work = rvm_work(request);
@@ -545,7 +546,8 @@ static void msi_look_up(const struct iommu_model *model, struct iommu_request *r
 		msi_done(model, request, line[2] & RVM_ADDR);
 		return;
 	}
-	work->at = RISCV_ADDR(GET(RISCV_DCX, MSI_PPN, work->dc)) | extract(work->gpa >> 12, GET(RISCV_DCX, MSI_MASK, work->dc)) << 4;
+	work->at = RISCV_ADDR(GET(RISCV_DCX, MSI_PPN, work->dc)) |
+		   extract(work->gpa >> 12, GET(RISCV_DCX, MSI_MASK, work->dc)) << 4;
 	request->pc = RVM_PC_MSI;
 }
 
@@ -805,7 +807,8 @@ static void first_mark(const struct iommu_model *model, struct iommu_request *re
 {
 	struct rvm_work *work = rvm_work(request);
 	uint64_t pte;
-	int ret = mark(model, request, work->at, pte_missing(work->pte, will_write(request, pte_rights(work->pte))), RVM_F_TRIES_LSB);
+	int ret = mark(model, request, work->at, pte_missing(work->pte, will_write(request, pte_rights(work->pte))),
+		       RVM_F_TRIES_LSB);
 
 	if (ret < 0) {
 		access_fault(model, request);
