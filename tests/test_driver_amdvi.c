@@ -374,6 +374,48 @@ static void test_fixed_depth(void **state)
 	fixture_close(&fx);
 }
 
+static void forbid(void *ctx, uint64_t iova, uint64_t size)
+{
+	(void)iova;
+	(void)size;
+	++*(unsigned *)ctx;
+}
+
+/* Beyond the table there are no marks, and none is cleared elsewhere for asking. */
+static void test_dirty_beyond_the_table(void **state)
+{
+	const struct iommu_domain_desc desc = { .type = IOMMU_DOMAIN_PAGING, .stage = 2, .dirty = true };
+	struct fixture fx;
+	struct iommu_group *group;
+	struct iommu_domain *domain, *plain;
+	unsigned reports = 0;
+
+	(void)state;
+	fixture_open(&fx, "amdvi");
+	group = fixture_group(&fx);
+	fixture_device(&fx, group, RID);
+	assert_int_equal(iommu_domain_alloc(fx.machine.unit, &desc, &domain), 0);
+	plain = fixture_paging(&fx, 2, 16);
+	assert_int_equal(iommu_map(domain, 0, fx.data, 4096, RW), 0);
+	assert_int_equal(iommu_attach_group(group, domain), 0);
+	assert_int_equal(fixture_dma(&fx, RID, 0, IOMMU_WRITE), fx.data);
+	assert_int_equal(iommu_read_and_clear_dirty(domain, FAR, 4096, forbid, &reports), 0);
+	assert_int_equal(reports, 0);
+	assert_int_equal(iommu_read_and_clear_dirty(plain, FAR, 4096, forbid, &reports), -EOPNOTSUPP);
+	assert_int_equal(iommu_read_and_clear_dirty(domain, 0, 2 * FAR, forbid, &reports), 0);
+	assert_int_equal(reports, 1);
+	/* Growth keeps the marks, and goes on setting them. */
+	assert_int_equal(fixture_dma(&fx, RID, 0, IOMMU_WRITE), fx.data);
+	assert_int_equal(iommu_map(domain, FAR, fx.data + 4096, 4096, RW), 0);
+	assert_int_equal(fixture_dma(&fx, RID, FAR, IOMMU_WRITE), fx.data + 4096);
+	assert_int_equal(iommu_read_and_clear_dirty(domain, 0, 2 * FAR, forbid, &reports), 0);
+	assert_int_equal(reports, 3);
+	assert_int_equal(iommu_detach_group(group), 0);
+	assert_int_equal(iommu_domain_free(domain), 0);
+	assert_int_equal(iommu_domain_free(plain), 0);
+	fixture_close(&fx);
+}
+
 /* No memory at any one site: nothing has changed. */
 static void test_starved_growth(void **state)
 {
@@ -675,6 +717,7 @@ int main(void)
 		cmocka_unit_test(test_guest_depth),
 		cmocka_unit_test(test_growth),
 		cmocka_unit_test(test_fixed_depth),
+		cmocka_unit_test(test_dirty_beyond_the_table),
 		cmocka_unit_test(test_starved_growth),
 		cmocka_unit_test(test_growth_loses_the_unit),
 		cmocka_unit_test(test_npcache),
