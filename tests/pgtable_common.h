@@ -65,23 +65,29 @@ static inline unsigned mem_page(const struct mem *m, const void *p)
 static void *mem_alloc_pages(void *ctx, size_t bytes)
 {
 	struct mem *m = ctx;
+	unsigned n = (unsigned)(bytes / 4096);
 
-	assert_int_equal(bytes, 4096);
+	assert_true(bytes == 4096 || bytes == 16384);
 	if (m->fail_after == 0)
 		return NULL;
 	if (m->fail_after > 0)
 		m->fail_after--;
 	for (unsigned i = 0; i < MEM_PAGES; i++) {
-		unsigned page = (m->next + i) % MEM_PAGES;
+		unsigned page = (m->next + i) % MEM_PAGES, free = 0;
 
-		if (m->used[page])
+		/* Aligned to its size, as the port demands. */
+		while (page % n == 0 && free < n && !m->used[page + free])
+			free++;
+		if (free < n)
 			continue;
-		m->next = page + 1;
-		m->used[page] = true;
-		m->written[page] = false;
-		m->in_use++;
+		m->next = page + n;
+		for (unsigned j = page; j < page + n; j++) {
+			m->used[j] = true;
+			m->written[j] = false;
+		}
+		m->in_use += n;
 		m->allocations++;
-		memset(m->pages + page * 512, 0, 4096);
+		memset(m->pages + page * 512, 0, bytes);
 		return m->pages + page * 512;
 	}
 	fail_msg("the test's memory is too small");
@@ -93,13 +99,14 @@ static void mem_free_pages(void *ctx, void *p, size_t bytes)
 	struct mem *m = ctx;
 	unsigned page = mem_page(m, p);
 
-	assert_int_equal(bytes, 4096);
-	assert_true(m->used[page]);
-	m->used[page] = false;
-	m->in_use--;
-	memset(m->pages + page * 512, 0xff, 4096);
+	for (size_t i = page; i < page + bytes / 4096; i++) {
+		assert_true(m->used[i]);
+		m->used[i] = false;
+		m->in_use--;
+	}
+	memset(m->pages + page * 512, 0xff, bytes);
 	if (m->want_shadow)
-		memset(m->shadow + page * 512, 0xff, 4096);
+		memset(m->shadow + page * 512, 0xff, bytes);
 }
 
 static void mem_writeback(void *ctx, const void *p, size_t bytes)
@@ -109,9 +116,11 @@ static void mem_writeback(void *ctx, const void *p, size_t bytes)
 
 	mem_page(m, p);
 	memcpy((char *)m->shadow + offset, p, bytes);
-	if (offset % 4096 == 0 && bytes == 4096 && !m->written[offset / 4096]) {
-		m->written[offset / 4096] = true;
-		m->written_at[offset / 4096] = m->barriers;
+	for (size_t i = offset / 4096; offset % 4096 == 0 && i < (offset + bytes) / 4096; i++) {
+		if (m->written[i])
+			continue;
+		m->written[i] = true;
+		m->written_at[i] = m->barriers;
 	}
 	m->writebacks++;
 	if (m->on_writeback)
@@ -161,13 +170,18 @@ struct spec {
 	const struct iommu_pgtable_ops *ops;
 	unsigned min_levels, max_levels;
 	unsigned low_levels, high_levels; /* those that the long sequences run on */
-	unsigned unusable_bits; /* of the address, at the top */
+	int unusable_bits;	/* of the address, at the top; < 0: so many more */
+	unsigned root_pages;
+	unsigned output_bits;	/* of a physical address, at most */
+	uint64_t addr_bits;	/* where it is in an entry */
 	unsigned (*count)(uint64_t entry);
 	unsigned count_max;	/* counts go no further */
 	bool (*present)(uint64_t entry);
+	bool (*is_table)(uint64_t entry); /* present, and above the last level */
+	uint64_t (*phys)(uint64_t entry); /* of the table or the leaf */
 	unsigned (*rights)(uint64_t entry);
+	uint64_t table_accessed; /* what hardware may set in a table's entry */
 	uint64_t accessed, dirty;
-	bool (*is_page)(uint64_t entry);		    /* above the last level */
 	bool (*table_ok)(uint64_t entry, unsigned level); /* all but address, accessed flag and count is as it must be */
 	bool preset;	       /* unless dirty pages are recorded, leaves start out accessed and dirty */
 	uint64_t leaf_known;   /* what a leaf may have set beside its address */
@@ -199,9 +213,56 @@ static unsigned fs_rights(uint64_t entry)
 	return !(entry & 4) ? 0 : IOMMU_READ | (entry & 2 ? IOMMU_WRITE : 0);
 }
 
-static bool is_large(uint64_t entry)
+static bool not_large(uint64_t entry)
 {
-	return entry & 1u << 7;
+	return !(entry & 1u << 7);
+}
+
+static uint64_t same_place(uint64_t entry)
+{
+	return entry & 0x000ffffffffff000ull;
+}
+
+/*
+ * Figure "Sv39 page table entry": V 0, R 1, W 2, X 3, U 4, G 5, A 6, D 7, page number from bit 10. R, W and X 0 point
+ * to a table. A user page, always; a table has no rights of its own.
+ */
+static bool rv_present(uint64_t entry)
+{
+	return (entry & 1) != 0;
+}
+
+static bool rv_is_table(uint64_t entry)
+{
+	return (entry & 0xf) == 1;
+}
+
+static uint64_t rv_phys(uint64_t entry)
+{
+	return (entry >> 10 & 0xfffffffffffull) << 12;
+}
+
+static unsigned rv_rights(uint64_t entry)
+{
+	if (rv_is_table(entry))
+		return IOMMU_READ | IOMMU_WRITE | IOMMU_EXEC;
+	if (!(entry & 0x10))
+		return 0;
+	return (entry & 2 ? IOMMU_READ : 0) | (entry & 4 ? IOMMU_WRITE : 0) | (entry & 8 ? IOMMU_EXEC : 0);
+}
+
+static const unsigned rv_prots[] = {IOMMU_READ, IOMMU_READ | IOMMU_WRITE, IOMMU_EXEC, IOMMU_READ | IOMMU_EXEC,
+				    IOMMU_READ | IOMMU_WRITE | IOMMU_EXEC, 0};
+
+static unsigned rv_count(uint64_t entry)
+{
+	return entry >> 8 & 3;
+}
+
+static bool rv_table_ok(uint64_t entry, unsigned level)
+{
+	(void)level;
+	return (entry & 0xffc00000000000ffull) == 1;
 }
 
 static unsigned ss_count(uint64_t entry)
@@ -235,9 +296,9 @@ static unsigned amd_rights(uint64_t entry)
 	return (entry >> 61 & 1 ? IOMMU_READ : 0) | (entry >> 62 & 1 ? IOMMU_WRITE : 0);
 }
 
-static bool amd_is_page(uint64_t entry)
+static bool amd_is_table(uint64_t entry)
 {
-	return (entry >> 9 & 7) == 0 || (entry >> 9 & 7) == 7;
+	return (entry >> 9 & 7) != 0 && (entry >> 9 & 7) != 7;
 }
 
 static unsigned amd_count(uint64_t entry)
@@ -254,17 +315,19 @@ static const unsigned ss_prots[] = {IOMMU_READ, IOMMU_WRITE, IOMMU_READ | IOMMU_
 static const unsigned fs_prots[] = {IOMMU_READ, IOMMU_READ | IOMMU_WRITE, 0};
 
 static const struct spec specs[] = {
-	{&iommu_pgtable_vtd_ss, 3, 5, 3, 5, 0, ss_count, 512, ss_present, ss_rights, 1u << 8, 1u << 9, is_large, ss_table_ok,
-	 false, 0x383, ss_prots},
-	{&iommu_pgtable_vtd_fs, 4, 5, 4, 5, 1, fs_count, 512, fs_present, fs_rights, 1u << 5, 1u << 6, is_large, fs_table_ok,
-	 true, 0x0e7, fs_prots},
-	{&iommu_pgtable_amdv1, 1, 6, 3, 5, 0, amd_count, 127, fs_present, amd_rights, 1u << 5, 1u << 6, amd_is_page,
-	 amd_table_ok, false, 0x7000000000000061, ss_prots},
-	{&iommu_pgtable_amdv2, 4, 5, 4, 5, 1, fs_count, 512, fs_present, fs_rights, 1u << 5, 1u << 6, is_large, fs_table_ok,
-	 true, 0x0e7, fs_prots},
+	{&iommu_pgtable_vtd_ss, 3, 5, 3, 5, 0, 1, 52, 0x000ffffffffff000ull, ss_count, 512, ss_present, not_large, same_place,
+	 ss_rights, 1u << 8, 1u << 8, 1u << 9, ss_table_ok, false, 0x383, ss_prots},
+	{&iommu_pgtable_vtd_fs, 4, 5, 4, 5, 1, 1, 52, 0x000ffffffffff000ull, fs_count, 512, fs_present, not_large, same_place,
+	 fs_rights, 1u << 5, 1u << 5, 1u << 6, fs_table_ok, true, 0x0e7, fs_prots},
+	{&iommu_pgtable_amdv1, 1, 6, 3, 5, 0, 1, 52, 0x000ffffffffff000ull, amd_count, 127, fs_present, amd_is_table, same_place,
+	 amd_rights, 1u << 5, 1u << 5, 1u << 6, amd_table_ok, false, 0x7000000000000061, ss_prots},
+	{&iommu_pgtable_amdv2, 4, 5, 4, 5, 1, 1, 52, 0x000ffffffffff000ull, fs_count, 512, fs_present, not_large, same_place,
+	 fs_rights, 1u << 5, 1u << 5, 1u << 6, fs_table_ok, true, 0x0e7, fs_prots},
+	{&iommu_pgtable_riscv_s, 3, 5, 3, 5, 1, 1, 56, 0x003ffffffffffc00ull, rv_count, 3, rv_present, rv_is_table, rv_phys,
+	 rv_rights, 0, 1u << 6, 1u << 7, rv_table_ok, true, 0x0df, rv_prots},
+	{&iommu_pgtable_riscv_g, 3, 5, 3, 5, -2, 4, 56, 0x003ffffffffffc00ull, rv_count, 3, rv_present, rv_is_table, rv_phys,
+	 rv_rights, 0, 1u << 6, 1u << 7, rv_table_ok, true, 0x0df, rv_prots},
 };
-
-#define ADDR_BITS 0x000ffffffffff000ull
 
 /* What a walk ends with: a leaf of 1 << shift bytes, or nothing (shift 0). */
 struct walked {
@@ -278,29 +341,31 @@ struct walked {
 static inline struct walked walk(const struct spec *spec, uint64_t *base, uint64_t root,
 				 unsigned levels, uint64_t iova)
 {
-	struct walked w = {.rights = IOMMU_READ | IOMMU_WRITE};
+	struct walked w = {.rights = IOMMU_READ | IOMMU_WRITE | IOMMU_EXEC};
 	uint64_t table = root;
 
 	for (unsigned shift = 12 + 9 * (levels - 1);; shift -= 9) {
-		uint64_t *slot = mem_at(base, table) + (iova >> shift) % 512;
+		bool is_root = shift == 12 + 9 * (levels - 1);
+		uint64_t *slot = mem_at(base, table) + (iova >> shift) % (is_root ? 512 * spec->root_pages : 512);
 		uint64_t entry = __atomic_load_n(slot, __ATOMIC_ACQUIRE);
 
 		if (!spec->present(entry))
 			return (struct walked){.shift = 0};
 		w.rights &= spec->rights(entry);
-		if (shift == 12 || spec->is_page(entry)) {
+		if (shift == 12 || !spec->is_table(entry)) {
 			uint64_t mask = (1ull << shift) - 1;
 
 			assert_true(shift <= 30);
-			assert_int_equal(entry & (mask | ~ADDR_BITS) & ~spec->leaf_known, 0);
-			w.phys = (entry & ADDR_BITS & ~mask) | (iova & mask);
+			assert_int_equal(spec->phys(entry) & mask, 0);
+			assert_int_equal(entry & ~spec->addr_bits & ~spec->leaf_known, 0);
+			w.phys = spec->phys(entry) | (iova & mask);
 			w.shift = shift;
 			w.dirty = entry & spec->dirty;
 			w.slot = slot;
 			return w;
 		}
 		assert_true(spec->table_ok(entry, (shift - 12) / 9));
-		table = entry & ADDR_BITS;
+		table = spec->phys(entry);
 	}
 }
 

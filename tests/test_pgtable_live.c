@@ -48,20 +48,21 @@ static uint64_t hardware_write(const struct hardware *h, uint64_t iova)
 
 again:
 	for (uint64_t table = h->root, shift = 12 + 9 * (h->levels - 1);; shift -= 9) {
+		/* In the root of all formats, these addresses have a small index. */
 		uint64_t *slot = h->mem->pages + (table - MEM_PHYS) / 8 + (iova >> shift) % 512;
 		uint64_t entry = __atomic_load_n(slot, __ATOMIC_ACQUIRE);
 		uint64_t mask = (1ull << shift) - 1;
 
 		if (!spec->present(entry))
 			return 0;
-		if (shift == 12 || spec->is_page(entry)) {
+		if (shift == 12 || !spec->is_table(entry)) {
 			if (!mark(slot, entry, spec->accessed | spec->dirty))
 				goto again;
-			return (entry & ADDR_BITS & ~mask) | (iova & mask);
+			return (spec->phys(entry) & ~mask) | (iova & mask);
 		}
-		if (!mark(slot, entry, spec->accessed))
+		if (!mark(slot, entry, spec->table_accessed))
 			goto again;
-		table = entry & ADDR_BITS;
+		table = spec->phys(entry);
 	}
 }
 

@@ -7,7 +7,12 @@ import random
 
 from hitless import SOURCE, Case, main
 
-ARCHS = ("vtd", "vtd-legacy")
+VTD = ("pasid-entry", "context-entry", "fault-record", "iotlb-invalidate", "cap", "ecap", "gcmd")
+ARCHS = {
+    "vtd": VTD,
+    "vtd-legacy": VTD,
+    "riscv": ("dc", "dc-extended", "pc", "pte", "iotinval", "iofence", "fault-record", "capabilities", "ddtp", "cqcsr"),
+}
 
 
 class Decode(Case):
@@ -17,7 +22,7 @@ class Decode(Case):
             self.assertEqual(structures, self.json("decode", arch)["structures"])
             names = [s["name"] for s in structures]
             self.assertEqual(len(names), len(set(names)))
-            for name in ("pasid-entry", "context-entry", "fault-record", "iotlb-invalidate", "cap", "ecap", "gcmd"):
+            for name in ARCHS[arch]:
                 self.assertIn(name, names)
             text = self.good("decode", arch, "list")
             self.assertEqual(len(text.splitlines()), len(names) + 1)
@@ -25,18 +30,18 @@ class Decode(Case):
     def test_round_trip(self):
         """From the fields that are printed, and the reserved bits, the words can be put together again."""
         rng = random.Random(1)
-        for structure in self.json("decode", "vtd", "list")["structures"]:
+        for arch, structure in [(a, s) for a in ("vtd", "riscv") for s in self.json("decode", a, "list")["structures"]]:
             for _ in range(3):
                 bits = min(64, structure["bits"])
                 words = [rng.getrandbits(bits) for _ in range(structure["words"])]
-                decoded = self.json("decode", "vtd", structure["name"], *(hex(w) for w in words))
+                decoded = self.json("decode", arch, structure["name"], *(hex(w) for w in words))
                 self.assertEqual([int(w, 16) for w in decoded["words"]], words)
                 whole = 0
                 for part in decoded["fields"] + decoded["reserved"]:
                     self.assertLess(int(part["value"], 16), 1 << part["width"])
                     whole |= int(part["value"], 16) << part["lsb"]
                 self.assertEqual(whole, sum(w << 64 * i for i, w in enumerate(words)), structure["name"])
-                text = self.good("decode", "vtd", structure["name"], *map(str, words))
+                text = self.good("decode", arch, structure["name"], *map(str, words))
                 for field in decoded["fields"]:
                     self.assertRegex(text, rf"(?m)^{field['bits']} +{field['name']} ")
                 self.assertEqual(text.count("reserved bits are set"), len(decoded["reserved"]))
@@ -46,17 +51,22 @@ class Decode(Case):
 
     def test_every_configuration(self):
         """No configuration of cells.json sets a reserved bit, and each says its kind."""
-        modes = {"invalid": "not present", "identity": "pass-through", "s1": "first stage", "s2": "second stage",
-                 "nested": "nested"}
-        names = {("vtd", "pasid"): "pasid-entry", ("vtd-legacy", "context"): "context-entry"}
+        vtd = {"invalid": "not present", "identity": "pass-through", "s1": "first stage", "s2": "second stage",
+               "nested": "nested"}
+        riscv = {"invalid": "not valid", "identity": "identity", "s1": "first stage", "s2": "second stage", "nested": "nested",
+                 "identity:pdt=bare": "process directory, Bare", "s1:pdt=p": "process directory",
+                 "s1:pdt=q": "process directory", "nested:gscid=1,parent=x,pdt=p": "nested, process directory"}
+        names = {("vtd", "pasid"): ("pasid-entry", vtd), ("vtd-legacy", "context"): ("context-entry", vtd),
+                 ("riscv", "dc"): ("dc", riscv), ("riscv", "pc"): ("pc", {**riscv, "identity": "Bare"})}
         with open(os.path.join(SOURCE, "tests", "cells.json"), encoding="ascii") as file:
             entries = json.load(file)["entries"]
         for entry in entries:
-            structure = names.get((entry["arch"], entry["entry"]))
+            structure, modes = names.get((entry["arch"], entry["entry"]), (None, None))
             for config in entry["configs"] if structure else []:
                 decoded = self.json("decode", entry["arch"], structure, *config["words"])
                 self.assertEqual(decoded["reserved"], [])
-                self.assertEqual(decoded["mode"], modes[config["name"].split(":")[0]])
+                name = config["name"]
+                self.assertEqual(decoded["mode"], modes.get(name, modes[name.split(":")[0]]))
 
     def test_looked_at(self):
         decoded = self.json("decode", "vtd", "pasid-entry", "0xa089", "0x800002", *["0"] * 6)
@@ -97,10 +107,22 @@ class Decode(Case):
             self.refused("decode", "vtd", "cap", wrong, says=["cap", "word 0"])
 
     def test_docs_are_up_to_date(self):
-        for arch in ("vtd", "amdvi"):
+        for arch in ("vtd", "amdvi", "riscv"):
             with open(os.path.join(SOURCE, "docs", f"structures-{arch}.md"), encoding="ascii") as file:
                 self.assertEqual(file.read(), self.good("decode", "--markdown", arch),
                                  f"run: build/hitless decode --markdown {arch} > docs/structures-{arch}.md")
+
+    def test_riscv_meanings(self):
+        dc = self.json("decode", "riscv", "dc", "0x1", "0x8000100000000010", "0", "0")
+        self.assertEqual(self.field(dc, "G_PPN")["address"], "0x10000")
+        self.assertEqual(self.field(dc, "G_MODE")["meaning"], "Sv39x4")
+        self.assertFalse(self.field(dc, "PSCID")["looked_at"])
+        fault = self.json("decode", "riscv", "fault-record", hex(259 | 8 << 40), "0", "0x1000", "0")
+        self.assertEqual(self.field(fault, "CAUSE")["meaning"], "device directory entry misconfigured")
+        self.assertEqual(self.field(fault, "DID")["meaning"], "00:01.0")
+        inval = self.json("decode", "riscv", "iotinval", hex(1 | 1 << 10), hex(0x12345 << 10))
+        self.assertEqual(self.field(inval, "ADDR")["address"], "0x12345000")
+        self.assertEqual(self.field(self.json("decode", "riscv", "pte", hex(0x55 << 10 | 0xd7)), "PPN")["address"], "0x55000")
 
 
 main()

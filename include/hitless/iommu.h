@@ -158,7 +158,7 @@ struct iommu_resv_region {
 	uint64_t iova;
 	uint64_t size;
 	uint64_t phys;		/* IOMMU_RESV_MSI only */
-	unsigned prot;
+	unsigned prot;		/* IOMMU_WRITE alone: readable too where the format has no such page */
 	enum iommu_resv_type type;
 };
 

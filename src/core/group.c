@@ -134,8 +134,12 @@ static int region_state(struct iommu_domain *domain, const struct iommu_resv_reg
 
 static int map_region(struct iommu_domain *domain, const struct iommu_resv_region *region)
 {
-	int err = iommu_map(domain, region->iova, region_phys(region), region->size, region->prot);
+	uint64_t phys = region_phys(region);
+	int err = iommu_map(domain, region->iova, phys, region->size, region->prot);
 
+	/* A doorbell is only written to, but many formats have no page that can't be read. */
+	if (err == -EINVAL && region->prot == IOMMU_WRITE)
+		err = iommu_map(domain, region->iova, phys, region->size, IOMMU_READ | IOMMU_WRITE);
 	/* Another group with the same region may have been faster. */
 	if (err == -EEXIST)
 		err = region_state(domain, region) == 1 ? 0 : -EINVAL;
@@ -384,7 +388,16 @@ static int plan_all(struct switching *s)
 	return 0;
 }
 
-/* ---- Tag hops: only with an assumption that the caller has made ---- */
+/* ---- Tag hops: only where the specification allows them, or the caller assumes that it does ---- */
+
+#define HOPS \
+	(IOMMU_STRATEGY_BIT(IOMMU_STRATEGY_SAME_TAG) | IOMMU_STRATEGY_BIT(IOMMU_STRATEGY_TAG_HOP) | \
+	 IOMMU_STRATEGY_BIT(IOMMU_STRATEGY_TEMPORARY_TAG))
+
+static bool may_hop(const struct switching *s, const struct job *job)
+{
+	return s->assumptions || job->unit->ops->format->old_or_new;
+}
 
 /* For a query: a number that is neither side's, if any is free. */
 static uint32_t imagined_tag(const struct job *job)
@@ -400,11 +413,11 @@ static uint32_t imagined_tag(const struct job *job)
 
 static void get_temporary_tags(struct switching *s)
 {
-	for (unsigned i = 0; i < s->njobs && s->assumptions; i++) {
+	for (unsigned i = 0; i < s->njobs; i++) {
 		struct job *job = &s->jobs[i];
 
 		/* Without one the planner has one strategy less. */
-		if (!job->old_tag)
+		if (!job->old_tag || !may_hop(s, job))
 			continue;
 		job->temporary_space = job->old_tag->space;
 		if (s->query)
@@ -708,7 +721,7 @@ static int switch_domain(struct switching *s, const struct iommu_replace_options
 			break;
 		/* Somebody else has come to a tag that had to be private. */
 		unprepare(s);
-		s->assumptions = 0;
+		s->strategies &= ~HOPS;
 	}
 	err = commit(s);
 	if (err) {

@@ -24,7 +24,7 @@ int entry_prepare(const struct hitless_port *port, struct iommu_plan *plan)
 		}
 		if (step->op == IOMMU_STEP_STORE && step->place == IOMMU_PLACE_PARENT)
 			/* The pointer of a format without a page's address has all its other bits. */
-			step->words[0] |= (uintptr_t)page - port->direct_map;
+			step->words[0] |= ((uintptr_t)page - port->direct_map) >> step->table->pointer_shift;
 		if (step->op == IOMMU_STEP_ALLOC || step->place != IOMMU_PLACE_ENTRY)
 			step->page = page;
 	}

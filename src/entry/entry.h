@@ -22,6 +22,7 @@ struct entry_table {
 	size_t bytes;
 	struct entry_table *parent;	/* whose page holds the pointer to this one; NULL: a register does */
 	size_t slot;			/* where there, bytes */
+	unsigned pointer_shift;		/* how far right that pointer has the page's address shifted; mostly 0 */
 };
 
 /* The tag of an entry that translates nothing (it is not valid, blocks, or passes everything untagged), and of one whose
@@ -47,7 +48,9 @@ struct entry_format {
 	bool (*ats)(const uint64_t *entry);
 	/* The blocking entry; what `entry` says outside the hardware's view may be kept. */
 	void (*block)(const uint64_t *entry, uint64_t *blocked);
-	/* May a table pointer change under a live tag at all (IOMMU_PLAN_ASSUME_OLD_OR_NEW)? */
+	/* The specification itself says that two tables under one tag give old or new: IOMMU_PLAN_ASSUME_OLD_OR_NEW always holds. */
+	bool old_or_new;
+	/* May a table pointer change under a live tag at all, if that holds? */
 	bool (*tables_may_mix)(const uint64_t *before, const uint64_t *after);
 	/* The parent's pointer to `page`, one quantum: its words; returns how many. */
 	unsigned (*pointer)(uint64_t page, uint64_t *words);

@@ -400,7 +400,8 @@ static bool feasible(const struct iommu_plan_request *request, enum iommu_strate
 	const struct entry_format *format = request->format;
 	const uint64_t *before = request->before, *after = request->after;
 	bool mixes = mixes_tables(request);
-	bool assume = (request->facts & IOMMU_PLAN_ASSUME_OLD_OR_NEW) && format->tables_may_mix(before, after);
+	bool assume = (format->old_or_new || (request->facts & IOMMU_PLAN_ASSUME_OLD_OR_NEW)) &&
+		      format->tables_may_mix(before, after);
 	uint32_t old_tag = tag_before(request), new_tag = tag_after(request);
 	/* Only a tag that is in the entry can be changed by it. */
 	bool in_entry = format->tag(before) == old_tag && format->tag(after) == new_tag;

@@ -615,6 +615,8 @@ static int make_model(struct machine *machine)
 	size_t bytes;
 	void *state;
 
+	if (machine->config.arch->quantum && config.quantum > machine->config.arch->quantum)
+		config.quantum = machine->config.arch->quantum;
 	config.lanes = machine->config.lanes;
 	config.freedoms = machine->config.freedoms;
 	memcpy(config.capabilities, machine->config.capabilities, sizeof(config.capabilities));

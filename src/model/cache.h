@@ -33,7 +33,7 @@
 #define TAG_SOURCE (0xffffull)
 
 #define LINE_TAKEN 1ull				/* not a valid tag, and not free */
-#define LINE_WORDS_MAX 4			/* and at least 3 */
+#define LINE_WORDS_MAX 8			/* and at least 3 */
 
 struct model_cache {
 	uint64_t first;		/* word, from the lane's start */
@@ -85,7 +85,7 @@ static inline uint64_t *model_cache_set(const struct model_cache *cache, struct 
 	return (uint64_t *)(void *)lane + cache->first + set * cache->ways * cache->words;
 }
 
-/* A look-up in one set; lines of up to four words. False: not there, or a moment ago invalidated. */
+/* A look-up in one set. False: not there, or a moment ago invalidated. */
 static inline bool model_cache_hit(const struct model_cache *cache, struct model_lane *lane, const struct model_probe *probe,
 				   uint64_t *line)
 {
@@ -101,6 +101,8 @@ static inline bool model_cache_hit(const struct model_cache *cache, struct model
 		line[2] = word_load(at + 2);
 		if (cache->words > 3)
 			line[3] = word_load(at + 3);
+		for (uint64_t i = 4; i < cache->words; i++)
+			line[i] = word_load(at + i);
 		if (cache->keys == 2 && line[1] != probe->address)
 			continue;
 		if (word_load(at) == tag)

@@ -124,4 +124,9 @@ extern const struct iommu_pgtable_ops iommu_pgtable_amdv1;
 /* AMD guest tables, "v2" (section 2.2.6.4, the format of x86-64 CPUs): 4 or 5 levels; IOVAs of the lower half. */
 extern const struct iommu_pgtable_ops iommu_pgtable_amdv2;
 
+/* RISC-V first stage (Sv39, Sv48, Sv57): 3, 4 or 5 levels; IOVAs of the lower half. */
+extern const struct iommu_pgtable_ops iommu_pgtable_riscv_s;
+/* RISC-V second stage (Sv39x4, Sv48x4, Sv57x4): 3, 4 or 5 levels, a root table of 16 KiB. */
+extern const struct iommu_pgtable_ops iommu_pgtable_riscv_g;
+
 #endif

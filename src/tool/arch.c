@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-const struct tool_arch *const tool_archs[] = { &tool_vtd, &tool_vtd_legacy, &tool_amdvi, NULL };
+const struct tool_arch *const tool_archs[] = { &tool_vtd, &tool_vtd_legacy, &tool_amdvi, &tool_riscv, NULL };
 
 const struct tool_arch *tool_find_arch(const char *name)
 {
@@ -182,9 +182,14 @@ bool tool_looked_at(const struct layout_field *field, unsigned mode)
 	return field->when & 1u << mode;
 }
 
-bool tool_field_address(const struct layout_field *field, uint64_t value, uint64_t *address)
+bool tool_field_address(const struct tool_arch *arch, const struct layout_field *field, uint64_t value, uint64_t *address)
 {
-	unsigned place = field->lsb % 64;
+	unsigned place = field->lsb % 64, shift;
+
+	if (arch->address_shift && arch->address_shift(field, &shift)) {
+		*address = value << shift;
+		return true;
+	}
 
 	/* Nothing else is that wide and does not begin at bit 0. */
 	if (field->width < 40 || place == 0 || place + field->width > 64)

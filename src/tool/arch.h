@@ -23,7 +23,7 @@ struct tool_config {
 struct tool_entry {
 	const char *name;	/* "pasid": as in CLI.md */
 	const struct entry_format *format;
-	const char *tag;	/* the field that holds the cache tag */
+	const char *tags[2];	/* the fields that hold the cache tag: the first that is looked at */
 	uint32_t temporary_tag;	/* one that no configuration has */
 	uint32_t pasid;		/* the entry's index, where it has one */
 	unsigned nconfigs;
@@ -35,15 +35,19 @@ struct tool_arch {
 	const char *name;
 	const char *title;	/* for a heading */
 	const char *manual;	/* whose sections the layout names */
+	unsigned quantum;	/* bytes: the widest store that counts for it; 0: 16 */
 	const struct layout *structures;
 	unsigned nstructures;
 	/* What a field's value means beyond the layout's list: a sentence in `text`, or false. */
 	bool (*explain)(const struct layout *structure, const struct layout_field *field, uint64_t value, char *text,
 			size_t size);
+	/* Is the field an address that does not stand where it does in its word, and how far must it be shifted left? NULL: none is. */
+	bool (*address_shift)(const struct layout_field *field, unsigned *shift);
 	const struct tool_entry *entries;
 	unsigned nentries;
 };
 
+extern const struct tool_arch tool_riscv;
 extern const struct tool_arch tool_vtd;
 extern const struct tool_arch tool_vtd_legacy;
 extern const struct tool_arch tool_amdvi;
@@ -72,7 +76,7 @@ const char *tool_field_meaning(const struct tool_arch *arch, const struct layout
 			       uint64_t value, char *text, size_t size);
 unsigned tool_mode(const struct layout *structure, const uint64_t *words);
 bool tool_looked_at(const struct layout_field *field, unsigned mode);
-/* An address keeps its place in its word; false: the field is none. */
-bool tool_field_address(const struct layout_field *field, uint64_t value, uint64_t *address);
+/* An address mostly keeps its place in its word; false: the field is none. */
+bool tool_field_address(const struct tool_arch *arch, const struct layout_field *field, uint64_t value, uint64_t *address);
 
 #endif

@@ -110,7 +110,7 @@ static void dte_config(unsigned number, struct tool_config *config)
 static const struct tool_entry dte_entry = {
 	.name = "dte",
 	.format = &amdvi_dte,
-	.tag = "DOMAIN_ID",
+	.tags = { "DOMAIN_ID" },
 	.temporary_tag = 10,
 	.nconfigs = COUNT(dte_configs),
 	.config = dte_config,

@@ -196,7 +196,7 @@ static void context_config(unsigned number, struct tool_config *config)
 static const struct tool_entry pasid_entry = {
 	.name = "pasid",
 	.format = &vtd_pasid_entry,
-	.tag = "DID",
+	.tags = { "DID" },
 	.temporary_tag = 9,
 	.nconfigs = COUNT(pasid_configs),
 	.config = pasid_config,
@@ -205,7 +205,7 @@ static const struct tool_entry pasid_entry = {
 static const struct tool_entry context_entry = {
 	.name = "context",
 	.format = &vtd_context_entry,
-	.tag = "DID",
+	.tags = { "DID" },
 	.temporary_tag = 9,
 	.nconfigs = COUNT(context_configs),
 	.config = context_config,

@@ -132,11 +132,11 @@ static const char *mode_name(const struct decode *decode)
 }
 
 /* A value as a person reads it: addresses and long numbers in hexadecimal. */
-static const char *show_value(const struct layout_field *field, uint64_t value, char text[24])
+static const char *show_value(const struct tool_arch *arch, const struct layout_field *field, uint64_t value, char text[24])
 {
 	uint64_t address;
 
-	if (tool_field_address(field, value, &address))
+	if (tool_field_address(arch, field, value, &address))
 		snprintf(text, 24, "0x%llx", (unsigned long long)address);
 	else
 		snprintf(text, 24, value < 10 ? "%llu" : "0x%llx", (unsigned long long)value);
@@ -154,7 +154,7 @@ static void print_text(const struct decode *decode)
 	for (unsigned i = 0; i < structure->nfields; i++) {
 		const struct layout_field *field = &structure->fields[i];
 		unsigned n = (unsigned)strlen(field->name);
-		unsigned v = (unsigned)strlen(show_value(field, tool_field_value(field, decode->words), shown));
+		unsigned v = (unsigned)strlen(show_value(decode->arch, field, tool_field_value(field, decode->words), shown));
 
 		name_width = n > name_width ? n : name_width;
 		value_width = v > value_width ? v : value_width;
@@ -174,7 +174,7 @@ static void print_text(const struct decode *decode)
 						NULL;
 
 		printf("%s%-8s %-*s %-*s", looked_at ? "" : p->dim, bit_range(field->lsb, field->width, bits), (int)name_width,
-		       field->name, means || ignored ? (int)value_width : 0, show_value(field, value, shown));
+		       field->name, means || ignored ? (int)value_width : 0, show_value(decode->arch, field, value, shown));
 		if (ignored)
 			printf(means ? " %-8s" : " %s", looked_at ? "looks" : "ignores");
 		printf("%s%s%s\n", means ? " " : "", means ? means : "", looked_at ? "" : p->off);
@@ -184,7 +184,7 @@ static void print_text(const struct decode *decode)
 
 		if (value)
 			printf("%s%-8s %-*s %-*s reserved bits are set%s\n", p->red, bit_range(lsb, width, bits), (int)name_width, "-",
-			       (int)value_width, show_value(&(struct layout_field){ .width = (uint16_t)width }, value, shown), p->off);
+			       (int)value_width, show_value(decode->arch, &(struct layout_field){ .name = "", .width = (uint16_t)width }, value, shown), p->off);
 	}
 }
 
@@ -218,7 +218,7 @@ static void print_json(const struct decode *decode)
 					json_text(tool_field_meaning(decode->arch, structure, field, value, text, sizeof(text))),
 					"looked_at", tool_looked_at(field, mode), "section", field->section);
 
-		if (tool_field_address(field, value, &address))
+		if (tool_field_address(decode->arch, field, value, &address))
 			json_object_set_new(row, "address", json_hex(address));
 		json_array_append_new(fields, row);
 	}

@@ -22,7 +22,7 @@ struct plan {
 };
 
 static const struct argp_option options[] = {
-	{ "arch", OPTION_ARCH, "A", 0, "vtd, vtd-legacy", 0 },
+	{ "arch", OPTION_ARCH, "A", 0, "vtd, vtd-legacy, riscv", 0 },
 	{ "from", OPTION_FROM, "C", 0, "The configuration now, like s2 or s2:did=2,root=a", 0 },
 	{ "to", OPTION_TO, "C", 0, "The configuration to come", 0 },
 	{ "tags", OPTION_TAGS, "WHOSE", 0, "private or shared", 0 },
@@ -141,14 +141,17 @@ static error_t parse(int key, char *value, struct argp_state *state)
 
 static bool tag_of(const struct plan *plan, const uint64_t *words, uint64_t *tag)
 {
-	for (unsigned i = 0; i < plan->structure->nfields; i++) {
-		const struct layout_field *field = &plan->structure->fields[i];
+	unsigned mode = tool_mode(plan->structure, words);
 
-		if (strcmp(field->name, plan->entry->tag) == 0 && tool_looked_at(field, tool_mode(plan->structure, words))) {
-			*tag = tool_field_value(field, words);
-			return true;
+	for (unsigned t = 0; t < 2 && plan->entry->tags[t]; t++)
+		for (unsigned i = 0; i < plan->structure->nfields; i++) {
+			const struct layout_field *field = &plan->structure->fields[i];
+
+			if (strcmp(field->name, plan->entry->tags[t]) == 0 && tool_looked_at(field, mode)) {
+				*tag = tool_field_value(field, words);
+				return true;
+			}
 		}
-	}
 	return false;
 }
 
@@ -310,8 +313,8 @@ static void print_changes(const struct plan *plan, const uint64_t *old, const ui
 
 		if (a == b || field->lsb / 64 < first || field->lsb / 64 >= first + count)
 			continue;
-		if (tool_field_address(field, a, &a))
-			tool_field_address(field, b, &b);
+		if (tool_field_address(plan->arch, field, a, &a))
+			tool_field_address(plan->arch, field, b, &b);
 		printf(a < 10 && b < 10 ? "%s%s %llu -> %llu" : "%s%s 0x%llx -> 0x%llx", separator, field->name, (unsigned long long)a,
 		       (unsigned long long)b);
 		separator = ", ";
@@ -324,7 +327,7 @@ static void print_changes(const struct plan *plan, const uint64_t *old, const ui
 static bool is_operand(const struct layout *command, const struct layout_field *field, const uint64_t *words)
 {
 	return tool_looked_at(field, tool_mode(command, words)) && strncmp(field->name, "TYPE", 4) != 0 &&
-	       strcmp(field->name, "G") != 0;
+	       strcmp(field->name, "G") != 0 && strcmp(field->name, "OPCODE") != 0 && strcmp(field->name, "FUNC3") != 0;
 }
 
 static void print_operands(const struct plan *plan, const struct iommu_step *step)
@@ -339,7 +342,7 @@ static void print_operands(const struct plan *plan, const struct iommu_step *ste
 		/* Of the short ones only what is set; a number that has a better form, like a requester id, in that. */
 		if (!is_operand(command, field, step->words) || (!value && field->width < 16))
 			continue;
-		if (tool_field_address(field, value, &address))
+		if (tool_field_address(plan->arch, field, value, &address))
 			printf(", %s 0x%llx", field->name, (unsigned long long)address);
 		else if (!field->values[0] && tool_field_meaning(plan->arch, command, field, value, text, sizeof(text)))
 			printf(", %s %s", field->name, text);
@@ -481,7 +484,7 @@ static void add_operands(const struct plan *plan, const struct iommu_step *step,
 
 		if (!is_operand(command, field, step->words))
 			continue;
-		if (tool_field_address(field, value, &address)) {
+		if (tool_field_address(plan->arch, field, value, &address)) {
 			snprintf(text, sizeof(text), "0x%llx", (unsigned long long)address);
 			json_object_set_new(row, field->name, json_string(text));
 		} else {
@@ -561,7 +564,7 @@ int tool_plan(int argc, char **argv)
 	const struct argp argp = { options, parse, NULL, doc, NULL, NULL, NULL };
 	struct plan plan = {
 		.arch = &tool_vtd,
-		.request = { .quantum = 16, .strategies = IOMMU_STRATEGY_ANY, .rid = 0x10 },
+		.request = { .strategies = IOMMU_STRATEGY_ANY, .rid = 0x10 },
 	};
 	char text[160];
 	int err;
@@ -571,6 +574,8 @@ int tool_plan(int argc, char **argv)
 		tool_fail(TOOL_USAGE, "plan: %s is missing (see hitless plan --help)", plan.from ? "--to" : "--from");
 	plan.entry = tool_find_configs(plan.arch, plan.from, plan.to, &plan.before, &plan.after);
 	plan.structure = tool_find_structure(plan.arch, iommu_entry_name(plan.entry->format));
+	if (!plan.request.quantum)
+		plan.request.quantum = plan.arch->quantum ? plan.arch->quantum : 16;
 	plan.request.format = plan.entry->format;
 	plan.request.before = plan.before.words;
 	plan.request.after = plan.after.words;

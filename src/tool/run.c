@@ -527,7 +527,7 @@ static void fill_row(struct run *run, struct run_row *row, const struct live_con
 	row->method = method_names[run->options.method];
 	row->shared = config->shared;
 	row->ats = config->ats;
-	row->quantum = config->quantum64 ? 64 : 128;
+	row->quantum = config->quantum64 || config->arch->quantum == 8 ? 64 : 128;
 	row->devices = config->devices;
 	row->fault = run->options.fault && !run->options.fault_off ? run->options.fault->name : NULL;
 }

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/* riscv_driver.h - what the files of the RISC-V driver share. Sections are of the RISC-V IOMMU architecture specification. */
+#ifndef DRIVER_RISCV_H
+#define DRIVER_RISCV_H
+
+#include <hitless/riscv.h>
+
+#include "common.h"
+#include "core.h"
+#include "riscv.h"
+
+/*
+ * What the specification leaves open is assumed against us, here and nowhere else:
+ *
+ * - An IODIR command's completion does not stop translations that already hold the old device context; only the IOTINVAL that "Changing
+ *   device directory table entry" (6.3.1) demands, or the final fence, does.
+ * - A fetch that is under way may read the doublewords of an entry in any order, also of one that is not valid yet (2.1.2).
+ * - A command may start before earlier ones have finished, unless an IOFENCE.C is between them (3.1.2).
+ * - A pointer's page number is not looked at while its mode is Bare, but we leave it 0 all the same.
+ */
+
+/* The cache tags come in two kinds: PSCIDs of first-stage domains, GSCIDs of second-stage domains. Identity has none. */
+enum { RISCV_SPACE_PSCID, RISCV_SPACE_GSCID };
+
+/* What tells a GSCID from a PSCID of the same number where the planner compares tags. */
+#define RISCV_TAG_GSCID 0x40000000u
+
+struct riscv_queue {
+	struct hitless_lock lock;
+	void *ring;
+	size_t ring_bytes;
+	uint32_t *status;		/* a word per command: what its fence stores */
+	size_t status_bytes;
+	unsigned order;			/* log2 of the entries */
+	uint64_t head, tail;		/* count all commands ever; `head` is what cqh said last */
+	uint32_t sequence;		/* of the last fence that was asked to store */
+};
+
+/* A table of the device directory that is not the root. */
+struct riscv_directory {
+	struct entry_table table;
+	struct riscv_directory *next;
+	unsigned level;			/* 0: a page of device contexts */
+	uint32_t key;			/* the device ids behind it, without their lower bits */
+};
+
+struct riscv_unit {
+	struct iommu_unit unit;		/* first */
+	uint64_t registers;
+	uint64_t cap;
+	uint32_t fctl;
+	bool extended;			/* the format of device contexts */
+	unsigned levels;
+	uint64_t timeout_ns;
+	struct entry_table root;
+	struct hitless_lock directory_lock; /* the list */
+	struct riscv_directory *directories;
+	struct riscv_queue queue;
+	struct {
+		struct hitless_lock lock;
+		void *ring;
+		size_t bytes;
+		unsigned count;
+	} faults;
+};
+
+static inline struct riscv_unit *to_riscv(struct iommu_unit *unit)
+{
+	return (struct riscv_unit *)unit;
+}
+
+static inline const struct riscv_unit *to_riscv_const(const struct iommu_unit *unit)
+{
+	return (const struct riscv_unit *)unit;
+}
+
+#define RISCV_CAP_OF(riscv, field) GET(RISCV_CAP, field, &(riscv)->cap)
+
+static inline uint32_t riscv_read32(const struct riscv_unit *riscv, unsigned reg)
+{
+	return riscv->unit.port->mmio_read32(riscv->unit.port->ctx, riscv->registers + reg);
+}
+
+static inline uint64_t riscv_read64(const struct riscv_unit *riscv, unsigned reg)
+{
+	return riscv->unit.port->mmio_read64(riscv->unit.port->ctx, riscv->registers + reg);
+}
+
+static inline void riscv_write32(const struct riscv_unit *riscv, unsigned reg, uint32_t value)
+{
+	riscv->unit.port->mmio_write32(riscv->unit.port->ctx, riscv->registers + reg, value);
+}
+
+static inline void riscv_write64(const struct riscv_unit *riscv, unsigned reg, uint64_t value)
+{
+	riscv->unit.port->mmio_write64(riscv->unit.port->ctx, riscv->registers + reg, value);
+}
+
+static inline uint64_t riscv_phys(const struct riscv_unit *riscv, const void *memory)
+{
+	return (uintptr_t)memory - riscv->unit.port->direct_map;
+}
+
+static inline bool riscv_noncoherent(const struct riscv_unit *riscv)
+{
+	return riscv->unit.facts & IOMMU_PLAN_NONCOHERENT;
+}
+
+/* Memory that the unit reads, after the CPU has written it. */
+static inline void riscv_writeback(const struct riscv_unit *riscv, const void *memory, size_t bytes)
+{
+	if (riscv_noncoherent(riscv))
+		riscv->unit.port->writeback(riscv->unit.port->ctx, memory, bytes);
+}
+
+/* A time limit for something the hardware must do. */
+struct riscv_deadline {
+	uint64_t at;
+};
+
+static inline struct riscv_deadline riscv_start(const struct riscv_unit *riscv)
+{
+	return (struct riscv_deadline){ riscv->unit.port->now_ns(riscv->unit.port->ctx) + riscv->timeout_ns };
+}
+
+static inline bool riscv_late(const struct riscv_unit *riscv, struct riscv_deadline deadline)
+{
+	return riscv->unit.port->now_ns(riscv->unit.port->ctx) > deadline.at;
+}
+
+/* Waits until `reg`, masked, is `want`. 0 or -EIO. */
+int riscv_wait32(const struct riscv_unit *riscv, unsigned reg, uint32_t mask, uint32_t want);
+
+/* ---- riscv_queue.c ---- */
+int riscv_queue_init(struct riscv_unit *riscv, unsigned order);
+/* Turns the queue off, if it is on. -EIO: it stays, with its memory. */
+int riscv_queue_fini(struct riscv_unit *riscv);
+int riscv_commands(void *unit, const struct iommu_step *steps, unsigned count);
+int riscv_submit(struct iommu_unit *unit, const void *commands, unsigned count);
+
+/* ---- riscv_entry.c ---- */
+/* Emits the commands for [first, last] of a domain, or of a device's TLB (6.3.4, 6.3.5, 6.3.7). */
+void riscv_forget_range(struct iommu_unit *unit, struct entry_steps *steps, const struct iommu_domain *domain, uint32_t tag,
+			uint64_t first, uint64_t last, bool leaf, bool absent);
+void riscv_forget_device_range(struct iommu_unit *unit, struct entry_steps *steps, const struct iommu_device *device,
+			       uint64_t first, uint64_t last);
+/* Everything that may be cached of the directory and of page tables. */
+void riscv_forget_all(struct entry_steps *steps);
+
+/* ---- riscv_fault.c ---- */
+int riscv_faults_init(struct riscv_unit *riscv, unsigned order);
+int riscv_faults_fini(struct riscv_unit *riscv);
+int riscv_handle_faults(struct iommu_unit *unit);
+
+#endif
