@@ -50,6 +50,7 @@ struct hitless_cell {
 	unsigned strategies;		/* IOMMU_STRATEGY_ANY, or bits */
 	unsigned freedoms;		/* IOMMU_FREE_BIT()s of hitless/model.h; ~0: all */
 	unsigned mutant;		/* 0: the sequence as it is; else a damaged one, counted from 1 */
+	bool thorough;			/* for tests of the explorer: steps every request of a place once more, in vain */
 };
 
 /* A step of the sequence, or of the counterexample. */

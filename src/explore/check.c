@@ -211,6 +211,7 @@ static int build(const struct hitless_cell *cell, struct xp_case *c, struct iomm
 	err = arch->build(cell, c, &target);
 	if (!err)
 		err = xp_record(arch, cell, c, &target, plan);
+	c->thorough = cell->thorough;
 	if (!err && cell->mutant)
 		err = xp_mutate(arch, &c->steps, cell->mutant, mutant, mutant_size);
 	if (err)

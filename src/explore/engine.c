@@ -176,6 +176,7 @@ static bool step_live(struct xp_engine *e, struct xp_place *place, uint32_t numb
 	size_t prefix = m->prefix_bytes, lanes = m->state_bytes - prefix;
 	_Alignas(64) char before[1 << 15];
 	uint32_t id = place->live[i].id, origin = place->live[i].origin;
+	uint64_t first = UINT64_MAX, last = 0;
 	bool more = true;
 
 	memcpy(before, state, m->state_bytes);
@@ -188,6 +189,11 @@ static bool step_live(struct xp_engine *e, struct xp_place *place, uint32_t numb
 
 		if (!xp_step(m, &micro))
 			continue; /* not in the device's TLB */
+		/* Which quantum it reads is a choice, too. */
+		if (m->read_addr && m->read_addr < first)
+			first = m->read_addr;
+		if (m->read_addr && m->read_addr + m->read_bytes > last)
+			last = m->read_addr + m->read_bytes;
 		if (m->too_many)
 			e->limit = "too many choices in one step";
 		if (m->wrote)
@@ -223,8 +229,8 @@ static bool step_live(struct xp_engine *e, struct xp_place *place, uint32_t numb
 		if (e->limit)
 			return true;
 	}
-	place->live[i].read_addr = m->read_addr;
-	place->live[i].read_bytes = m->read_addr ? m->read_bytes : 0;
+	place->live[i].read_addr = last ? first : 0;
+	place->live[i].read_bytes = last ? (uint32_t)(last - first) : 0;
 	place->live[i].version = *version;
 	return false;
 }
@@ -251,6 +257,21 @@ static bool close_place(struct xp_engine *e, struct xp_place *place, uint32_t nu
 			if (step_live(e, place, number, i, &version))
 				return true;
 		}
+	}
+	if (e->c->thorough) {
+		uint32_t nlive = place->nlive, before = version;
+
+		for (uint32_t i = 0; i < nlive; i++) {
+			if (!place->live[i].over && step_live(e, place, number, i, &version))
+				return true;
+		}
+		for (uint32_t i = nlive; i < place->nlive; i++) {
+			/* A fault that was there in the place before has been judged there. */
+			if (e->micros[place->live[i].id].request.state != IOMMU_REQUEST_FAULT)
+				before = 0;
+		}
+		if (version != before)
+			e->limit = "the explorer has overlooked a step";
 	}
 	return e->limit != NULL || e->out_of_memory;
 }
@@ -370,7 +391,8 @@ static bool settle(struct xp_engine *e, struct xp_place *place, bool ticked)
 			if (place->world.freed[at / XP_PAGE / 64] >> at / XP_PAGE % 64 & 1)
 				same = false;
 		}
-		live->version = lines || gone || !same ? XP_NONE : 1;
+		/* What was all right until now may not be after the end: faults, which nobody keeps, are found again. */
+		live->version = lines || gone || !same || is_over != was_over ? XP_NONE : 1;
 	}
 	if (!add_place(e, place)) {
 		e->out_of_memory = true;

@@ -107,6 +107,7 @@ struct xp_case {
 	bool disruptive;		/* the device may be blocked meanwhile */
 	bool ats;			/* the device's ATS is on at first */
 	bool noncoherent;		/* stores reach memory any time up to their write-back */
+	bool thorough;
 	unsigned max_places;		/* 0: a default */
 };
 
