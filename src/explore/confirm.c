@@ -260,7 +260,7 @@ static bool solve(struct attempt *a)
 	if (step)
 		from = e->micros[a->requests[which].steps[step - 1].to];
 	else
-		from = e->micros[e->starts[a->requests[which].actor]];
+		from = e->micros[e->starts[e->micros[a->requests[which].steps[0].to].late][a->requests[which].actor]];
 	for (uint32_t f = e->nfills; f-- > 0 && candidates < MAX_CANDIDATES;) {
 		const struct xp_fill *fill = &e->fills[f];
 

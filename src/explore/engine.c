@@ -144,7 +144,7 @@ static bool ats_actor(const struct xp_engine *e, uint32_t actor)
 static void begin_all(struct xp_engine *e, struct xp_place *place, uint32_t number)
 {
 	for (uint32_t a = 0; a < e->c->nactors && !e->out_of_memory; a++) {
-		uint32_t id = e->starts[a], origin;
+		uint32_t id = e->starts[place->world.op >= e->c->steps.n][a], origin;
 
 		if (e->stamp[id] == number || (ats_actor(e, a) && e->c->actors[a].role == XP_DEVICE && !place->world.ats))
 			continue;
@@ -368,8 +368,10 @@ static bool settle(struct xp_engine *e, struct xp_place *place, bool ticked)
 			gone = true;
 			continue;
 		}
-		if (!place->world.ats && micro->request.kind != IOMMU_REQUEST_UNTRANSLATED &&
-		    e->c->actors[micro->actor].role == XP_DEVICE && live.id == e->starts[micro->actor])
+		/* Not begun yet, really: others begin in its place. */
+		if (live.id == e->starts[was_over][micro->actor] &&
+		    (is_over != was_over || (!place->world.ats && micro->request.kind != IOMMU_REQUEST_UNTRANSLATED &&
+					     e->c->actors[micro->actor].role == XP_DEVICE)))
 			continue;
 		place->live[place->nlive++] = live;
 	}
@@ -486,7 +488,10 @@ static void explore(struct xp_engine *e)
 		struct xp_micro micro;
 
 		xp_begin(&e->m, a, &micro);
-		e->starts[a] = intern(e, &micro);
+		micro.late = 0;
+		e->starts[0][a] = intern(e, &micro);
+		micro.late = 1;
+		e->starts[1][a] = intern(e, &micro);
 	}
 	if (e->out_of_memory || !add_place(e, root)) {
 		e->out_of_memory = true;

@@ -80,7 +80,8 @@ struct xp_view {
 struct xp_micro {
 	struct iommu_request request;
 	uint32_t actor;
-	uint32_t begun;		/* TRANSLATED: 0 until the device's own TLB has been looked up */
+	uint16_t begun;		/* TRANSLATED: 0 until the device's own TLB has been looked up */
+	uint16_t late;		/* issued after the end */
 };
 
 /* ---- A case ---- */

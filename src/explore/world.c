@@ -364,6 +364,7 @@ void xp_begin(struct xp_machine *m, unsigned actor, struct xp_micro *micro)
 	micro->request.access = a->access;
 	micro->request.kind = a->kind;
 	micro->begun = a->kind != IOMMU_REQUEST_TRANSLATED;
+	micro->late = m->world->op >= m->c->steps.n;
 	iommu_model_begin(&m->model, &micro->request);
 }
 
@@ -516,7 +517,8 @@ enum hitless_violation xp_judge(const struct xp_machine *m, const struct xp_micr
 	} else if (sees(old, r) && !over) {
 		return HITLESS_NO_VIOLATION;
 	} else if (r->state == IOMMU_REQUEST_FAULT) {
-		if (c->disruptive && !over)
+		/* Blocked in between, though it may learn that later. */
+		if (c->disruptive && !micro->late)
 			return HITLESS_NO_VIOLATION;
 		what = HITLESS_BLOCKED;
 	} else if (sees(new, r)) {
