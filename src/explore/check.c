@@ -85,7 +85,7 @@ static void put_run(struct text *text, const struct xp_run *run)
 
 		while (last && !event->choices[last - 1])
 			last--; /* what isn't said is 0 */
-		if (event->kind == 'B' || event->kind == 'S' || event->kind == 'E' || event->kind == 'F')
+		if (event->kind == 'B' || event->kind == 'P' || event->kind == 'S' || event->kind == 'E' || event->kind == 'F')
 			*at++ = digit(event->which);
 		for (unsigned k = 0; k < last; k++)
 			*at++ = digit(event->choices[k]);
@@ -148,7 +148,7 @@ static bool take_run(const char *at, struct xp_run *run)
 		struct xp_event event = { .kind = *at++ };
 		struct xp_event *v;
 
-		if (!strchr("DTFBSE", event.kind))
+		if (!strchr("DTFBPSE", event.kind))
 			return false;
 		if (event.kind != 'D' && event.kind != 'T') {
 			if (value_of(*at) < 0)

@@ -19,6 +19,7 @@
 
 struct request {
 	uint32_t actor;
+	uint32_t kind;		/* as in engine->starts */
 	uint32_t n, capacity;
 	struct {
 		uint32_t time, to;
@@ -70,6 +71,7 @@ static void add_chain(struct attempt *a, uint32_t origin)
 
 	memset(request, 0, sizeof(*request));
 	request->actor = e->micros[e->origins[origin].id].actor;
+	request->kind = e->micros[e->origins[origin].id].prefetch ? 2 : e->micros[e->origins[origin].id].late;
 	for (at = origin; e->origins[at].parent != XP_NONE; at = e->origins[at].parent)
 		depth++;
 	for (uint32_t i = depth; i > 0; i--) {
@@ -176,9 +178,10 @@ static int simulate(struct attempt *a, unsigned *which, uint32_t *step)
 			continue;
 		}
 		if (!next[who]) {
-			struct xp_event event = { .kind = 'B', .which = a->requests[who].actor };
+			struct xp_event event = { .kind = a->requests[who].kind == 2 ? 'P' : 'B', .which = a->requests[who].actor };
 
 			xp_begin(&m, a->requests[who].actor, &micros[who]);
+			micros[who].prefetch = event.kind == 'P';
 			number[who] = begun++;
 			add_event(&a->run, &event);
 		}
@@ -260,7 +263,7 @@ static bool solve(struct attempt *a)
 	if (step)
 		from = e->micros[a->requests[which].steps[step - 1].to];
 	else
-		from = e->micros[e->starts[e->micros[a->requests[which].steps[0].to].late][a->requests[which].actor]];
+		from = e->micros[e->starts[a->requests[which].kind][a->requests[which].actor]];
 	for (uint32_t f = e->nfills; f-- > 0 && candidates < MAX_CANDIDATES;) {
 		const struct xp_fill *fill = &e->fills[f];
 
@@ -328,6 +331,9 @@ static void describe(const struct xp_machine *m, const struct xp_event *event, c
 	case 'E':
 		snprintf(text, size, "dma       %s: ends", who_names[a->role]);
 		break;
+	case 'P':
+		snprintf(text, size, "hardware  a prefetch for the %s: 0x%llx", who_names[a->role], (unsigned long long)a->iova);
+		break;
 	case 'B':
 		snprintf(text, size, "dma       %s: %s of 0x%llx%s begins", who_names[a->role], a->access & IOMMU_WRITE ? "write" : "read",
 			 (unsigned long long)a->iova, kind_names[a->kind]);
@@ -370,11 +376,13 @@ enum hitless_violation xp_replay(struct xp_case *c, const struct xp_run *run,
 
 		switch (event->kind) {
 		case 'B':
+		case 'P':
 			if (n == MAX_REQUESTS || event->which >= c->nactors)
 				goto out;
 			micro = &micros[n];
 			live[n++] = true;
 			xp_begin(&m, event->which, micro);
+			micro->prefetch = event->kind == 'P';
 			break;
 		case 'S':
 			if (event->which >= n || !live[event->which])

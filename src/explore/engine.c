@@ -143,10 +143,15 @@ static bool ats_actor(const struct xp_engine *e, uint32_t actor)
 /* Requests may begin at any time. */
 static void begin_all(struct xp_engine *e, struct xp_place *place, uint32_t number)
 {
-	for (uint32_t a = 0; a < e->c->nactors && !e->out_of_memory; a++) {
-		uint32_t id = e->starts[place->world.op >= e->c->steps.n][a], origin;
+	bool prefetch = e->c->has_quiet && (e->c->config.freedoms & IOMMU_FREE_BIT(IOMMU_FREE_PREFETCH));
 
-		if (e->stamp[id] == number || (ats_actor(e, a) && e->c->actors[a].role == XP_DEVICE && !place->world.ats))
+	for (uint32_t i = 0; i < e->c->nactors * (prefetch ? 2 : 1) && !e->out_of_memory; i++) {
+		uint32_t a = i % e->c->nactors;
+		bool asked = i < e->c->nactors, device = e->c->actors[a].role == XP_DEVICE;
+		uint32_t id = e->starts[asked ? place->world.op >= e->c->steps.n : 2][a], origin;
+
+		if (e->stamp[id] == number || (asked && device && place->world.quiet) ||
+		    (ats_actor(e, a) && device && (!place->world.ats || !asked)))
 			continue;
 		origin = add_origin(e, id, XP_NONE, number);
 		e->stamp[id] = number;
@@ -293,7 +298,7 @@ static bool seen_before(struct xp_engine *e, const struct xp_place *place)
 {
 	const struct xp_world *w = &place->world;
 	uint64_t key[2] = { 0, 0 }, sum[2] = { 0, 0 };
-	uint64_t misc[8] = { w->op, w->slot, w->ats, w->ram_hash, w->freed[0], w->freed[1], w->npending, 0 };
+	uint64_t misc[8] = { w->op, w->slot, w->ats, w->ram_hash, w->freed[0], w->freed[1], w->npending, w->quiet };
 	uint32_t at;
 
 	for (uint32_t i = 0; i < place->nlive; i++) {
@@ -368,6 +373,8 @@ static bool settle(struct xp_engine *e, struct xp_place *place, bool ticked)
 			gone = true;
 			continue;
 		}
+		if (place->world.quiet && !micro->prefetch && e->c->actors[micro->actor].role == XP_DEVICE)
+			continue;
 		/* Not begun yet, really: others begin in its place. */
 		if (live.id == e->starts[was_over][micro->actor] &&
 		    (is_over != was_over || (!place->world.ats && micro->request.kind != IOMMU_REQUEST_UNTRANSLATED &&
@@ -492,6 +499,9 @@ static void explore(struct xp_engine *e)
 		e->starts[0][a] = intern(e, &micro);
 		micro.late = 1;
 		e->starts[1][a] = intern(e, &micro);
+		micro.late = 0;
+		micro.prefetch = 1;
+		e->starts[2][a] = intern(e, &micro);
 	}
 	if (e->out_of_memory || !add_place(e, root)) {
 		e->out_of_memory = true;

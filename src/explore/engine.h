@@ -61,7 +61,7 @@ struct xp_engine {
 	uint64_t *seen;		/* two words a place */
 	uint32_t seen_size;
 	uint32_t time;
-	uint32_t starts[2][XP_MAX_ACTORS];	/* ids of the beginnings, before the end and after it */
+	uint32_t starts[3][XP_MAX_ACTORS];	/* ids of the beginnings: before the end, after it, prefetches */
 	struct xp_result *result;
 	bool out_of_memory;
 	const char *limit;

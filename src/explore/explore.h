@@ -33,6 +33,7 @@ enum xp_op_kind {
 	XP_WAIT,	/* until the word at addr is words[0] */
 	XP_FREE,	/* the page at addr */
 	XP_ATS,		/* words[0]: on or off, in the device */
+	XP_QUIET,	/* words[0]: the device issues nothing, and has nothing in flight; or it does again */
 	XP_WRITEBACK,	/* [addr, addr + width) has reached memory when it is over */
 	XP_NOTE		/* nothing that hardware could see */
 };
@@ -81,7 +82,8 @@ struct xp_micro {
 	struct iommu_request request;
 	uint32_t actor;
 	uint16_t begun;		/* TRANSLATED: 0 until the device's own TLB has been looked up */
-	uint16_t late;		/* issued after the end */
+	uint8_t late;		/* issued after the end */
+	uint8_t prefetch;	/* nobody asked for it: its result is thrown away */
 };
 
 /* ---- A case ---- */
@@ -109,6 +111,7 @@ struct xp_case {
 	bool ats;			/* the device's ATS is on at first */
 	bool noncoherent;		/* stores reach memory any time up to their write-back */
 	bool thorough;
+	bool has_quiet;			/* there are XP_QUIET steps: then prefetch is told apart from what devices ask for */
 	unsigned max_places;		/* 0: a default */
 };
 
@@ -119,7 +122,7 @@ void xp_ops_free(struct xp_ops *ops);
 
 /* One event of a concrete run. */
 struct xp_event {
-	char kind;			/* 'D' driver step, 'T' queue, 'B' begin, 'S' step of a request, 'E' end of one,
+	char kind;			/* 'D' driver step, 'T' queue, 'B' begin, 'P' prefetch begins, 'S' step of a request, 'E' end of one,
 					 * 'F' store reaches memory */
 	unsigned which;			/* B: actor; S: request, in the order of their beginnings */
 	unsigned nchoices;

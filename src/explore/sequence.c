@@ -166,7 +166,7 @@ static void add_wait(struct reader *r, bool fence)
 
 static int step(struct reader *r, char **words, unsigned n)
 {
-	static const char *const names[] = { "store64", "store128", "command", "fence", "wait", "barrier", "writeback", "ats", NULL };
+	static const char *const names[] = { "store64", "store128", "command", "fence", "wait", "barrier", "writeback", "ats", "quiet", NULL };
 	uint64_t values[4] = { 0 }, word;
 	struct xp_op op = { .kind = XP_SUBMIT };
 	unsigned which, count;
@@ -210,9 +210,10 @@ static int step(struct reader *r, char **words, unsigned n)
 		return 0;
 	default:
 		if (n != 2 || (strcmp(words[1], "on") != 0 && strcmp(words[1], "off") != 0))
-			return fail(r, "ats wants on or off");
-		op = (struct xp_op){ .kind = XP_ATS, .words = { words[1][1] == 'n' } };
-		snprintf(op.text, sizeof(op.text), "switch the device's ATS %s", words[1]);
+			return fail(r, "%s wants on or off", words[0]);
+		op = (struct xp_op){ .kind = which == 7 ? XP_ATS : XP_QUIET, .words = { words[1][1] == 'n' } };
+		snprintf(op.text, sizeof(op.text), which == 7 ? "switch the device's ATS %s" : "device quiet: %s", words[1]);
+		r->c->has_quiet |= which == 8;
 		xp_op_add(&r->c->steps, &op);
 		return 0;
 	}

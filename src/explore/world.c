@@ -334,6 +334,9 @@ void xp_op_do(struct xp_machine *m)
 	case XP_ATS:
 		w->ats = op->words[0] != 0;
 		break;
+	case XP_QUIET:
+		w->quiet = op->words[0] != 0;
+		break;
 	default:
 		break;
 	}
@@ -506,7 +509,7 @@ enum hitless_violation xp_judge(const struct xp_machine *m, const struct xp_micr
 	bool over = m->world->op >= c->steps.n;
 	enum hitless_violation what;
 
-	if (r->state == IOMMU_REQUEST_RUNNING)
+	if (r->state == IOMMU_REQUEST_RUNNING || micro->prefetch)
 		return HITLESS_NO_VIOLATION;
 	if (a->role != XP_DEVICE) {
 		if (sees(old, r))

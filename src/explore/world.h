@@ -16,7 +16,7 @@ struct xp_world {
 	uint64_t ram_hash;
 	unsigned op;			/* driver steps done */
 	unsigned slot;			/* commands submitted */
-	bool ats;
+	bool ats, quiet;
 	/* Stores that memory doesn't have yet: a CPU cache that the unit doesn't snoop. */
 	unsigned npending;
 	struct {
