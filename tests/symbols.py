@@ -30,4 +30,6 @@ for lib in sys.argv[static_at + 1:]:
     needed = nm("--undefined-only", lib) - nm("--defined-only", lib)
     print(f"{lib}: needs {', '.join(sorted(needed)) or 'nothing'}")
     problems += [f"{lib} needs {s}" for s in sorted(needed - NEEDED)]
+    shown = nm("--defined-only", "--extern-only", lib)
+    problems += [f"{lib} shows {s}" for s in sorted(shown) if not PUBLIC.match(s)]
 sys.exit("\n".join(problems) or 0)

@@ -272,7 +272,9 @@ static void test_foreign_commands(void **state)
 	/* What would stop the queue is refused, and the queue goes on. */
 	at[0] = 0xf;
 	assert_int_equal(iommu_unit_submit(fx.machine.unit, commands, 1), -EINVAL);
-	at[0] = VTD_DESC_CONTEXT | 1ull << 60;
+	at[0] = VTD_DESC_CONTEXT | VTD_CONTEXT_GLOBAL << 4 | 1ull << 60;
+	assert_int_equal(iommu_unit_submit(fx.machine.unit, commands, 1), -EINVAL);
+	at[0] = VTD_DESC_IOTLB; /* no granularity */
 	assert_int_equal(iommu_unit_submit(fx.machine.unit, commands, 1), -EINVAL);
 	at[0] = VTD_DESC_IEC;
 	/* As many as it holds, over and over: the queue wraps and fills. */
@@ -371,6 +373,105 @@ static void test_completion_error(void **state)
 	lose(VTD_BROKEN_ICE);
 }
 
+/* With caching mode, map needs the hardware too. */
+static void test_map_on_lost_unit(void **state)
+{
+	struct machine_config config = config_with(0, BITS(VTD_CAP, CM), 0);
+	struct fixture fx;
+	struct iommu_group *group;
+	struct iommu_domain *a;
+
+	(void)state;
+	config.timeout_ns = 20000000;
+	fixture_open_config(&fx, config);
+	group = fixture_group(&fx);
+	fixture_device(&fx, group, RID);
+	a = fixture_paging(&fx, 2, 0);
+	assert_int_equal(iommu_attach_group(group, a), 0);
+	vtd_model_break(&fx.machine.model, VTD_BROKEN_WAIT);
+	assert_int_equal(iommu_map(a, 8 * MIB, fx.data, 4096, IOMMU_READ), -EIO);
+	assert_int_equal(iommu_map(a, 9 * MIB, fx.data, 4096, IOMMU_READ), -EIO);
+	assert_int_equal(iommu_unmap(a, 8 * MIB, 4096), -EIO);
+	assert_int_equal(iommu_domain_free(a), -EIO);
+	machine_destroy(&fx.machine);
+}
+
+/* Loss in the middle of a hop, when each domain has the other's tag on its list. */
+static void test_lost_while_hopping(void **state)
+{
+	const struct iommu_replace_options hop = {
+		.strategies = IOMMU_STRATEGY_BIT(IOMMU_STRATEGY_TAG_HOP),
+		.assumptions = IOMMU_PLAN_ASSUME_OLD_OR_NEW,
+	};
+	struct machine_config config = config_with(0, 0, 0);
+	struct fixture fx;
+	struct iommu_group *group, *other;
+	struct iommu_domain *a, *b;
+
+	(void)state;
+	if (strcmp(arch, "vtd") != 0)
+		return; /* legacy mode never needs a hop */
+	config.timeout_ns = 20000000;
+	fixture_open_config(&fx, config);
+	group = fixture_group(&fx);
+	other = fixture_group(&fx);
+	fixture_device(&fx, group, RID);
+	fixture_device(&fx, other, RID2);
+	a = fixture_paging(&fx, 1, 0);
+	b = fixture_paging(&fx, 1, 16);
+	assert_int_equal(iommu_attach_group(group, a), 0);
+	vtd_model_break(&fx.machine.model, VTD_BROKEN_WAIT);
+	assert_int_equal(iommu_group_replace_domain(group, b, &hop, NULL), -EIO);
+	assert_int_equal(iommu_unmap(a, WINDOW, 4096), -EIO);
+	assert_int_equal(iommu_unmap(b, WINDOW, 4096), -EIO);
+	assert_int_equal(iommu_attach_group(other, a), -EIO);
+	machine_destroy(&fx.machine);
+}
+
+/* Whoever was here before has left the queue's errors and his faults behind. */
+static void test_leftover_errors(void **state)
+{
+	const struct machine_config config = { .arch = machine_arch_by_name(arch), .seed = 1 };
+	struct fixture fx = { 0 };
+	uint64_t fsts;
+
+	(void)state;
+	assert_int_equal(machine_create(&fx.machine, &config), 0);
+	/* A descriptor of no type. */
+	*(uint64_t *)machine_virt(&fx.machine, 0x200000) = 0xf;
+	iommu_model_write(&fx.machine.model, VTD_REG_IQA, 8, 0x200000);
+	iommu_model_write(&fx.machine.model, VTD_REG_GCMD, 4, BITS(VTD_GCMD, QIE));
+	while (iommu_model_tick(&fx.machine.model))
+		;
+	iommu_model_write(&fx.machine.model, VTD_REG_IQT, 8, 16);
+	while (iommu_model_tick(&fx.machine.model))
+		;
+	fsts = read_register(&fx, VTD_REG_FSTS, 4);
+	assert_true(GET(VTD_FSTS, IQE, &fsts));
+	iommu_model_write(&fx.machine.model, VTD_REG_GCMD, 4, 0);
+	while (iommu_model_tick(&fx.machine.model))
+		;
+	assert_int_equal(machine_start_unit(&fx.machine), 0);
+	assert_int_equal(iommu_unit_handle_faults(fx.machine.unit), 0);
+	fixture_close(&fx);
+}
+
+/* Another PCI segment is another unit's; this one's faults name the whole requester id. */
+static void test_segments(void **state)
+{
+	struct fixture fx;
+	struct iommu_group *group;
+	struct iommu_device *device;
+	struct iommu_device_desc desc = { .rids = { 0x10000 | RID }, .nrids = 1 };
+
+	(void)state;
+	fixture_open(&fx, arch);
+	group = fixture_group(&fx);
+	desc.unit = fx.machine.unit;
+	assert_int_equal(iommu_group_add_device(group, &desc, &device), -EINVAL);
+	fixture_close(&fx);
+}
+
 static void test_dead_from_the_start(void **state)
 {
 	struct machine_config config = config_with(0, 0, 0);
@@ -400,6 +501,10 @@ int main(void)
 		cmocka_unit_test(test_queue_error),
 		cmocka_unit_test(test_device_does_not_answer),
 		cmocka_unit_test(test_completion_error),
+		cmocka_unit_test(test_map_on_lost_unit),
+		cmocka_unit_test(test_lost_while_hopping),
+		cmocka_unit_test(test_leftover_errors),
+		cmocka_unit_test(test_segments),
 		cmocka_unit_test(test_dead_from_the_start),
 	};
 	const char *const archs[] = { "vtd-legacy", "vtd" };

@@ -1076,6 +1076,45 @@ static void nesting(void **state)
 	box_close(&box);
 }
 
+/* A nested page is as large as the smaller of the two stages' pages; what lies around it is another one. */
+static void nested_page_sizes(void **state)
+{
+	(void)state;
+	for (unsigned large_first = 0; large_first < 2; large_first++) {
+		uint64_t fs, ss, *entry, gpa = 0x40000000;
+		struct iommu_request r;
+		struct box box;
+
+		open_box_with(&box, true, 0, vtd_model_default_ecap() | BITS(VTD_ECAP, NEST));
+		fs = box_page(&box);
+		ss = box_page(&box);
+		/* The guest's tables lie where the second stage is identity. */
+		for (uint64_t page = 0; page < BOX_BYTES; page += 1u << 21)
+			*pte_at(&box, ss, 4, page, 2, SS_RW) = page | SS_LARGE;
+		if (large_first) {
+			*pte_at(&box, fs, 4, 1ull << 30, 2, FS_RWU) = gpa | FS_LARGE;
+			map_ss(&box, ss, 4, gpa + 3 * PAGE, 0x700000000);
+			map_ss(&box, ss, 4, gpa + 4 * PAGE, 0x500000000);
+		} else {
+			map_fs(&box, fs, 4, (1ull << 30) + 3 * PAGE, gpa + 5 * PAGE);
+			map_fs(&box, fs, 4, (1ull << 30) + 4 * PAGE, gpa + 9 * PAGE);
+			*pte_at(&box, ss, 4, gpa, 2, SS_RW) = 0x700000000 | SS_LARGE;
+		}
+		entry = pasid_first(&box, RID, 4, 5, 4, fs);
+		SET(VTD_PASID, PGTT, entry, VTD_PGTT_NESTED);
+		SET(VTD_PASID, AW, entry, 2);
+		SET_ADDR(VTD_PASID, SSPTPTR, entry, ss);
+		for (unsigned pass = 0; pass < 2; pass++) {
+			r = go(&box, RID, 4, (1ull << 30) + 3 * PAGE + 7, W);
+			assert_done(r, large_first ? 0x700000007 : 0x700000007 + 5 * PAGE);
+			assert_int_equal(r.size, PAGE);
+			assert_done(go(&box, RID, 4, (1ull << 30) + 4 * PAGE, W), large_first ? 0x500000000 : 0x700000000 + 9 * PAGE);
+		}
+		assert_int_not_equal(go(&box, RID, 4, (1ull << 30) + 6 * PAGE, W).state, IOMMU_REQUEST_DONE);
+		box_close(&box);
+	}
+}
+
 /* ---- Faults ---- */
 
 static void fault_records(void **state)
@@ -1632,6 +1671,12 @@ static void ats_scalable(void **state)
 	inv_pdevtlb(&box, RID, 2, IOVA, 0);
 	assert_false(devtlb(&box, RID, 2, IOVA, R, &phys));
 	assert_true(devtlb(&box, RID, 2, IOVA + PAGE, R, &phys));
+	/* G: every PASID, but only lines with one. */
+	go_kind(&box, IOMMU_REQUEST_TRANSLATION, RID, 1, IOVA, R);
+	uint64_t every[2] = { VTD_DESC_PDEVTLB | (uint64_t)RID << 16 | 9ull << 32, IOVA | 1 };
+	invalidate(&box, every);
+	assert_false(devtlb(&box, RID, 1, IOVA, R, &phys));
+	assert_true(devtlb(&box, RID, BOX_NO_PASID, IOVA, R, &phys));
 	inv_devtlb(&box, RID, 0x7ffffffffffff000ull, 1);
 	assert_false(devtlb(&box, RID, BOX_NO_PASID, IOVA, R, &phys));
 	assert_true(devtlb(&box, RID, 2, IOVA + PAGE, R, &phys));
@@ -1719,7 +1764,7 @@ static void queue_errors(void **state)
 		{ VTD_DESC_WAIT, 0, 0xffffffff00000e7full, 0xfffffffffffffffcull }, /* PD: ECAP.PDS = 0 */
 		{ VTD_DESC_PIOTLB, 2, 0x000fffffffff0e3full, 0xfffffffffffff07full },
 		{ VTD_DESC_PASID, 3, 0x000fffffffff0e3full, 0 },
-		{ VTD_DESC_PDEVTLB, 0, 0xffffffffffffffffull, 0xfffffffffffff800ull },
+		{ VTD_DESC_PDEVTLB, 0, 0xffffffffffffffffull, 0xfffffffffffff801ull },
 	};
 	uint64_t d[2], iqercd;
 	struct box box;
@@ -1999,7 +2044,7 @@ static void late_fills(void **state)
 	}
 }
 
-/* ... but who was still fetching the entry doesn't bring the old one back into the cache. */
+/* ... but who is still fetching an entry is waited for, and doesn't bring the old one back into the cache. */
 static void entry_fills_are_stopped(void **state)
 {
 	(void)state;
@@ -2007,15 +2052,19 @@ static void entry_fills_are_stopped(void **state)
 		struct iommu_request r = request(RID, BOX_NO_PASID, IOVA, R);
 		struct box box;
 		uint64_t ss, other, *pasid;
+		bool fetching;
 
 		simple_scalable(&box, &pasid, &ss);
 		other = box_page(&box);
 		map_ss(&box, other, 4, IOVA + PAGE, PHYS + PAGE);
 		step_until(&box, &r, steps);
 		pasid_second(&box, RID, 0, 6, 4, other);
-		assert_true(inv_context(&box, VTD_CONTEXT_GLOBAL, 0, 0, 0));
-		assert_true(inv_pasid(&box, VTD_PASID_CACHE_GLOBAL, 0, 0));
+		fetching = r.state == IOMMU_REQUEST_RUNNING && r.pc < VTDM_PC_IOTLB_LOOKUP;
+		assert_int_equal(inv_context(&box, VTD_CONTEXT_GLOBAL, 0, 0, 0), !fetching);
+		assert_int_equal(inv_pasid(&box, VTD_PASID_CACHE_GLOBAL, 0, 0), !fetching);
 		finish(&box, &r);
+		ticks(&box);
+		assert_int_equal(status(&box), box.sequence);
 		assert_done(go(&box, RID, BOX_NO_PASID, IOVA + PAGE, R), PHYS + PAGE);
 		box_close(&box);
 	}
@@ -2388,8 +2437,9 @@ static void maysets_drained(void **state)
 			assert_int_equal(drained, 0);
 			break;
 		}
-		assert_false(iommu_model_tick(&box.model));
+		iommu_model_settle(&box.model);
 		assert_false(iommu_model_drained(&box.model, &in_flight[n - 1]));
+		assert_false(iommu_model_tick(&box.model));
 	}
 	box_close(&box);
 }
@@ -2487,6 +2537,7 @@ int main(void)
 		cmocka_unit_test(first_stage_accessed_dirty),
 		cmocka_unit_test(second_stage_accessed_dirty),
 		cmocka_unit_test(nesting),
+		cmocka_unit_test(nested_page_sizes),
 		cmocka_unit_test(fault_records),
 		cmocka_unit_test(fault_interrupts),
 		cmocka_unit_test(fault_processing_disable),

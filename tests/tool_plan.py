@@ -111,6 +111,10 @@ class Plan(Case):
         self.assertEqual(ops[:2], ["store", "writeback"])
         ats = self.plan("vtd", "s2", "s2", "--unit", "ats")["steps"]
         self.assertEqual([s["cache"] for s in ats if s["op"] == "invalidate"], ["pasid", "iotlb", "devtlb"])
+        for old, new, value in (("devtlb=on", None, 0), (None, "devtlb=on", 1 << 15)):
+            names = ["s2:did=2,root=a" + (f",{key}" if key else "") for key in (old, new)]
+            pci = [s for s in self.plan("vtd-legacy", *names, "--unit", "ats")["steps"] if s["op"] == "pci"]
+            self.assertEqual([s["value"] for s in pci], [value])
         self.assertEqual(self.plan("vtd", "s1", "s1", "--unit", "fixed-table")["strategy"], "break")
 
     def test_text(self):

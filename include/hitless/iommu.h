@@ -106,8 +106,8 @@ struct iommu_domain_desc {
 };
 
 /*
- * Allocates a domain in a format of `unit`'s; it may be attached to devices of every unit of the same driver that can walk
- * that format. -EINVAL: the unit has no such format; -EOPNOTSUPP: it can't record dirty pages; -ENOMEM.
+ * Allocates a domain in a format of `unit`'s; it may be attached to devices of every unit of the same driver and mode that can
+ * walk that format. -EINVAL: the unit has no such format; -EOPNOTSUPP: it can't record dirty pages; -ENOMEM.
  */
 HITLESS_API int iommu_domain_alloc(struct iommu_unit *unit, const struct iommu_domain_desc *desc,
 				   struct iommu_domain **domain);
@@ -139,7 +139,8 @@ HITLESS_API int iommu_iova_to_phys(struct iommu_domain *domain, uint64_t iova, u
 
 /*
  * For every page in [iova, iova + size) that was written since the last call: calls report(ctx, iova, size) with the page's
- * own range, and clears the mark, so that a later write sets it again. report must not call anything on this domain. Dirty marks stay readable after the domain was
+ * own range, and clears the mark, so that a later write sets it again. Copy a page only after the call has returned: until then the
+ * hardware may write to it without a new mark. report must not call anything on this domain. Dirty marks stay readable after the domain was
  * replaced. -EOPNOTSUPP: the domain was not allocated with `dirty`.
  */
 HITLESS_API int iommu_read_and_clear_dirty(struct iommu_domain *domain, uint64_t iova, uint64_t size,
@@ -167,7 +168,7 @@ struct iommu_device_desc {
 	struct iommu_unit *unit;
 	uint32_t rids[IOMMU_MAX_RIDS];	/* requester ids; [0] is the device's own, the others are DMA aliases */
 	unsigned nrids;
-	bool ats;			/* use the device's ATS capability, if the unit and the device have it */
+	bool ats;			/* use the device's ATS capability, if unit and device have it, and it has no aliases */
 	unsigned pasid_bits;		/* width of the device's PASIDs; 0: none */
 	const struct iommu_resv_region *resv; /* copied */
 	unsigned nresv;
@@ -182,7 +183,9 @@ HITLESS_API int iommu_group_free(struct iommu_group *group);
 /*
  * Adds a device; it enters the group's current domain, which for an empty group is the default domain, or the blocking one
  * if there is no default (-EINVAL then for a device with a direct region: set a default domain first).
- * -EINVAL: no unit, no or too many or duplicate requester ids, the group's domain doesn't suit the device; -EEXIST: the unit
+ * Direct and MSI regions are mapped in the domain if they are not, with the rights that they ask for, and stay there.
+ * -EINVAL: no unit, one with another port than the group's, no or too many or duplicate requester ids, or some that the unit doesn't
+ * serve, the group's domain doesn't suit the device or has something else where a region must be; -EEXIST: the unit
  * knows one of the requester ids; -ENOMEM; -ENOSPC: no domain id left; -EIO.
  */
 HITLESS_API int iommu_group_add_device(struct iommu_group *group, const struct iommu_device_desc *desc,

@@ -154,6 +154,8 @@ HITLESS_API int iommu_model_translate(struct iommu_model *model, struct iommu_re
  * of this one; the caller drops it. Ask after every tick that returned true. (Without may-sets the lanes count: false.)
  */
 HITLESS_API bool iommu_model_drained(const struct iommu_model *model, const struct iommu_request *request);
+/* Forgets what the last tick did, so that equal states compare equal. The next tick does that by itself, too. */
+HITLESS_API void iommu_model_settle(struct iommu_model *model);
 
 /*
  * The device's own TLB (ATS), which the unit invalidates by device-TLB commands. A device with ATS first looks here; on a hit it

@@ -18,6 +18,7 @@ enum vtd_mode {
 
 struct vtd_unit_desc {
 	uint64_t registers;	/* physical address of the register set, as the DRHD structure names it */
+	uint16_t segment;	/* the PCI segment that it serves: bits 31:16 of its devices' requester ids */
 	enum vtd_mode mode;
 	uint64_t timeout_ns;	/* for a command or a register handshake; 0: one second */
 	unsigned queue_order;	/* the invalidation queue has 2^queue_order pages; 0 to 7 */
@@ -26,7 +27,7 @@ struct vtd_unit_desc {
 /*
  * Finds out what the unit can do, gives it an empty root table and an invalidation queue, and turns translation on: every
  * device is blocked until it is added. What belongs to interrupt remapping is left alone.
- * -EINVAL: bad description, or the unit lacks the mode asked for; -ENODEV: no unit there; -EBUSY: its queue is in use by
+ * -EINVAL: bad description, the unit lacks the mode asked for, or it doesn't snoop and the port has no writeback; -ENODEV: no unit there; -EBUSY: its queue is in use by
  * somebody else; -EOPNOTSUPP: a unit without queued invalidation, or a page-table width that Hitless lacks; -ENOMEM;
  * -EIO: the hardware does not answer.
  */

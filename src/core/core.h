@@ -6,7 +6,7 @@
  *	group->lock	its devices, its domain; held over a whole attach, replace or detach
  *	domain->lock	its page table, its list of tags; held over map and over unmap with its invalidations
  *	table->lock	(entry.h) a page of live entries
- *	unit->lock	its devices and its free tags
+ *	unit->lock	its devices and its free tags (and before domain->lock, when memory is short, unit->reserve_lock)
  *	the driver's queue lock
  *
  * How unmap and replace race (promise, point 6): unmap clears page-table entries, then invalidates under every tag on the
@@ -164,7 +164,8 @@ void unit_mark_lost(struct iommu_unit *unit);
 /* -ENOSPC: all are taken. */
 int unit_alloc_tag(struct iommu_unit *unit, unsigned space, uint32_t *tag);
 void unit_free_tag(struct iommu_unit *unit, unsigned space, uint32_t tag);
-bool unit_has_free_tag(struct iommu_unit *unit, unsigned space);
+/* A number that is free now. False: all are taken. */
+bool unit_peek_free_tag(struct iommu_unit *unit, unsigned space, uint32_t *tag);
 /* -EEXIST: one of the requester ids is known. */
 int unit_link_device(struct iommu_unit *unit, struct iommu_device *device);
 void unit_unlink_device(struct iommu_unit *unit, struct iommu_device *device);
@@ -177,11 +178,16 @@ int unit_commit(struct iommu_unit *unit, struct iommu_plan *plan);
 
 /* ---- domain.c ---- */
 
-/* A tag for `users` more requesters of the unit in the domain, on its list from now on. -ENOSPC, -ENOMEM. */
+/* iommu_iova_to_phys() with the mapping's rights, if `rights` is not NULL. */
+int domain_lookup(struct iommu_domain *domain, uint64_t iova, uint64_t *phys, unsigned *rights);
+
+/* A tag for `users` more requesters of the unit in the domain, on its list from now on. -ENOSPC, -ENOMEM; -EIO: quarantined;
+ * -EAGAIN: a hop is under way. */
 int domain_get_tag(struct iommu_domain *domain, struct iommu_unit *unit, unsigned users, struct domain_tag **tag);
 /* They have left and nothing is cached for them. The last ones give the tag back. */
 void domain_put_tag(struct iommu_domain *domain, struct domain_tag *tag, unsigned users);
-/* The same with a number that another domain's only user brings along; not owned. -ENOMEM. */
+/* The same with a number that another domain's only user brings along; not owned. -ENOMEM; -EAGAIN: the domain has a tag by
+ * now. */
 int domain_inherit_tag(struct iommu_domain *domain, struct iommu_unit *unit, uint32_t number, struct domain_tag **tag);
 /* The domain's tag on a unit, NULL: none. It stays only as long as the caller's requesters use it. */
 struct domain_tag *domain_find_tag(struct iommu_domain *domain, struct iommu_unit *unit);

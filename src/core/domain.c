@@ -165,10 +165,10 @@ int domain_get_tag(struct iommu_domain *domain, struct iommu_unit *unit, unsigne
 	int err = 0;
 
 	lock_domain(domain);
-	while ((tag = find_tag(domain, unit)) && tag->hopping) {
-		unlock_domain(domain);
-		port->relax(port->ctx);
-		lock_domain(domain);
+	tag = find_tag(domain, unit);
+	if (domain->quarantined || (tag && tag->hopping)) {
+		err = domain->quarantined ? -EIO : -EAGAIN;
+		goto out;
 	}
 	if (!tag) {
 		tag = port->alloc(port->ctx, sizeof(*tag));
@@ -196,6 +196,7 @@ out:
 int domain_inherit_tag(struct iommu_domain *domain, struct iommu_unit *unit, uint32_t number, struct domain_tag **result)
 {
 	struct domain_tag *tag = domain->port->alloc(domain->port->ctx, sizeof(*tag));
+	int err;
 
 	if (!tag)
 		return -ENOMEM;
@@ -205,10 +206,15 @@ int domain_inherit_tag(struct iommu_domain *domain, struct iommu_unit *unit, uin
 	tag->users = 1;
 	tag->hopping = true; /* until the number is this domain's own */
 	lock_domain(domain);
-	link_tag(domain, tag);
+	err = find_tag(domain, unit) ? -EAGAIN : 0;
+	if (!err)
+		link_tag(domain, tag);
 	unlock_domain(domain);
-	*result = tag;
-	return 0;
+	if (err)
+		domain->port->free(domain->port->ctx, tag, sizeof(*tag));
+	else
+		*result = tag;
+	return err;
 }
 
 void domain_put_tag(struct iommu_domain *domain, struct domain_tag *tag, unsigned users)
@@ -309,7 +315,8 @@ static int forget(struct iommu_domain *domain, uint64_t first, uint64_t last, bo
 		/* The IOTLB first: a device TLB could refill from it. */
 		emit_wait(&steps, false);
 		for (struct iommu_attachment *at = tag->attachments; at && !absent; at = at->next) {
-			if (steps.n + 3 > FLUSH_STEPS) {
+			/* Its commands, a fence before and a wait after them. */
+			if (steps.n + at->device->nrids + 2 > FLUSH_STEPS) {
 				emit_wait(&steps, true);
 				failed = run_steps(tag->unit, &steps);
 				err = err ? err : failed;
@@ -332,6 +339,15 @@ static int check_range(const struct iommu_domain *domain, uint64_t iova, uint64_
 	return 0;
 }
 
+/* Does a unit that may walk the table not answer any more? Under the domain's lock. */
+static bool is_lost(struct iommu_domain *domain)
+{
+	for (struct domain_tag *tag = domain->tags; tag; tag = tag->next)
+		if (unit_is_lost(tag->unit))
+			domain->quarantined = true;
+	return domain->quarantined;
+}
+
 int iommu_map(struct iommu_domain *domain, uint64_t iova, uint64_t phys, uint64_t size, unsigned prot)
 {
 	int err;
@@ -342,10 +358,12 @@ int iommu_map(struct iommu_domain *domain, uint64_t iova, uint64_t phys, uint64_
 	if (err)
 		return err;
 	lock_domain(domain);
-	err = domain->quarantined ? -EIO : domain->pgtable.ops->map(&domain->pgtable, iova, phys, size, prot);
-	if (!err)
+	err = is_lost(domain) ? -EIO : domain->pgtable.ops->map(&domain->pgtable, iova, phys, size, prot);
+	if (!err) {
 		/* Only where the hardware may remember that nothing was there. */
 		err = forget(domain, iova, iova + (size - 1), false, true);
+		domain->quarantined |= err != 0;
+	}
 	unlock_domain(domain);
 	return err;
 }
@@ -362,10 +380,7 @@ int64_t iommu_unmap(struct iommu_domain *domain, uint64_t iova, uint64_t size)
 	if (err)
 		return err;
 	lock_domain(domain);
-	for (struct domain_tag *tag = domain->tags; tag; tag = tag->next)
-		if (unit_is_lost(tag->unit))
-			domain->quarantined = true;
-	unmapped = domain->quarantined ? -EIO : domain->pgtable.ops->unmap(&domain->pgtable, iova, size, &gather);
+	unmapped = is_lost(domain) ? -EIO : domain->pgtable.ops->unmap(&domain->pgtable, iova, size, &gather);
 	if (unmapped > 0) {
 		err = forget(domain, gather.first, gather.last, !gather.tables, false);
 		if (err) {
@@ -382,6 +397,11 @@ int64_t iommu_unmap(struct iommu_domain *domain, uint64_t iova, uint64_t size)
 
 int iommu_iova_to_phys(struct iommu_domain *domain, uint64_t iova, uint64_t *phys)
 {
+	return domain_lookup(domain, iova, phys, NULL);
+}
+
+int domain_lookup(struct iommu_domain *domain, uint64_t iova, uint64_t *phys, unsigned *rights)
+{
 	int err;
 
 	if (!domain || !phys)
@@ -394,7 +414,7 @@ int iommu_iova_to_phys(struct iommu_domain *domain, uint64_t iova, uint64_t *phy
 	if (iova < domain->pgtable.first || iova > domain->pgtable.last)
 		return -ENOENT;
 	lock_domain(domain);
-	err = domain->pgtable.ops->iova_to_phys(&domain->pgtable, iova, phys, NULL);
+	err = domain->pgtable.ops->iova_to_phys(&domain->pgtable, iova, phys, rights);
 	unlock_domain(domain);
 	return err;
 }
@@ -411,7 +431,8 @@ int iommu_read_and_clear_dirty(struct iommu_domain *domain, uint64_t iova, uint6
 	if (err)
 		return err;
 	lock_domain(domain);
-	err = domain->pgtable.ops->read_and_clear_dirty(&domain->pgtable, iova, size, &gather, report, ctx);
+	err = is_lost(domain) ? -EIO :
+				domain->pgtable.ops->read_and_clear_dirty(&domain->pgtable, iova, size, &gather, report, ctx);
 	/* A cached translation that says "dirty already" would not mark the page again. */
 	if (gather.first <= gather.last)
 		failed = forget(domain, gather.first, gather.last, true, false);

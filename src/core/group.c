@@ -24,7 +24,8 @@ struct job {
 	struct domain_tag lent_temporary[2];	/* the temporary tag, lent to both */
 	uint32_t temporary_tag;			/* 0: none */
 	unsigned temporary_space;
-	bool hops;
+	bool hops;				/* some strategy pollutes a tag for a while */
+	bool needs_old, needs_new;		/* ... the old or the new domain's own, which must be private for that */
 	struct entry_change *changes;
 	unsigned nchanges, filled;
 	struct iommu_plan plan;
@@ -117,11 +118,12 @@ static uint64_t region_phys(const struct iommu_resv_region *region)
 static int region_state(struct iommu_domain *domain, const struct iommu_resv_region *region)
 {
 	uint64_t mapped = 0, phys;
+	unsigned rights;
 
 	for (uint64_t offset = 0; offset < region->size; offset += HITLESS_PAGE_SIZE) {
-		if (iommu_iova_to_phys(domain, region->iova + offset, &phys))
+		if (domain_lookup(domain, region->iova + offset, &phys, &rights))
 			continue;
-		if (phys != region_phys(region) + offset)
+		if (phys != region_phys(region) + offset || (region->prot & ~rights))
 			return -EINVAL;
 		mapped += HITLESS_PAGE_SIZE;
 	}
@@ -130,10 +132,22 @@ static int region_state(struct iommu_domain *domain, const struct iommu_resv_reg
 	return mapped == region->size ? 1 : -EINVAL;
 }
 
-/* Maps what the devices need before they enter; `undo` takes out what an earlier call has put in, up to *done regions. */
-static int map_regions(const struct switching *s, unsigned *done, uint64_t *made, bool undo)
+static int map_region(struct iommu_domain *domain, const struct iommu_resv_region *region)
 {
-	unsigned n = 0, limit = *done;
+	int err = iommu_map(domain, region->iova, region_phys(region), region->size, region->prot);
+
+	/* Another group with the same region may have been faster. */
+	if (err == -EEXIST)
+		err = region_state(domain, region) == 1 ? 0 : -EINVAL;
+	return err;
+}
+
+/*
+ * What the devices need in the new domain before they enter it. First a look at all of it, then what is missing is mapped, if `map`.
+ * It stays there, also if the switch fails later: another group may rely on it by then.
+ */
+static int need_regions(const struct switching *s, bool map)
+{
 	struct iommu_device *device;
 
 	if (!s->new || s->new->type != IOMMU_DOMAIN_PAGING)
@@ -145,21 +159,11 @@ static int map_regions(const struct switching *s, unsigned *done, uint64_t *made
 
 			if (region->type == IOMMU_RESV_RESERVED)
 				continue;
-			if (undo) {
-				if (n < limit && n < 64 && (*made & 1ull << n))
-					iommu_unmap(s->new, region->iova, region->size);
-				n++;
-				continue;
-			}
 			state = region_state(s->new, region);
-			if (state == 0) {
-				state = iommu_map(s->new, region->iova, region_phys(region), region->size, region->prot);
-				if (state == 0 && n < 64)
-					*made |= 1ull << n;
-			}
+			if (state == 0 && map)
+				state = map_region(s->new, region);
 			if (state < 0)
 				return state;
-			*done = ++n;
 		}
 	}
 	return 0;
@@ -219,11 +223,24 @@ static int inherit_tag(struct switching *s, struct job *job)
 
 	unsigned space = job->unit->ops->tag_space(job->unit, s->new);
 
+	int err;
+
 	if (!job->old_tag || job->old_tag->space != space || job->nchanges != 1 || !domain_peek_tag(s->old, job->unit, &number, &users) || users != 1)
 		return -ENOSPC;
-	job->inherits = true;
 	job->new_number = number;
-	return s->query ? 0 : domain_inherit_tag(s->new, job->unit, number, &job->new_tag);
+	if (s->query) {
+		job->inherits = true;
+		return 0;
+	}
+	/* Nobody else may come to the old domain's tag from here on. */
+	if (!domain_begin_hop(s->old, job->old_tag))
+		return -ENOSPC;
+	err = domain_inherit_tag(s->new, job->unit, number, &job->new_tag);
+	if (err)
+		domain_end_hop(s->old, job->old_tag);
+	else
+		job->inherits = true;
+	return err;
 }
 
 static int get_tag(struct switching *s, struct job *job)
@@ -239,9 +256,7 @@ static int get_tag(struct switching *s, struct job *job)
 	if (s->query) {
 		if (domain_peek_tag(s->new, job->unit, &job->new_number, &users))
 			return 0;
-		/* Any number that is nobody's. */
-		job->new_number = job->unit->tags[space].count - 1;
-		err = unit_has_free_tag(job->unit, space) ? 0 : -ENOSPC;
+		err = unit_peek_free_tag(job->unit, space, &job->new_number) ? 0 : -ENOSPC;
 	} else {
 		err = domain_get_tag(s->new, job->unit, job->nchanges, &job->new_tag);
 		if (!err)
@@ -250,20 +265,34 @@ static int get_tag(struct switching *s, struct job *job)
 	return err == -ENOSPC ? inherit_tag(s, job) : err;
 }
 
-static int get_tags(struct switching *s)
-{
-	int err = 0;
-
-	for (unsigned i = 0; i < s->njobs && !err; i++)
-		err = get_tag(s, &s->jobs[i]);
-	return err;
-}
-
 static void put_tags(struct switching *s)
 {
-	for (unsigned i = 0; i < s->njobs; i++)
-		if (s->jobs[i].new_tag)
-			domain_put_tag(s->new, s->jobs[i].new_tag, s->jobs[i].nchanges);
+	for (unsigned i = 0; i < s->njobs; i++) {
+		struct job *job = &s->jobs[i];
+
+		if (!job->new_tag)
+			continue;
+		domain_put_tag(s->new, job->new_tag, job->nchanges);
+		job->new_tag = NULL;
+		if (job->inherits)
+			domain_end_hop(s->old, job->old_tag);
+		job->inherits = false;
+	}
+}
+
+/* All of them or none; where somebody's hop is in the way, none is held while it is waited for. */
+static int get_tags(struct switching *s)
+{
+	for (;;) {
+		int err = 0;
+
+		for (unsigned i = 0; i < s->njobs && !err; i++)
+			err = get_tag(s, &s->jobs[i]);
+		if (err != -EAGAIN)
+			return err;
+		put_tags(s);
+		port_of(s)->relax(port_of(s)->ctx);
+	}
 }
 
 static unsigned tag_facts(const struct switching *s, const struct job *job)
@@ -310,14 +339,31 @@ static int plan_change(struct switching *s, struct job *job, struct iommu_device
 	if (!change->table->parent)
 		request->facts |= IOMMU_PLAN_NO_PARENT;
 	request->strategies = s->strategies;
+	/* Its firmware's DMA goes on: it is never blocked, not even for a moment. */
+	if (has_direct_region(device))
+		request->strategies &= ~IOMMU_STRATEGY_BIT(IOMMU_STRATEGY_BREAK);
 	request->rid = device->rids[rid];
 	request->pasid = unit->ops->rid_pasid(unit);
 	request->temporary_tag = job->temporary_tag;
 	err = entry_choose(change);
-	if (!err && (change->strategy == IOMMU_STRATEGY_SAME_TAG || change->strategy == IOMMU_STRATEGY_TAG_HOP ||
-		     change->strategy == IOMMU_STRATEGY_TEMPORARY_TAG))
+	if (err)
+		return err;
+	switch (change->strategy) {
+	case IOMMU_STRATEGY_SAME_TAG:
+	case IOMMU_STRATEGY_TAG_HOP:
 		job->hops = true;
-	return err;
+		if (request->facts & IOMMU_PLAN_OLD_PRIVATE)
+			job->needs_old = true;
+		else
+			job->needs_new = true;
+		break;
+	case IOMMU_STRATEGY_TEMPORARY_TAG:
+		job->hops = true;
+		break;
+	default:
+		break;
+	}
+	return 0;
 }
 
 static int plan_all(struct switching *s)
@@ -326,7 +372,7 @@ static int plan_all(struct switching *s)
 
 	for (unsigned i = 0; i < s->njobs; i++) {
 		s->jobs[i].filled = 0;
-		s->jobs[i].hops = false;
+		s->jobs[i].hops = s->jobs[i].needs_old = s->jobs[i].needs_new = false;
 	}
 	for_each_device(s, device)
 		for (unsigned rid = 0; rid < device->nrids; rid++) {
@@ -340,15 +386,30 @@ static int plan_all(struct switching *s)
 
 /* ---- Tag hops: only with an assumption that the caller has made ---- */
 
+/* For a query: a number that is neither side's, if any is free. */
+static uint32_t imagined_tag(const struct job *job)
+{
+	uint32_t number;
+
+	if (!unit_peek_free_tag(job->unit, job->temporary_space, &number))
+		return 0;
+	for (number = 1; number == job->old_tag->tag || number == job->new_number;)
+		number++;
+	return number;
+}
+
 static void get_temporary_tags(struct switching *s)
 {
 	for (unsigned i = 0; i < s->njobs && s->assumptions; i++) {
 		struct job *job = &s->jobs[i];
 
 		/* Without one the planner has one strategy less. */
-		if (job->old_tag)
-			job->temporary_space = job->old_tag->space;
-		if (!job->old_tag || unit_alloc_tag(job->unit, job->temporary_space, &job->temporary_tag))
+		if (!job->old_tag)
+			continue;
+		job->temporary_space = job->old_tag->space;
+		if (s->query)
+			job->temporary_tag = imagined_tag(job);
+		else if (unit_alloc_tag(job->unit, job->temporary_space, &job->temporary_tag))
 			job->temporary_tag = 0;
 	}
 }
@@ -356,7 +417,7 @@ static void get_temporary_tags(struct switching *s)
 static void put_temporary_tags(struct switching *s)
 {
 	for (unsigned i = 0; i < s->njobs; i++) {
-		if (s->jobs[i].temporary_tag)
+		if (s->jobs[i].temporary_tag && !s->query)
 			unit_free_tag(s->jobs[i].unit, s->jobs[i].temporary_space, s->jobs[i].temporary_tag);
 		s->jobs[i].temporary_tag = 0;
 	}
@@ -372,9 +433,8 @@ static void lend(struct iommu_domain *to, struct domain_tag *record, const struc
  * any more. */
 static bool begin_hop(struct switching *s, struct job *job)
 {
-	bool alone = domain_begin_hop(s->old, job->old_tag) || domain_begin_hop(s->new, job->new_tag);
-
-	if (!alone && !job->temporary_tag)
+	if ((job->needs_old && !domain_begin_hop(s->old, job->old_tag)) ||
+	    (job->needs_new && !domain_begin_hop(s->new, job->new_tag)))
 		return false;
 	lend(s->new, &job->lent_old, job->old_tag, job->old_tag->tag);
 	lend(s->old, &job->lent_new, job->new_tag, job->new_tag->tag);
@@ -393,8 +453,10 @@ static void end_hop(struct switching *s, struct job *job)
 		domain_take_back_tag(s->old, &job->lent_temporary[0]);
 		domain_take_back_tag(s->new, &job->lent_temporary[1]);
 	}
-	domain_end_hop(s->old, job->old_tag);
-	domain_end_hop(s->new, job->new_tag);
+	if (job->needs_old)
+		domain_end_hop(s->old, job->old_tag);
+	if (job->needs_new)
+		domain_end_hop(s->new, job->new_tag);
 }
 
 static int begin_hops(struct switching *s)
@@ -560,6 +622,10 @@ static int commit(struct switching *s)
 			domain_quarantine(s->old);
 		if (s->new)
 			domain_quarantine(s->new);
+		/* Nobody flushes through them any more; nobody waits for them either, but gets an error. */
+		for (unsigned i = 0; i < s->njobs; i++)
+			if (s->jobs[i].hops)
+				end_hop(s, &s->jobs[i]);
 		return err;
 	}
 	leave_device_tlbs(s);
@@ -569,6 +635,7 @@ static int commit(struct switching *s)
 		if (job->hops)
 			end_hop(s, job);
 		if (job->inherits) {
+			/* The old record stays claimed until it is gone, so that nobody finds it with this number. */
 			job->old_tag->owned = false;
 			job->new_tag->owned = true;
 			domain_end_hop(s->new, job->new_tag);
@@ -602,8 +669,7 @@ static int plan_and_prepare(struct switching *s)
 static int switch_domain(struct switching *s, const struct iommu_replace_options *options, struct iommu_replace_report *report)
 {
 	struct iommu_replace_report made = { .hitless = true };
-	unsigned flags = options ? options->flags : 0, regions = 0;
-	uint64_t mapped = 0;
+	unsigned flags = options ? options->flags : 0;
 	int err;
 
 	s->strategies = options && options->strategies ? options->strategies : IOMMU_STRATEGY_ANY;
@@ -611,13 +677,13 @@ static int switch_domain(struct switching *s, const struct iommu_replace_options
 	err = check(s);
 	if (err)
 		return err;
-	if (!s->query)
-		err = map_regions(s, &regions, &mapped, false);
+	err = need_regions(s, false);
+	if (!err && !s->query)
+		err = need_regions(s, true);
+	if (!err)
+		err = make_jobs(s);
 	if (err)
-		goto unmap;
-	err = make_jobs(s);
-	if (err)
-		goto unmap;
+		return err;
 	err = get_tags(s);
 	if (err)
 		goto put;
@@ -641,9 +707,7 @@ static int switch_domain(struct switching *s, const struct iommu_replace_options
 		unprepare(s);
 		s->assumptions = 0;
 	}
-	__atomic_store_n(&s->group->replacing, 1, __ATOMIC_RELEASE);
 	err = commit(s);
-	__atomic_store_n(&s->group->replacing, 0, __ATOMIC_RELEASE);
 	if (err) {
 		made.hitless = false;
 		made.why = "the hardware stopped answering";
@@ -664,8 +728,6 @@ put:
 	put_temporary_tags(s);
 	put_tags(s);
 	free_jobs(s);
-unmap:
-	map_regions(s, &regions, &mapped, true);
 	return err;
 }
 
@@ -689,9 +751,11 @@ static int switch_group(struct iommu_group *group, struct iommu_domain *domain, 
 		if (err)
 			return err;
 	}
-	/* Before the switch, so that no fault of the new domain is told to the old handle. */
+	/* Before the switch, so that no fault of the new domain is told to the old handle; and what comes meanwhile is marked. */
+	__atomic_store_n(&group->replacing, 1, __ATOMIC_RELEASE);
 	__atomic_store_n(&group->handle, handle, __ATOMIC_RELEASE);
 	err = switch_domain(&s, options, report);
+	__atomic_store_n(&group->replacing, 0, __ATOMIC_RELEASE);
 	if (err && !s.touched) {
 		__atomic_store_n(&group->handle, old_handle, __ATOMIC_RELEASE);
 		if (domain)
@@ -750,6 +814,12 @@ static void unlock_group(struct iommu_group *group)
 	group->port->unlock(group->port->ctx, &group->lock);
 }
 
+/* Nothing is attached: the group is in its default domain, or blocked. */
+static bool is_at_rest(const struct iommu_group *group)
+{
+	return !group->domain || group->domain == group->default_domain || group->domain->type == IOMMU_DOMAIN_BLOCKED;
+}
+
 /* Where a group without an attachment belongs. */
 static struct iommu_domain *resting_domain(const struct iommu_group *group)
 {
@@ -787,8 +857,13 @@ int iommu_replace_query(struct iommu_group *group, struct iommu_domain *domain, 
 	lock_group(group);
 	s.old = group->domain;
 	*report = (struct iommu_replace_report){ .hitless = true };
-	if (s.old != domain)
-		err = switch_domain(&s, options, report);
+	if (s.old != domain) {
+		err = domain_get(domain);
+		if (!err) {
+			err = switch_domain(&s, options, report);
+			domain_put(domain);
+		}
+	}
 	unlock_group(group);
 	return err;
 }
@@ -802,10 +877,7 @@ int iommu_attach_group_handle(struct iommu_group *group, struct iommu_domain *do
 	if (!group || !domain)
 		return -EINVAL;
 	lock_group(group);
-	if (group->domain && group->domain != group->default_domain)
-		err = -EBUSY;
-	else
-		err = switch_group(group, domain, &options, NULL);
+	err = is_at_rest(group) ? switch_group(group, domain, &options, NULL) : -EBUSY;
 	unlock_group(group);
 	return err;
 }
@@ -823,8 +895,13 @@ int iommu_detach_group(struct iommu_group *group)
 		return -EINVAL;
 	lock_group(group);
 	err = switch_group(group, resting_domain(group), NULL, NULL);
-	if ((err == -ENOMEM || err == -ENOSPC) && group->domain && block_group(group) == 0)
-		err = 0;
+	if ((err == -ENOMEM || err == -ENOSPC) && group->domain) {
+		int blocked = block_group(group);
+
+		/* What can't be blocked keeps the first error. */
+		if (blocked != -EINVAL)
+			err = blocked;
+	}
 	unlock_group(group);
 	return err;
 }
@@ -975,7 +1052,8 @@ static int alloc_device(const struct hitless_port *port, const struct iommu_devi
 	device->nrids = desc->nrids;
 	memcpy(device->rids, desc->rids, sizeof(device->rids));
 	device->pasid_bits = desc->pasid_bits;
-	device->ats = desc->ats;
+	/* Which of several requesters has the device TLB, nobody says. */
+	device->ats = desc->ats && desc->nrids == 1;
 	if (desc->nresv) {
 		device->resv = port->alloc(port->ctx, desc->nresv * sizeof(*desc->resv));
 		if (!device->resv) {
@@ -999,6 +1077,8 @@ int iommu_group_add_device(struct iommu_group *group, const struct iommu_device_
 	if (!group || !desc || !result)
 		return -EINVAL;
 	err = check_desc(desc);
+	if (!err && desc->unit->port != group->port)
+		err = -EINVAL;
 	if (err)
 		return err;
 	port = group->port;
@@ -1032,6 +1112,11 @@ int iommu_group_add_device(struct iommu_group *group, const struct iommu_device_
 	return 0;
 
 remove:
+	if (s.touched) {
+		/* The hardware may still use what is behind it: it stays with its lost unit. */
+		unlock_group(group);
+		return err;
+	}
 	if (!unit_is_lost(device->unit))
 		device->unit->ops->device_remove(device->unit, device);
 unlink:
@@ -1054,7 +1139,7 @@ int iommu_group_remove_device(struct iommu_group *group, struct iommu_device *de
 		return -EINVAL;
 	port = group->port;
 	lock_group(group);
-	if (group->domain && group->domain != group->default_domain) {
+	if (!is_at_rest(group)) {
 		err = -EBUSY;
 		goto out;
 	}
@@ -1073,8 +1158,8 @@ int iommu_group_remove_device(struct iommu_group *group, struct iommu_device *de
 			*link = device->next_in_group;
 			break;
 		}
-	unit_unlink_device(device->unit, device);
 	device->unit->ops->device_remove(device->unit, device);
+	unit_unlink_device(device->unit, device);
 	free_device(port, device);
 out:
 	unlock_group(group);

@@ -95,27 +95,31 @@ void unit_mark_lost(struct iommu_unit *unit)
 	__atomic_store_n(&unit->lost, 1, __ATOMIC_RELEASE);
 }
 
+/* Under the unit's lock. */
+static bool find_free_tag(const struct tag_space *space, uint32_t *tag)
+{
+	for (uint32_t word = 0; word < (space->count + 63) / 64; word++) {
+		if (space->map[word] == ~0ull)
+			continue;
+		*tag = word * 64 + (uint32_t)__builtin_ctzll(~space->map[word]);
+		return *tag < space->count;
+	}
+	return false;
+}
+
 int unit_alloc_tag(struct iommu_unit *unit, unsigned which, uint32_t *tag)
 {
 	struct tag_space *space = &unit->tags[which];
-	int err = -ENOSPC;
+	bool found;
 
 	lock_unit(unit);
-	for (uint32_t word = 0; word < (space->count + 63) / 64 && err; word++) {
-		uint32_t bit;
-
-		if (space->map[word] == ~0ull)
-			continue;
-		bit = (uint32_t)__builtin_ctzll(~space->map[word]);
-		if (word * 64 + bit >= space->count)
-			break;
-		space->map[word] |= 1ull << bit;
+	found = find_free_tag(space, tag);
+	if (found) {
+		space->map[*tag / 64] |= 1ull << *tag % 64;
 		space->used++;
-		*tag = word * 64 + bit;
-		err = 0;
 	}
 	unlock_unit(unit);
-	return err;
+	return found ? 0 : -ENOSPC;
 }
 
 void unit_free_tag(struct iommu_unit *unit, unsigned which, uint32_t tag)
@@ -128,14 +132,14 @@ void unit_free_tag(struct iommu_unit *unit, unsigned which, uint32_t tag)
 	unlock_unit(unit);
 }
 
-bool unit_has_free_tag(struct iommu_unit *unit, unsigned which)
+bool unit_peek_free_tag(struct iommu_unit *unit, unsigned which, uint32_t *tag)
 {
-	uint32_t tag;
+	bool found;
 
-	if (unit_alloc_tag(unit, which, &tag))
-		return false;
-	unit_free_tag(unit, which, tag);
-	return true;
+	lock_unit(unit);
+	found = find_free_tag(&unit->tags[which], tag);
+	unlock_unit(unit);
+	return found;
 }
 
 static struct iommu_device *find_device(struct iommu_unit *unit, uint32_t rid)

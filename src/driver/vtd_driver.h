@@ -47,6 +47,7 @@ struct vtd_pasid_tables {
 struct vtd_unit {
 	struct iommu_unit unit;		/* first */
 	uint64_t registers;
+	uint16_t segment;
 	uint64_t cap, ecap;
 	bool scalable;
 	uint64_t timeout_ns;
@@ -125,10 +126,12 @@ void vtd_forget_device_range(struct iommu_unit *unit, struct entry_steps *steps,
 			     uint64_t first, uint64_t last);
 /* Global invalidation of every cache. */
 void vtd_forget_all(struct vtd_unit *vtd, struct entry_steps *steps);
-/* A device's scalable-mode context entry has come or gone. */
-void vtd_forget_context(struct vtd_unit *vtd, struct entry_steps *steps, uint32_t rid);
+/* A device's scalable-mode context entry has come, or has gone and its PASID tables will be freed. */
+void vtd_forget_context(struct vtd_unit *vtd, struct entry_steps *steps, uint32_t rid, bool gone);
 
 /* ---- vtd_fault.c ---- */
 int vtd_handle_faults(struct iommu_unit *unit);
+/* What somebody before us has left: fault records and the queue's errors, which survive a reset (11.4.9). */
+void vtd_clear_errors(struct vtd_unit *vtd);
 
 #endif

@@ -260,11 +260,19 @@ static bool pasid_ats(const uint64_t *entry)
 	return GET(VTD_PASID, P, entry);
 }
 
-/* One nested walk must not meet two second stages (DESIGN.md). */
+static bool has_first_stage_tag(const uint64_t *entry)
+{
+	return vtd_pasid_mode(entry) == VTD_PASID_MODE_FIRST || vtd_pasid_mode(entry) == VTD_PASID_MODE_PASS;
+}
+
+/* First-stage and pass-through entries must not share a domain id with second-stage and nested ones (6.2.3.1); and one nested
+ * walk must not meet two second stages (DESIGN.md). */
 static bool pasid_tables_may_mix(const uint64_t *before, const uint64_t *after)
 {
 	bool nested = vtd_pasid_mode(before) == VTD_PASID_MODE_NESTED || vtd_pasid_mode(after) == VTD_PASID_MODE_NESTED;
 
+	if (has_first_stage_tag(before) != has_first_stage_tag(after))
+		return false;
 	return !nested || (vtd_pasid_mode(before) == vtd_pasid_mode(after) &&
 			   GET(VTD_PASID, SSPTPTR, before) == GET(VTD_PASID, SSPTPTR, after));
 }
@@ -392,30 +400,40 @@ void vtd_forget_device_range(struct iommu_unit *unit, struct entry_steps *steps,
 		invalidate_devtlb(steps, device->rids[i] & 0xffff, aligned(first, order), order);
 }
 
-void vtd_forget_all(struct vtd_unit *vtd, struct entry_steps *steps)
+static void invalidate_iotlb_globally(struct entry_steps *steps)
 {
 	uint64_t command[2] = { 0 };
 
+	SET(VTD_DESC_IOTLB, TYPE, command, VTD_DESC_IOTLB);
+	SET(VTD_DESC_IOTLB, G, command, VTD_IOTLB_GLOBAL);
+	SET(VTD_DESC_IOTLB, DW, command, 1);
+	SET(VTD_DESC_IOTLB, DR, command, 1);
+	emit_invalidate(steps, IOMMU_CACHE_IOTLB, "iotlb-invalidate", "global", 2, command, 2);
+}
+
+void vtd_forget_all(struct vtd_unit *vtd, struct entry_steps *steps)
+{
 	invalidate_context(steps, VTD_CONTEXT_GLOBAL, 0, 0);
 	emit_wait(steps, false);
 	if (vtd->scalable) {
 		invalidate_pasid(steps, VTD_PASID_CACHE_GLOBAL, 0, 0);
 		emit_wait(steps, false);
 	}
-	SET(VTD_DESC_IOTLB, TYPE, command, VTD_DESC_IOTLB);
-	SET(VTD_DESC_IOTLB, G, command, VTD_IOTLB_GLOBAL);
-	SET(VTD_DESC_IOTLB, DW, command, 1);
-	SET(VTD_DESC_IOTLB, DR, command, 1);
-	emit_invalidate(steps, IOMMU_CACHE_IOTLB, "iotlb-invalidate", "global", 2, command, 2);
+	invalidate_iotlb_globally(steps);
 	emit_wait(steps, true);
 }
 
-void vtd_forget_context(struct vtd_unit *vtd, struct entry_steps *steps, uint32_t rid)
+void vtd_forget_context(struct vtd_unit *vtd, struct entry_steps *steps, uint32_t rid, bool gone)
 {
 	(void)vtd;
 	invalidate_context(steps, VTD_CONTEXT_DEVICE, 0, rid & 0xffff);
 	/* Context data may tag PASID-cache lines (replace-rules.md 0.2, item 8). */
 	emit_wait(steps, false);
 	invalidate_pasid(steps, VTD_PASID_CACHE_GLOBAL, 0, 0);
+	if (gone) {
+		/* ... and who still holds them is not stopped by less than this. */
+		emit_wait(steps, false);
+		invalidate_iotlb_globally(steps);
+	}
 	emit_wait(steps, true);
 }

@@ -22,10 +22,10 @@ static void explain(struct iommu_fault *fault)
 		}
 }
 
-static void parse(const uint64_t *record, struct iommu_fault *fault)
+static void parse(const struct vtd_unit *vtd, const uint64_t *record, struct iommu_fault *fault)
 {
 	*fault = (struct iommu_fault){
-		.rid = (uint32_t)GET(VTD_FAULT, SID, record),
+		.rid = (uint32_t)GET(VTD_FAULT, SID, record) | (uint32_t)vtd->segment << 16,
 		.pasid = GET(VTD_FAULT, PP, record) ? (uint32_t)GET(VTD_FAULT, PV, record) : IOMMU_NO_PASID,
 		.iova = GET_ADDR(VTD_FAULT, FI, record),
 		.access = GET(VTD_FAULT, T1, record) ? IOMMU_READ : IOMMU_WRITE,
@@ -36,6 +36,16 @@ static void parse(const uint64_t *record, struct iommu_fault *fault)
 	if (GET(VTD_FAULT, PRIV, record))
 		fault->access |= IOMMU_PRIV;
 	explain(fault);
+}
+
+void vtd_clear_errors(struct vtd_unit *vtd)
+{
+	unsigned records = (unsigned)VTD_CAP_OF(vtd, NFR) + 1, base = (unsigned)VTD_CAP_OF(vtd, FRO) * 16;
+
+	for (unsigned i = 0; i < records; i++)
+		vtd_write32(vtd, base + i * 16 + 12, 1u << (VTD_FAULT_F_LSB - 96));
+	vtd_write32(vtd, VTD_REG_FSTS,
+		    BITS(VTD_FSTS, PFO) | BITS(VTD_FSTS, IQE) | BITS(VTD_FSTS, ICE) | BITS(VTD_FSTS, ITE));
 }
 
 int vtd_handle_faults(struct iommu_unit *unit)
@@ -56,7 +66,7 @@ int vtd_handle_faults(struct iommu_unit *unit)
 		record[0] = vtd_read64(vtd, reg);
 		/* F is cleared by writing 1; the rest of its word is read-only. */
 		vtd_write32(vtd, reg + 12, 1u << (VTD_FAULT_F_LSB - 96));
-		parse(record, &fault);
+		parse(vtd, record, &fault);
 		unit_report_fault(unit, &fault);
 		count++;
 	}

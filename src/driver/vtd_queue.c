@@ -28,8 +28,12 @@ int vtd_command_bit(struct vtd_unit *vtd, uint32_t bit, bool on)
 		want = 0;
 	vtd_write32(vtd, VTD_REG_GCMD, on ? keep | bit : keep & ~bit);
 	deadline = vtd_start(vtd);
-	while ((vtd_read32(vtd, VTD_REG_GSTS) & bit) != want) {
-		if (vtd_late(vtd, deadline)) {
+	for (;;) {
+		bool late = vtd_late(vtd, deadline);
+
+		if ((vtd_read32(vtd, VTD_REG_GSTS) & bit) == want)
+			break;
+		if (late) {
 			err = -EIO;
 			break;
 		}
@@ -75,10 +79,8 @@ int vtd_queue_init(struct vtd_unit *vtd, unsigned order)
 	SET_ADDR(VTD_IQA, IQA, &iqa, vtd_phys(vtd, queue->ring));
 	vtd_write64(vtd, VTD_REG_IQT, 0);
 	vtd_write64(vtd, VTD_REG_IQA, iqa);
-	err = vtd_command_bit(vtd, BITS(VTD_GCMD, QIE), true);
-	if (err)
-		vtd_queue_fini(vtd);
-	return err;
+	/* From here on the hardware knows the ring: if it doesn't answer, the ring is never freed. */
+	return vtd_command_bit(vtd, BITS(VTD_GCMD, QIE), true);
 }
 
 void vtd_queue_fini(struct vtd_unit *vtd)
@@ -132,10 +134,12 @@ static int make_room(struct vtd_unit *vtd)
 	ring_doorbell(vtd);
 	deadline = vtd_start(vtd);
 	while (next == queue->head) {
-		if (vtd_late(vtd, deadline) || queue_error(vtd))
+		bool over = vtd_late(vtd, deadline) || queue_error(vtd);
+
+		queue->head = (unsigned)(vtd_read64(vtd, VTD_REG_IQH) >> offset_shift(queue)) % queue->count;
+		if (over && next == queue->head)
 			return -EIO;
 		port->relax(port->ctx);
-		queue->head = (unsigned)(vtd_read64(vtd, VTD_REG_IQH) >> offset_shift(queue)) % queue->count;
 	}
 	return 0;
 }
@@ -171,6 +175,12 @@ struct pending {
 	uint32_t value;
 };
 
+/* The slot may already hold a later wait's number: then this one is done too. */
+static bool is_done(const struct pending *pending)
+{
+	return (int32_t)(__atomic_load_n(pending->word, __ATOMIC_ACQUIRE) - pending->value) >= 0;
+}
+
 static int push_wait(struct vtd_unit *vtd, struct pending *pending)
 {
 	struct vtd_queue *queue = &vtd->queue;
@@ -181,6 +191,9 @@ static int push_wait(struct vtd_unit *vtd, struct pending *pending)
 		return err;
 	pending->word = &queue->status[queue->tail];
 	pending->value = ++queue->sequence;
+	/* A number that was left here half a round of numbers ago would look like a later one. */
+	if (is_done(pending))
+		__atomic_store_n(pending->word, pending->value - 1, __ATOMIC_RELEASE);
 	SET(VTD_DESC_WAIT, TYPE, command, VTD_DESC_WAIT);
 	SET(VTD_DESC_WAIT, FN, command, 1);
 	SET(VTD_DESC_WAIT, SW, command, 1);
@@ -194,8 +207,9 @@ static int poll(struct vtd_unit *vtd, const struct pending *pending, bool devtlb
 	const struct hitless_port *port = vtd->unit.port;
 	struct vtd_deadline deadline = vtd_start(vtd);
 
-	for (unsigned polls = 1; __atomic_load_n(pending->word, __ATOMIC_ACQUIRE) != pending->value; polls++) {
-		if (polls % POLLS_PER_STATUS_READ == 0 && (queue_error(vtd) || vtd_late(vtd, deadline)))
+	for (unsigned polls = 1; !is_done(pending); polls++) {
+		/* The clock first: whoever was stopped for long looks once more before he gives up. */
+		if (polls % POLLS_PER_STATUS_READ == 0 && (queue_error(vtd) || vtd_late(vtd, deadline)) && !is_done(pending))
 			return -EIO;
 		port->relax(port->ctx);
 	}
@@ -235,18 +249,23 @@ int vtd_commands(void *unit, const struct iommu_step *steps, unsigned count)
 static bool is_valid(const struct vtd_unit *vtd, const uint64_t *command)
 {
 	uint64_t used[2] = { 0 };
+	/* AM lies in the same place in both kinds of IOTLB command. */
+	bool paged = VTD_CAP_OF(vtd, PSI) && GET(VTD_DESC_IOTLB, AM, command) <= VTD_CAP_OF(vtd, MAMV), granular = true;
 
 	switch (GET(VTD_DESC, TYPE, command) | GET(VTD_DESC, TYPE_HIGH, command) << 4) {
 	case VTD_DESC_CONTEXT: {
 		VTD_DESC_CONTEXT_LIST(VTD_DESC_CONTEXT, LAYOUT_NAME_BITS)
+		granular = GET(VTD_DESC_CONTEXT, G, command) != 0;
 		break;
 	}
 	case VTD_DESC_IOTLB: {
 		VTD_DESC_IOTLB_LIST(VTD_DESC_IOTLB, LAYOUT_NAME_BITS)
+		granular = GET(VTD_DESC_IOTLB, G, command) != 0 && (GET(VTD_DESC_IOTLB, G, command) != VTD_IOTLB_PAGE || paged);
 		break;
 	}
 	case VTD_DESC_DEVTLB: {
 		VTD_DESC_DEVTLB_LIST(VTD_DESC_DEVTLB, LAYOUT_NAME_BITS)
+		granular = VTD_ECAP_OF(vtd, DT);
 		break;
 	}
 	case VTD_DESC_IEC: {
@@ -259,14 +278,18 @@ static bool is_valid(const struct vtd_unit *vtd, const uint64_t *command)
 	}
 	case VTD_DESC_PIOTLB: {
 		VTD_DESC_PIOTLB_LIST(VTD_DESC_PIOTLB, LAYOUT_NAME_BITS)
+		granular = GET(VTD_DESC_PIOTLB, G, command) == VTD_PIOTLB_PASID ||
+			   (GET(VTD_DESC_PIOTLB, G, command) == VTD_PIOTLB_PAGE && paged);
 		break;
 	}
 	case VTD_DESC_PASID: {
 		VTD_DESC_PASID_LIST(VTD_DESC_PASID, LAYOUT_NAME_BITS)
+		granular = GET(VTD_DESC_PASID, G, command) != 2;
 		break;
 	}
 	case VTD_DESC_PDEVTLB: {
 		VTD_DESC_PDEVTLB_LIST(VTD_DESC_PDEVTLB, LAYOUT_NAME_BITS)
+		granular = VTD_ECAP_OF(vtd, DT);
 		break;
 	}
 	default:
@@ -276,7 +299,7 @@ static bool is_valid(const struct vtd_unit *vtd, const uint64_t *command)
 		return false;
 	if (vtd->queue.words == 4 && (command[2] || command[3]))
 		return false;
-	return !(command[0] & ~used[0]) && !(command[1] & ~used[1]);
+	return granular && !(command[0] & ~used[0]) && !(command[1] & ~used[1]);
 }
 
 int vtd_submit(struct iommu_unit *unit, const void *commands, unsigned count)

@@ -191,7 +191,7 @@ static int store_smcontext(struct vtd_unit *vtd, struct entry_table *table, uint
 	port->unlock(port->ctx, &table->lock);
 	if (comes && !(vtd->unit.facts & (IOMMU_PLAN_CACHES_ABSENT | IOMMU_PLAN_WRITE_BUFFER)))
 		return 0;
-	vtd_forget_context(vtd, &steps, rid);
+	vtd_forget_context(vtd, &steps, rid, !comes);
 	return run(vtd, &steps);
 }
 
@@ -240,6 +240,10 @@ static int vtd_device_add(struct iommu_unit *unit, struct iommu_device *device)
 	struct vtd_unit *vtd = to_vtd(unit);
 	int err = 0;
 
+	/* A unit serves one PCI segment, and its tables know 16 bits of a requester id. */
+	for (unsigned i = 0; i < device->nrids; i++)
+		if (device->rids[i] >> 16 != vtd->segment)
+			return -EINVAL;
 	find_ats(vtd, device);
 	for (unsigned i = 0; i < device->nrids && !err; i++) {
 		if (vtd->scalable) {
@@ -463,41 +467,28 @@ static int vtd_destroy(struct iommu_unit *unit)
 	return 0;
 }
 
-static const struct iommu_unit_ops legacy_ops = {
-	.arch = "vtd-legacy",
-	.format = &vtd_context_entry,
-	.destroy = vtd_destroy,
-	.device_add = vtd_device_add,
-	.device_remove = vtd_device_remove,
-	.domain_init = vtd_domain_init,
-	.domain_check = vtd_domain_check,
-	.make_entry = vtd_make_entry,
-	.tag_space = vtd_tag_space,
-	.rid_pasid = vtd_rid_pasid,
-	.forget_range = vtd_forget_range,
-	.forget_device_range = vtd_forget_device_range,
-	.commands = vtd_commands,
-	.submit = vtd_submit,
-	.handle_faults = vtd_handle_faults,
-};
+/* The two modes differ in the live entry only; what else depends on the mode asks vtd->scalable. */
+#define VTD_OPS(name, entry_format) \
+	{ \
+		.arch = (name), \
+		.format = (entry_format), \
+		.destroy = vtd_destroy, \
+		.device_add = vtd_device_add, \
+		.device_remove = vtd_device_remove, \
+		.domain_init = vtd_domain_init, \
+		.domain_check = vtd_domain_check, \
+		.make_entry = vtd_make_entry, \
+		.tag_space = vtd_tag_space, \
+		.rid_pasid = vtd_rid_pasid, \
+		.forget_range = vtd_forget_range, \
+		.forget_device_range = vtd_forget_device_range, \
+		.commands = vtd_commands, \
+		.submit = vtd_submit, \
+		.handle_faults = vtd_handle_faults, \
+	}
 
-static const struct iommu_unit_ops scalable_ops = {
-	.arch = "vtd",
-	.format = &vtd_pasid_entry,
-	.destroy = vtd_destroy,
-	.device_add = vtd_device_add,
-	.device_remove = vtd_device_remove,
-	.domain_init = vtd_domain_init,
-	.domain_check = vtd_domain_check,
-	.make_entry = vtd_make_entry,
-	.tag_space = vtd_tag_space,
-	.rid_pasid = vtd_rid_pasid,
-	.forget_range = vtd_forget_range,
-	.forget_device_range = vtd_forget_device_range,
-	.commands = vtd_commands,
-	.submit = vtd_submit,
-	.handle_faults = vtd_handle_faults,
-};
+static const struct iommu_unit_ops legacy_ops = VTD_OPS("vtd-legacy", &vtd_context_entry);
+static const struct iommu_unit_ops scalable_ops = VTD_OPS("vtd", &vtd_pasid_entry);
 
 /* What the unit can do, and whether that is enough. */
 static int probe(struct vtd_unit *vtd, const struct vtd_unit_desc *desc)
@@ -573,6 +564,7 @@ int vtd_unit_create(const struct hitless_port *port, const struct vtd_unit_desc 
 		return -ENOMEM;
 	vtd->unit.port = port;
 	vtd->registers = desc->registers;
+	vtd->segment = desc->segment;
 	vtd->timeout_ns = desc->timeout_ns ? desc->timeout_ns : 1000000000ull;
 	err = probe(vtd, desc);
 	if (err)
@@ -583,6 +575,12 @@ int vtd_unit_create(const struct hitless_port *port, const struct vtd_unit_desc 
 	if (err)
 		goto free;
 	vtd->unit.facts = facts_of(vtd);
+	if ((vtd->unit.facts & IOMMU_PLAN_NONCOHERENT) && !port->writeback)
+		err = -EINVAL;
+	if (err) {
+		unit_fini(&vtd->unit);
+		goto free;
+	}
 	vtd->unit.quantum = port->store128 ? 16 : 8;
 	err = port->lock_init(port->ctx, &vtd->register_lock);
 	if (err) {
@@ -597,6 +595,7 @@ int vtd_unit_create(const struct hitless_port *port, const struct vtd_unit_desc 
 		err = -EBUSY;
 		goto free_unit;
 	}
+	vtd_clear_errors(vtd);
 	/* Firmware may have left translation on, with tables that are not ours. */
 	if (gsts & BITS(VTD_GCMD, TE))
 		err = vtd_command_bit(vtd, BITS(VTD_GCMD, TE), false);

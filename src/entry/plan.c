@@ -490,10 +490,9 @@ void entry_emit(struct entry_steps *steps, struct entry_change *change)
 	change->nstale = 0;
 	if (change->strategy == IOMMU_STRATEGY_NONE)
 		return;
-	add_stale(change, before, tag_before(request));
-	/* The device must have stopped asking before the unit stops answering, and the other way round below. */
-	if (drops_ats(request, before, after))
-		emit_ats(steps, false);
+	/* "Break" flushes the old translations on its way. */
+	if (change->strategy != IOMMU_STRATEGY_BREAK)
+		add_stale(change, before, tag_before(request));
 	switch (change->strategy) {
 	case IOMMU_STRATEGY_ONE_STORE:
 	case IOMMU_STRATEGY_PRELOAD:
@@ -554,7 +553,11 @@ void entry_finish(struct entry_steps *steps, struct entry_change *changes, unsig
 	}
 	/* The device TLB comes last: before, it could refill from the IOTLB. */
 	for (unsigned i = 0; i < count; i++) {
-		if (!(changes[i].request.facts & IOMMU_PLAN_ATS) || !changes[i].nstale)
+		const struct iommu_plan_request *request = &changes[i].request;
+
+		/* A device TLB that was off is empty, and must not be asked. */
+		if (!(request->facts & IOMMU_PLAN_ATS) || changes[i].strategy == IOMMU_STRATEGY_NONE ||
+		    !request->format->ats(request->before))
 			continue;
 		steps->change = &changes[i];
 		if (!devtlb)
@@ -564,9 +567,15 @@ void entry_finish(struct entry_steps *steps, struct entry_change *changes, unsig
 	}
 	emit_wait(steps, true);
 	for (unsigned i = 0; i < count; i++) {
+		const struct iommu_plan_request *request = &changes[i].request;
+
+		/* A device TLB is switched off once it is empty and can't be filled, and on once it can. */
 		steps->change = &changes[i];
-		if (changes[i].strategy != IOMMU_STRATEGY_NONE &&
-		    drops_ats(&changes[i].request, changes[i].request.after, changes[i].request.before))
+		if (changes[i].strategy == IOMMU_STRATEGY_NONE)
+			continue;
+		if (drops_ats(request, request->before, request->after))
+			emit_ats(steps, false);
+		if (drops_ats(request, request->after, request->before))
 			emit_ats(steps, true);
 	}
 	steps->change = NULL;
@@ -668,7 +677,8 @@ int entry_choose(struct entry_change *change)
 
 int iommu_plan(const struct iommu_plan_request *request, struct iommu_plan *plan)
 {
-	struct entry_change change = { .request = *request };
+	/* Nobody knows where the ATS control register is; its enable bit is bit 15 (PCIe 10.5.1.3). */
+	struct entry_change change = { .request = *request, .ats_on = 1u << 15 };
 	struct entry_steps steps = { .v = plan->steps, .capacity = plan->capacity };
 	int err;
 

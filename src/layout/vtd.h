@@ -274,6 +274,7 @@ LAYOUT_FIELDS(VTD_DESC_DEVTLB, VTD_DESC_DEVTLB_LIST);
 	f(s, SID, 16, 16, ALWAYS, "6.5.2.6", "") \
 	f(s, PASID, 32, 20, ALWAYS, "6.5.2.6", "") \
 	f(s, PFSID_HIGH, 52, 12, ALWAYS, "6.5.2.6", "") \
+	f(s, G, 64, 1, ALWAYS, "6.5.2.6", "0=one PASID|1=every PASID") \
 	f(s, S, 75, 1, ALWAYS, "6.5.2.6", "0=one page|1=size is in the address") \
 	f(s, ADDR, 76, 52, ALWAYS, "6.5.2.6", "")
 LAYOUT_FIELDS(VTD_DESC_PDEVTLB, VTD_DESC_PDEVTLB_LIST);

@@ -183,8 +183,8 @@ static void describe_place(const struct live *live, uint64_t phys, char *text, s
 }
 
 /* Keeps the first violation of each direction, in words. */
-static void note(struct live *live, const struct engine *engine, enum live_outcome outcome, uint64_t p0, uint64_t p1, unsigned page,
-		 const struct machine_dma *dma)
+static void note(struct live *live, const struct engine *engine, enum live_outcome outcome, uint64_t p0, uint64_t p1,
+		 unsigned page, const struct machine_dma *dma)
 {
 	const char *what = outcome == LIVE_BLOCKED ? "blocked" : outcome == LIVE_WRONG ? "wrong" : "stale";
 	uint64_t n = p0 / 2 + (p1 > p0 || (p0 & 1));
@@ -217,7 +217,8 @@ static enum live_outcome judge_bystander(const struct live *live, const struct e
 }
 
 /* What the DMA may have met are the objects after `first` to after `last` switches. */
-static enum live_outcome judge_place(const struct live *live, uint64_t p0, uint64_t p1, unsigned page, const struct machine_dma *dma)
+static enum live_outcome judge_place(const struct live *live, uint64_t p0, uint64_t p1, unsigned page,
+				     const struct machine_dma *dma)
 {
 	uint64_t first = p0 / 2, last = (p1 + 1) / 2, n = first + (p1 > p0 || (p0 & 1));
 	const struct owner *owner = dma->done ? owner_of(live, dma->phys) : NULL;
@@ -402,7 +403,9 @@ static void on_step(void *ctx, const struct iommu_step *step)
 
 	if (!switching)
 		return;
-	if (live->config.patient && live->started)
+	/* Before what the hardware sees, but not before a page is freed: whoever may still read it must not be let finish. */
+	if (live->config.patient && live->started &&
+	    (step->op == IOMMU_STEP_STORE || step->op == IOMMU_STEP_INVALIDATE || step->op == IOMMU_STEP_WAIT))
 		live_dwell(live, PATIENCE);
 	live->steps.stores += step->op == IOMMU_STEP_STORE;
 	live->steps.commands += step->op == IOMMU_STEP_INVALIDATE;
@@ -1044,7 +1047,8 @@ void live_set_mark(struct live *live, unsigned object, unsigned page, bool is_va
 {
 	unsigned set = live->objects[nth_object(live, object)].set;
 
-	__atomic_store_n(word_at(live, set_frame(live, set, page), 0), is_valid ? mark_of(live, set, page) : 0, __ATOMIC_RELEASE);
+	__atomic_store_n(word_at(live, set_frame(live, set, page), 0), is_valid ? mark_of(live, set, page) : 0,
+			 __ATOMIC_RELEASE);
 }
 
 uint64_t live_writes(const struct live *live, unsigned object, unsigned page)

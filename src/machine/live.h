@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /*
- * live.h - replace under live DMA: devices that do DMA as fast as they can while their domain is replaced again and again, and a
- * verdict on every single DMA.
+ * live.h - replace under live DMA: devices that do DMA as fast as they can while their domain is replaced again and
+ * again, and a verdict on every single DMA.
  *
  * How a DMA is judged. The same IOVAs are mapped in every domain object, each to data frames of its own. A *phase* word counts:
  * 2k is "stable after k switches", 2k + 1 "switch k + 1 is under way". A device reads it before it issues a DMA and after the
@@ -43,7 +43,7 @@ struct live_config {
 	bool ats;
 	bool noncoherent;
 	bool quantum64;			/* no 128-bit stores, and no 128-bit fetches */
-	bool patient;			/* the driver lets time pass before every step, and the unit takes its own: windows are wide */
+	bool patient;			/* time passes before every step, and the unit takes its own: windows are wide */
 	struct iommu_replace_options options;
 	uint64_t seed;
 	/* May edit the plan of every replace. */

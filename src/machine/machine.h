@@ -73,6 +73,7 @@ struct machine {
 	uint32_t fifo_head, fifo_count, frames, reserved_frames;
 	uint32_t frames_in_use;
 	size_t heap_in_use;			/* bytes from port.alloc; atomic */
+	struct machine_block *blocks;		/* ... as a list, under frames_lock */
 	/* Tests: the n-th allocation from now on fails; 0: none. Counts down. */
 	unsigned fail_after;			/* atomic */
 	unsigned alloc_calls;			/* atomic: allocations so far */

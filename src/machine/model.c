@@ -145,22 +145,52 @@ uint64_t machine_reserve_frames(struct machine *machine, unsigned count)
 	return phys;
 }
 
+/* Every block is on a list: what a lost unit never gives back goes when the machine does. */
+struct machine_block {
+	_Alignas(16) struct machine_block *next;
+	struct machine_block **link;
+};
+
 static void *port_alloc(void *ctx, size_t bytes)
 {
 	struct machine *machine = ctx;
-	void *memory = starved(machine) ? NULL : calloc(1, bytes);
+	struct machine_block *block = starved(machine) ? NULL : calloc(1, sizeof(*block) + bytes);
 
-	if (memory)
-		__atomic_add_fetch(&machine->heap_in_use, bytes, __ATOMIC_RELAXED);
-	return memory;
+	if (!block)
+		return NULL;
+	__atomic_add_fetch(&machine->heap_in_use, bytes, __ATOMIC_RELAXED);
+	pthread_mutex_lock(&machine->frames_lock);
+	block->next = machine->blocks;
+	block->link = &machine->blocks;
+	if (block->next)
+		block->next->link = &block->next;
+	machine->blocks = block;
+	pthread_mutex_unlock(&machine->frames_lock);
+	return block + 1;
 }
 
 static void port_free(void *ctx, void *memory, size_t bytes)
 {
 	struct machine *machine = ctx;
+	struct machine_block *block = (struct machine_block *)memory - 1;
 
 	__atomic_sub_fetch(&machine->heap_in_use, bytes, __ATOMIC_RELAXED);
-	free(memory);
+	pthread_mutex_lock(&machine->frames_lock);
+	*block->link = block->next;
+	if (block->next)
+		block->next->link = block->link;
+	pthread_mutex_unlock(&machine->frames_lock);
+	free(block);
+}
+
+static void free_blocks(struct machine *machine)
+{
+	while (machine->blocks) {
+		struct machine_block *next = machine->blocks->next;
+
+		free(machine->blocks);
+		machine->blocks = next;
+	}
 }
 
 static void port_store64(void *ctx, void *entry, uint64_t value)
@@ -181,6 +211,16 @@ static void port_store128(void *ctx, void *entry, uint64_t low, uint64_t high)
 	} while (found != expected);
 }
 
+/* A compare-exchange is the only 16-byte load that compiles inline everywhere. To ThreadSanitizer it is a write; it has a load. */
+static unsigned __int128 load128(void *where)
+{
+#ifdef __SANITIZE_THREAD__
+	return __atomic_load_n((unsigned __int128 *)where, __ATOMIC_ACQUIRE);
+#else
+	return __sync_val_compare_and_swap((unsigned __int128 *)where, 0, 0);
+#endif
+}
+
 static void port_barrier(void *ctx)
 {
 	(void)ctx;
@@ -198,7 +238,7 @@ static void port_writeback(void *ctx, const void *memory, size_t bytes)
 		return;
 	for (size_t at = first; at < last; at += 16) {
 		/* 16 bytes at once: a write-back doesn't tear what one store wrote. */
-		unsigned __int128 value = __sync_val_compare_and_swap((unsigned __int128 *)(machine->ram + at), 0, 0);
+		unsigned __int128 value = load128(machine->ram + at);
 
 		port_store128(NULL, machine->seen + at, (uint64_t)value, (uint64_t)(value >> 64));
 	}
@@ -364,7 +404,7 @@ static bool read128(struct machine *machine, char *view, uint64_t addr, uint64_t
 
 	if (!in_ram(machine, addr, 16))
 		return false;
-	found = __sync_val_compare_and_swap((unsigned __int128 *)(view + addr), 0, 0);
+	found = load128(view + addr);
 	value[0] = (uint64_t)found;
 	value[1] = (uint64_t)(found >> 64);
 	return true;
@@ -425,13 +465,16 @@ static bool model_cas64(void *ctx, uint64_t addr, uint64_t *expected, uint64_t v
  */
 static unsigned model_choose(void *ctx, enum iommu_freedom freedom, unsigned count)
 {
+	static const uint8_t often[IOMMU_FREEDOMS] = {
+		[IOMMU_FREE_TEAR] = 2,	[IOMMU_FREE_MISS] = 32,	  [IOMMU_FREE_KEEP] = 4,      [IOMMU_FREE_PREFETCH] = 4,
+		[IOMMU_FREE_LATE] = 2,	[IOMMU_FREE_REORDER] = 2, [IOMMU_FREE_LATE_FILL] = 4, [IOMMU_FREE_MULTI] = 4,
+	};
 	uint64_t number = machine_random();
-	unsigned often = freedom == IOMMU_FREE_TEAR ? 2 : freedom == IOMMU_FREE_MISS ? 32 : 4;
 
 	(void)ctx;
 	if (freedom == IOMMU_FREE_TEAR && number >> 32 & 1)
 		sched_yield();
-	if (number % often)
+	if (number % often[freedom])
 		return 0;
 	return (unsigned)((number >> 40) % count);
 }
@@ -633,6 +676,7 @@ void machine_destroy(struct machine *machine)
 {
 	if (machine->unit)
 		iommu_unit_destroy(machine->unit);
+	free_blocks(machine);
 	free(machine->model.state);
 	if (machine->seen && machine->seen != machine->ram)
 		munmap(machine->seen, machine->ram_bytes);

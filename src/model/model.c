@@ -103,6 +103,11 @@ bool iommu_model_drained(const struct iommu_model *model, const struct iommu_req
 	return model->ops->drained(model, request);
 }
 
+void iommu_model_settle(struct iommu_model *model)
+{
+	model->ops->settle(model);
+}
+
 bool iommu_model_overflow(const struct iommu_model *model)
 {
 	return model->ops->overflow(model);

@@ -29,6 +29,7 @@ struct iommu_model_ops {
 	void (*translate)(struct iommu_model *model, struct iommu_request *request);
 	bool (*devtlb_lookup)(struct iommu_model *model, const struct iommu_request *request, uint64_t *phys, uint32_t *rights);
 	bool (*drained)(const struct iommu_model *model, const struct iommu_request *request);
+	void (*settle)(struct iommu_model *model);
 	bool (*overflow)(const struct iommu_model *model);
 	const char *(*reason)(const struct iommu_model *model, uint32_t reason);
 	void (*dump)(const struct iommu_model *model, void (*print)(void *ctx, const char *line), void *ctx);

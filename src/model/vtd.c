@@ -9,9 +9,6 @@
 #define DEFAULT_FRO 0x22 /* fault recording registers at 0x220, */
 #define DEFAULT_IRO 0x50 /* IVA and IOTLB registers at 0x500 */
 
-/* ECAP bits that the layout doesn't name, because Hitless' driver has no use for them. */
-#define ECAP_MODEL_ONLY 0ull
-
 uint64_t vtd_model_default_cap(void)
 {
 	uint64_t cap = 0;
@@ -533,6 +530,14 @@ static bool register_command(struct vtdm_state *state)
 	return false;
 }
 
+static void vtdm_settle(struct iommu_model *model)
+{
+	struct vtdm_state *state = vtdm_state(model);
+
+	if (state->last.kind)
+		memset(&state->last, 0, sizeof(state->last));
+}
+
 static bool vtdm_tick(struct iommu_model *model)
 {
 	struct vtdm_state *state = vtdm_state(model);
@@ -541,8 +546,7 @@ static bool vtdm_tick(struct iommu_model *model)
 
 	if (!word_try_lock(&state->tick_lock))
 		return false;
-	if (state->last.kind)
-		memset(&state->last, 0, sizeof(state->last));
+	vtdm_settle(model);
 	command = word_load(&state->gcmd);
 	if (command && !(word_load(&state->broken) & VTD_BROKEN_GCMD))
 		done = global_command(model, command & ~VTDM_PENDING);
@@ -585,6 +589,7 @@ const struct iommu_model_ops vtd_model = {
 	.translate = vtdm_translate,
 	.devtlb_lookup = vtdm_devtlb_lookup,
 	.drained = vtdm_drained,
+	.settle = vtdm_settle,
 	.overflow = vtdm_overflow,
 	.reason = vtdm_reason,
 	.dump = vtdm_dump,

@@ -219,8 +219,13 @@ static unsigned decode_pdevtlb(const struct vtdm_state *state, const uint64_t *d
 		return IQEI_RESERVED;
 	inv->kind = VTDM_DEVTLB;
 	device_range(GET_ADDR(VTD_DESC_PDEVTLB, ADDR, desc), GET(VTD_DESC_PDEVTLB, S, desc), &first, &last);
-	add(inv->scopes, &inv->nscopes, TAG_SOURCE | TAG_PASID | VTDM_LINE_HAS_PASID,
-	    GET(VTD_DESC_PDEVTLB, SID, desc) | tag_pasid(GET(VTD_DESC_PDEVTLB, PASID, desc)) | VTDM_LINE_HAS_PASID, first, last);
+	if (GET(VTD_DESC_PDEVTLB, G, desc))
+		add(inv->scopes, &inv->nscopes, TAG_SOURCE | VTDM_LINE_HAS_PASID,
+		    GET(VTD_DESC_PDEVTLB, SID, desc) | VTDM_LINE_HAS_PASID, first, last);
+	else
+		add(inv->scopes, &inv->nscopes, TAG_SOURCE | TAG_PASID | VTDM_LINE_HAS_PASID,
+		    GET(VTD_DESC_PDEVTLB, SID, desc) | tag_pasid(GET(VTD_DESC_PDEVTLB, PASID, desc)) | VTDM_LINE_HAS_PASID, first,
+		    last);
 	return 0;
 }
 

@@ -56,7 +56,8 @@ const struct layout *tool_find_structure(const struct tool_arch *arch, const cha
 
 /*
  * The two configurations of a transition, by name or by plain kind: `s2` is the first of its kind; as `to`, when `from` is of
- * that kind too, the first with another tag and root. `blocked` is the entry that blocks. Exits with one line that names what there is.
+ * that kind too, the first with another tag and root. `blocked` is the entry that blocks. Exits with one line that names what
+ * there is.
  */
 const struct tool_entry *tool_find_configs(const struct tool_arch *arch, const char *from, const char *to,
 					   struct tool_config *before, struct tool_config *after);

@@ -105,7 +105,8 @@ static void skip_writeback(const char *arch, struct iommu_plan *plan)
 }
 
 /* What is invalidated second goes before what is invalidated first. */
-static void swap_order(struct iommu_plan *plan, bool (*first)(const struct iommu_step *), bool (*second)(const struct iommu_step *))
+static void swap_order(struct iommu_plan *plan, bool (*first)(const struct iommu_step *),
+		       bool (*second)(const struct iommu_step *))
 {
 	unsigned to = 0;
 
@@ -225,7 +226,7 @@ static const char *const both_modes[] = { "vtd", "vtd-legacy", NULL };
 static const char *const scalable_only[] = { "vtd", NULL };
 
 static const struct run_fault faults[] = {
-	{ "skip-entry-invalidation", both_modes, "the cached entry is not invalidated: the device stays in the old domain", "run",
+	{ "skip-entry-invalidation", both_modes, "the cached entry is not invalidated: the device stays where it was", "run",
 	  { .from = "s2", .to = "s2", .quantum = 128 }, skip_entry_invalidation },
 	{ "skip-iotlb-invalidation", both_modes, "the old tag is not flushed: its next owner meets foreign translations", "run",
 	  { .from = "s2", .to = "s2", .quantum = 128 }, skip_iotlb_invalidation },
@@ -237,7 +238,7 @@ static const struct run_fault faults[] = {
 	  { .from = "s2", .to = "s2", .quantum = 128 }, skip_fence },
 	{ "iotlb-before-entry", both_modes, "the IOTLB is flushed before the entry: old walks fill it again", "run",
 	  { .from = "s2", .to = "s2", .quantum = 128 }, iotlb_before_entry },
-	{ "devtlb-before-entry", both_modes, "the device's TLB is flushed before the entry, and fills itself again from there", "run",
+	{ "devtlb-before-entry", both_modes, "the device's TLB is flushed before the entry, and fills itself again", "run",
 	  { .from = "s2", .to = "s2", .ats = true, .quantum = 128 }, devtlb_before_entry },
 	{ "store-order", scalable_only, "the entry is flipped before its other half is there", "run",
 	  { .from = "s2", .to = "s1", .strategy = "preload, flip, clean", .quantum = 128 }, store_order },

@@ -185,15 +185,16 @@ static bool works(const struct plan *plan, enum iommu_strategy strategy, unsigne
 	return iommu_plan(&request, &trial) == 0;
 }
 
-/* The rule of the hardware that forbids every direct way; NULL: there is none. */
+/* The rule that forbids every direct way: would two tables be live under one tag? NULL: no. */
 static const char *rule(const struct plan *plan)
 {
 	struct iommu_plan_request request = plan->request;
 	struct iommu_plan trial = { 0 };
 
+	/* The planner holds that against a break before anything else. */
 	request.strategies = IOMMU_STRATEGY_BIT(IOMMU_STRATEGY_BREAK);
-	/* With nothing to hold against it, the planner says that only "break" was allowed. */
-	if (iommu_plan(&request, &trial) != 0 || !trial.why || strncmp(trial.why, "only ", 5) == 0)
+	request.facts &= ~IOMMU_PLAN_ATS;
+	if (iommu_plan(&request, &trial) != 0 || !trial.why || strncmp(trial.why, "two tables", 10) != 0)
 		return NULL;
 	return trial.why;
 }
@@ -232,8 +233,11 @@ static const char *why_impossible(const struct plan *plan, enum iommu_strategy s
 	}
 	if (!old || !new)
 		return "one side has no tag";
-	if (old_tag != new_tag && strategy == IOMMU_STRATEGY_SAME_TAG)
-		return "the tag changes";
+	if (strategy == IOMMU_STRATEGY_SAME_TAG) {
+		if (old_tag != new_tag)
+			return "the tag changes";
+		return forbidden ? "more than one quantum must change at once" : "the tables stay";
+	}
 	if (old_tag == new_tag && strategy == IOMMU_STRATEGY_TAG_HOP)
 		return "the tag stays";
 	if (old_tag == new_tag && !forbidden)
@@ -326,15 +330,19 @@ static bool is_operand(const struct layout *command, const struct layout_field *
 static void print_operands(const struct plan *plan, const struct iommu_step *step)
 {
 	const struct layout *command = tool_structure(plan->arch, step->structure);
+	char text[64];
 
 	for (unsigned i = 0; command && step->nwords && i < command->nfields; i++) {
 		const struct layout_field *field = &command->fields[i];
 		uint64_t value = tool_field_value(field, step->words), address;
 
-		if (!is_operand(command, field, step->words))
+		/* Of the short ones only what is set; a number that has a better form, like a requester id, in that. */
+		if (!is_operand(command, field, step->words) || (!value && field->width < 16))
 			continue;
 		if (tool_field_address(field, value, &address))
 			printf(", %s 0x%llx", field->name, (unsigned long long)address);
+		else if (!field->values[0] && tool_field_meaning(plan->arch, command, field, value, text, sizeof(text)))
+			printf(", %s %s", field->name, text);
 		else
 			printf(", %s %llu", field->name, (unsigned long long)value);
 	}
@@ -389,7 +397,7 @@ static void print_step(const struct plan *plan, const struct iommu_step *step, u
 		printf("the old page");
 		break;
 	case IOMMU_STEP_PCI:
-		printf("the device's ATS enable bit");
+		printf("the device's ATS, %s", step->words[1] ? "on" : "off");
 		break;
 	default:
 		break;

@@ -2,8 +2,8 @@
 /*
  * run.c - `hitless run`: replaces domains under live DMA, on a machine, and counts what every DMA saw.
  *
- * A case is a pair of configurations; the group goes there and back, so it gives a row for each direction, or one if both are the
- * same. Without --from and --to every architecture runs the list below, less what it does not have.
+ * A case is a pair of configurations; the group goes there and back, so it gives a row for each direction, or one if both
+ * are the same. Without --from and --to every architecture runs the list below, less what it does not have.
  */
 #include "run.h"
 
@@ -13,6 +13,7 @@
 #include <time.h>
 
 #define DEFAULT_REPLACES 4000
+#define FAULT_REPLACES 2000	/* a fault shows much sooner */
 #define DEFAULT_DMAS 200000	/* a row has at least so many */
 #define DMAS_BETWEEN 160	/* two replaces, at most; half of that on average */
 #define MAX_ARCHS 8
@@ -73,8 +74,8 @@ static const char *const method_names[] = { "replace", "attach-detach", "remap" 
 /* ---- Options ---- */
 
 enum {
-	OPTION_MACHINE = 0x100, OPTION_ARCH, OPTION_FROM, OPTION_TO, OPTION_DEVICES, OPTION_REPLACES, OPTION_SECONDS, OPTION_TAGS,
-	OPTION_STRATEGY, OPTION_QUANTUM, OPTION_METHOD, OPTION_INJECT, OPTION_SEED, OPTION_SVG
+	OPTION_MACHINE = 0x100, OPTION_ARCH, OPTION_FROM, OPTION_TO, OPTION_DEVICES, OPTION_REPLACES, OPTION_SECONDS,
+	OPTION_TAGS, OPTION_STRATEGY, OPTION_QUANTUM, OPTION_METHOD, OPTION_INJECT, OPTION_SEED, OPTION_SVG
 };
 
 static const struct argp_option argp_options[] = {
@@ -269,7 +270,8 @@ static error_t parse(int key, char *value, struct argp_state *state)
 static void check_options(const struct options *options)
 {
 	if (strcmp(options->machine, "qemu") == 0 || strcmp(options->machine, "guest") == 0)
-		tool_fail(TOOL_SKIPPED, "--machine %s is not available yet; this version has --machine model", options->machine);
+		tool_fail(TOOL_SKIPPED, "--machine %s is not available yet; this version has --machine model",
+			  options->machine);
 	if (strcmp(options->machine, "model") != 0)
 		tool_fail(TOOL_USAGE, "--machine: '%s' is not model, qemu or guest", options->machine);
 	if (!options->from != !options->to)
@@ -390,9 +392,10 @@ static double seconds_now(void)
 }
 
 /* 0 to 1: how far one direction is. */
-static double progress(const struct options *options, const struct live *live, unsigned switches, unsigned direction, double started)
+static double progress(const struct options *options, const struct live *live, unsigned switches, unsigned direction,
+		       double started)
 {
-	uint64_t wanted = options->replaces ? options->replaces : DEFAULT_REPLACES;
+	uint64_t wanted = options->replaces ? options->replaces : options->fault ? FAULT_REPLACES : DEFAULT_REPLACES;
 	double done, dmas;
 
 	if (options->seconds > 0)
@@ -645,7 +648,8 @@ static const char *run_case(struct run *run, const struct machine_arch *arch, co
 		return reason;
 	}
 	if (err)
-		tool_fail(TOOL_ERROR, "%s %s -> %s: the machine does not start: %s", arch->name, c->from, c->to, strerror(-err));
+		tool_fail(TOOL_ERROR, "%s %s -> %s: the machine does not start: %s", arch->name, c->from, c->to,
+			  strerror(-err));
 	run_live(run, c, arch->name, live, directions);
 	for (unsigned d = 0; d < directions; d++) {
 		struct run_row *row = new_row(run);
@@ -760,10 +764,10 @@ static void draw(struct run *run)
 
 	if (!run->recorded)
 		tool_fail(TOOL_ERROR, "--svg: nothing was recorded");
-	snprintf(title, sizeof(title), "%s: %s to %s, %s tags%s", row->arch, row->from, row->to, row->shared ? "shared" : "private",
-		 row->ats ? ", ATS" : "");
-	snprintf(subtitle, sizeof(subtitle), "%s%s%s%s%s", row->method, row->hitless ? ", " : "", row->hitless ? row->strategy : "",
-		 row->fault ? ", with a fault put in: " : "", row->fault ? row->fault : "");
+	snprintf(title, sizeof(title), "%s: %s to %s, %s tags%s", row->arch, row->from, row->to,
+		 row->shared ? "shared" : "private", row->ats ? ", ATS" : "");
+	snprintf(subtitle, sizeof(subtitle), "%s%s%s%s%s", row->method, row->hitless ? ", " : "",
+		 row->hitless ? row->strategy : "", row->fault ? ", with a fault put in: " : "", row->fault ? row->fault : "");
 	if (!run_write_svg(run->options.svg, title, subtitle, &run->recording))
 		tool_fail(TOOL_ERROR, "--svg: can't write %s: %s", run->options.svg, strerror(errno));
 	drop_recording(&run->recording);

@@ -104,14 +104,15 @@ static const char *color_of(const struct run_row *row, unsigned column)
 
 static void print_cells(const struct run_row *row, const struct cells *cells, const unsigned *widths)
 {
-	for (unsigned column = 0; column < COLUMNS; column++) {
-		const char *color = row ? color_of(row, column) : tool_palette.bold;
-		bool last = column == COLUMNS - 1 || (row && strcmp(row->method, "n/a") == 0 && column == COLUMN_METHOD);
+	/* Of what was not run there is nothing more to say. */
+	unsigned last = row && strcmp(row->method, "n/a") == 0 ? COLUMN_METHOD : COLUMNS - 1;
 
-		printf("%s%*s%s%s", color, is_text_column(column) ? -(int)widths[column] : (int)widths[column], cells->text[column],
-		       *color ? tool_palette.off : "", last ? "\n" : column == COLUMN_FROM ? " " : "  ");
-		if (last)
-			break;
+	for (unsigned column = 0; column <= last; column++) {
+		const char *color = row ? color_of(row, column) : tool_palette.bold;
+		int width = is_text_column(column) ? -(int)widths[column] : (int)widths[column];
+
+		printf("%s%*s%s%s", color, column == last && width < 0 ? 0 : width, cells->text[column],
+		       *color ? tool_palette.off : "", column == last ? "\n" : column == COLUMN_FROM ? " " : "  ");
 	}
 }
 
@@ -140,14 +141,14 @@ static void print_summary(const struct run_row *rows, unsigned count)
 	}
 	if (violated) {
 		printf("%sViolated%s in %u of %u transitions: of %llu DMAs during %llu replaces, %llu were blocked, %llu "
-		       "misdirected and %llu late.\n", tool_palette.red, tool_palette.off, violated, ran, dmas, switches, blocked,
-		       wrong, stale);
+		       "misdirected and %llu late.\n", tool_palette.red, tool_palette.off, violated, ran, dmas, switches,
+		       blocked, wrong, stale);
 	} else if (hitless == ran && ran) {
-		printf("%llu replaces of %u kinds under %llu DMAs: %snot one was blocked, misdirected or late%s.\n", switches, ran,
-		       dmas, tool_palette.green, tool_palette.off);
+		printf("%llu replaces of %u kinds under %llu DMAs: %snot one was blocked, misdirected or late%s.\n", switches,
+		       ran, dmas, tool_palette.green, tool_palette.off);
 	} else if (ran) {
-		printf("%llu switches by %s under %llu DMAs: none was misdirected or late, but %s%llu were blocked%s.\n", switches,
-		       method, dmas, tool_palette.yellow, blocked, tool_palette.off);
+		printf("%llu switches by %s under %llu DMAs: none was misdirected or late, but %s%llu were blocked%s.\n",
+		       switches, method, dmas, tool_palette.yellow, blocked, tool_palette.off);
 	} else {
 		printf("Nothing was run: no paging domain can stand for both sides.\n");
 	}

@@ -135,8 +135,8 @@ static void draw_call(const struct picture *picture)
 	double t1 = since(picture, picture->recording->t1), left = x_of(picture, 0), right = x_of(picture, t1);
 	double top = picture->lanes_top - 10, bottom = picture->lanes_bottom + 10;
 
-	fprintf(picture->file, "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\" fill=\"#fff8e1\" stroke=\"#e3c96b\"/>\n",
-		left, top, right - left, bottom - top);
+	fprintf(picture->file,
+		"<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\" fill=\"#fff8e1\" stroke=\"#e3c96b\"/>\n", left, top, right - left, bottom - top);
 	fprintf(picture->file,
 		"<text x=\"%.1f\" y=\"%.1f\" font-size=\"12\" fill=\"#8a6d00\" text-anchor=\"middle\">the call: %.1f µs</text>\n",
 		(left + right) / 2, bottom + 16, t1 / 1000);
