@@ -13,6 +13,7 @@ struct xp_target {
 	uint64_t slot;		/* ... where there */
 	uint64_t pool;		/* first of the free pages for table swaps; the others follow */
 	uint64_t status;	/* page of status words that waits write */
+	uint64_t sibling_root;	/* page table of the other entry in the same page */
 	uint32_t rid, pasid;
 	unsigned words;
 	bool ats_before;	/* does the old entry let the device have a TLB? */

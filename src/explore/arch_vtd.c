@@ -236,6 +236,8 @@ static int build_case(const struct hitless_cell *cell, struct xp_case *c, struct
 	memset(c->ram, 0, PAGES * XP_PAGE);
 	b.ram = c->ram;
 	build_tables(&b);
+	t->sibling_root = b.next++ * XP_PAGE;
+	map(&b, false, t->sibling_root, IOVA_SMALL, data(6, false), 1, true);
 	if (b.next > PAGES)
 		return -EINVAL;
 	SET(VTD_ECAP, NEST, &ecap, 1);
@@ -290,7 +292,7 @@ static int build_legacy(const struct hitless_cell *cell, struct xp_case *c, stru
 	SET(VTD_CONTEXT, P, sibling, 1);
 	SET(VTD_CONTEXT, AW, sibling, VTD_AW_4_LEVEL);
 	SET(VTD_CONTEXT, DID, sibling, DID_SIBLING);
-	SET_ADDR(VTD_CONTEXT, SSPTPTR, sibling, 0xa000);
+	SET_ADDR(VTD_CONTEXT, SSPTPTR, sibling, t->sibling_root);
 	memcpy(&c->ram[(table + RID_SIBLING * 16) / 8], sibling, 16);
 	add_actors(cell, c, false, bystanders);
 	return 0;
@@ -341,7 +343,7 @@ static int build_scalable(const struct hitless_cell *cell, struct xp_case *c, st
 	SET(VTD_PASID, PGTT, sibling, VTD_PGTT_SECOND);
 	SET(VTD_PASID, DID, sibling, DID_SIBLING);
 	SET(VTD_PASID, PWSNP, sibling, 1);
-	SET_ADDR(VTD_PASID, SSPTPTR, sibling, 0xa000);
+	SET_ADDR(VTD_PASID, SSPTPTR, sibling, t->sibling_root);
 	memcpy(&c->ram[PAGE_PASIDS * XP_PAGE_WORDS + PASID_SIBLING * 8], sibling, 64);
 	add_actors(cell, c, true, bystanders);
 	return 0;

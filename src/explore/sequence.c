@@ -166,7 +166,7 @@ static void add_wait(struct reader *r, bool fence)
 
 static int step(struct reader *r, char **words, unsigned n)
 {
-	static const char *const names[] = { "store64", "store128", "command", "fence", "wait", "barrier", "writeback", "ats", "quiet", NULL };
+	static const char *const names[] = { "store64", "store128", "command", "fence", "wait", "barrier", "writeback", "ats", "quiet", "free", NULL };
 	uint64_t values[4] = { 0 }, word;
 	struct xp_op op = { .kind = XP_SUBMIT };
 	unsigned which, count;
@@ -206,6 +206,13 @@ static int step(struct reader *r, char **words, unsigned n)
 	case 6:
 		op = (struct xp_op){ .kind = XP_WRITEBACK, .addr = r->target.table + r->target.offset, .width = r->target.words * 8 };
 		snprintf(op.text, sizeof(op.text), "write back the entry");
+		xp_op_add(&r->c->steps, &op);
+		return 0;
+	case 9:
+		if (n != 2 || !number(words[1], &op.addr) || op.addr % XP_PAGE || op.addr / XP_PAGE >= r->c->pages)
+			return fail(r, "free wants the address of a page below 0x%x", (unsigned)(r->c->pages * XP_PAGE));
+		op.kind = XP_FREE;
+		snprintf(op.text, sizeof(op.text), "free the page at 0x%llx", (unsigned long long)op.addr);
 		xp_op_add(&r->c->steps, &op);
 		return 0;
 	default:
