@@ -6,6 +6,10 @@
 #ifndef HITLESS_RECORD_H
 #define HITLESS_RECORD_H
 
+#ifdef HITLESS_ROOM_MODEL
+#error "a model never sees the driver's side (DESIGN.md, rooms)"
+#endif
+
 #include <hitless/types.h>
 
 /* The record: text in the format of docs/sequence.md. The driver's test fills in `text`, `size` and the header. */
