@@ -6,6 +6,8 @@ import pathlib
 import re
 import subprocess
 import sys
+import tempfile
+import xml.etree.ElementTree
 
 hitless = sys.argv[1]
 sequences = pathlib.Path(__file__).resolve().parent.parent / "examples" / "sequences"
@@ -47,6 +49,12 @@ assert "proved" in run("check", "--arch", "vtd", "--from", "s1", "--to", "s1")
 text = run("check", "--sequence", sequences / "vtd-assign.seq", status=10)
 replay = re.search(r"^replay: (\S+)$", text, re.M)[1]
 assert "event" not in run("replay", "--sequence", sequences / "vtd-assign.seq", replay, "--step", "2", status=10)
+
+with tempfile.TemporaryDirectory() as directory:
+    picture = pathlib.Path(directory) / "run.svg"
+    run("check", "--sequence", sequences / "vtd-assign.seq", "--svg", picture, status=10)
+    root = xml.etree.ElementTree.parse(picture).getroot()
+    assert sum(e.tag.endswith("rect") for e in root) > 10
 
 # Bad input: one line, exit 2.
 for args in (["check"], ["check", "--sequence", "/nonexistent"], ["replay"], ["replay", "nonsense"],

@@ -10,11 +10,11 @@
 #include <string.h>
 
 enum { OPTION_ARCH = 0x2000, OPTION_FROM, OPTION_TO, OPTION_TAGS, OPTION_STRATEGY, OPTION_QUANTUM, OPTION_SEQUENCE, OPTION_WITHOUT,
-       OPTION_STEP };
+       OPTION_STEP, OPTION_SVG };
 
 struct check {
 	const struct tool_arch *arch;
-	const char *from, *to, *file, *id;
+	const char *from, *to, *file, *id, *svg;
 	struct tool_config before, after;
 	unsigned quantum, strategies, freedoms;
 	bool private_tags;
@@ -31,6 +31,7 @@ static const struct argp_option check_options[] = {
 	{ "strategy", OPTION_STRATEGY, "NAME", 0, "Allow only this one", 0 },
 	{ "quantum", OPTION_QUANTUM, "BITS", 0, "64 or 128: the widest store", 0 },
 	{ "sequence", OPTION_SEQUENCE, "FILE", 0, "A sequence of another driver (docs/sequence.md)", 0 },
+	{ "svg", OPTION_SVG, "FILE", 0, "Draw the counterexample: driver, hardware, DMA", 0 },
 	{ "without", OPTION_WITHOUT, "FREEDOM", 0, "Hardware that lacks it: tear, miss, keep, late, reorder, ...", 0 },
 	{ 0 },
 };
@@ -40,7 +41,7 @@ static const char check_doc[] =
 	"Prints the verdict, and the shortest run that violates something. Exit 10 if there is one.\n\n"
 	"  hitless check --arch vtd --from s1 --to s1\n"
 	"  hitless check --arch vtd-legacy --from s2 --to s2 --quantum 64\n"
-	"  hitless check --sequence examples/sequences/vtd-assign.seq";
+	"  hitless check --sequence examples/sequences/vtd-assign.seq --svg run.svg";
 
 static const struct argp_option replay_options[] = {
 	{ "step", OPTION_STEP, "N", 0, "Only this event", 0 },
@@ -107,6 +108,9 @@ static error_t parse(int key, char *value, struct argp_state *state)
 	case OPTION_SEQUENCE:
 		check->file = value;
 		return 0;
+	case OPTION_SVG:
+		check->svg = value;
+		return 0;
 	case OPTION_WITHOUT:
 		check->freedoms &= ~find_freedom(value);
 		return 0;
@@ -172,6 +176,69 @@ static void line(void *ctx, unsigned event, const char *text)
 	else
 		printf("%4u  %s%s%s\n", event, text[0] == 'd' && text[1] == 'r' ? tool_palette.bold : "", text, tool_palette.off);
 }
+
+/* ---- Drawing: time runs down, a lane each for driver, hardware and DMA ---- */
+
+#define LANE_WIDTH 420u
+#define ROW_HEIGHT 26u
+
+static void draw_text(FILE *file, const char *text)
+{
+	for (; *text; text++) {
+		if (*text == '<' || *text == '>' || *text == '&')
+			fprintf(file, "&#%d;", *text);
+		else
+			fputc(*text, file);
+	}
+}
+
+static void draw_line(void *ctx, unsigned event, const char *text)
+{
+	static const char *const colors[] = { "#dbe7f6", "#eeeeee", "#fbe6cf" };
+	FILE *file = ctx;
+	/* "driver    ...", "hardware  ...", "memory    ...", "dma       ..." */
+	unsigned lane = text[0] == 'h' || text[0] == 'm' ? 1 : text[1] == 'm' ? 2 : 0;
+
+	if (text[0] == ' ')
+		return;
+	fprintf(file, "<rect x='%u' y='%u' width='%u' height='%u' rx='3' fill='%s'/><text x='%u' y='%u'>%u  ", lane * LANE_WIDTH + 4,
+		event * ROW_HEIGHT + 14, LANE_WIDTH - 8, ROW_HEIGHT - 4, colors[lane], lane * LANE_WIDTH + 12,
+		event * ROW_HEIGHT + 29, event);
+	draw_text(file, text + 10);
+	fputs("</text>\n", file);
+}
+
+static void count_line(void *ctx, unsigned event, const char *text)
+{
+	(void)text;
+	*(unsigned *)ctx = event;
+}
+
+static void draw(const struct check *check)
+{
+	static const char *const lanes[] = { "driver", "hardware", "DMA" };
+	FILE *file = fopen(check->svg, "w");
+	char detail[200];
+	unsigned events = 0;
+
+	if (!file)
+		tool_fail(TOOL_ERROR, "%s: %s", check->svg, strerror(errno));
+	hitless_replay(check->report.replay, check->text, count_line, &events, detail, sizeof(detail));
+	fprintf(file, "<svg xmlns='http://www.w3.org/2000/svg' width='%u' height='%u' font-family='sans-serif' font-size='12'>\n",
+		3 * LANE_WIDTH, (events + 3) * ROW_HEIGHT);
+	fprintf(file, "<rect width='100%%' height='100%%' fill='white'/>\n");
+	for (unsigned lane = 0; lane < 3; lane++)
+		fprintf(file, "<text x='%u' y='24' font-weight='bold'>%s</text>\n", lane * LANE_WIDTH + 12, lanes[lane]);
+	hitless_replay(check->report.replay, check->text, draw_line, file, detail, sizeof(detail));
+	fprintf(file, "<text x='12' y='%u' fill='#b00020' font-weight='bold'>%s: ", (events + 2) * ROW_HEIGHT,
+		hitless_violation_name(check->report.violation));
+	draw_text(file, check->report.detail);
+	fputs("</text>\n</svg>\n", file);
+	if (fclose(file))
+		tool_fail(TOOL_ERROR, "%s: %s", check->svg, strerror(errno));
+}
+
+/* ---- Output ---- */
 
 static void print_text(const struct check *check)
 {
@@ -260,6 +327,10 @@ int tool_check(int argc, char **argv)
 	if (err)
 		tool_fail(TOOL_ERROR, "can't explore that: %s", strerror(-err));
 	(tool_options.json ? print_json : print_text)(&check);
+	if (check.svg && check.report.replay)
+		draw(&check);
+	else if (check.svg)
+		fprintf(stderr, "hitless: --svg: there is no counterexample to draw\n");
 	status = check.report.verdict == HITLESS_PROVED ? TOOL_OK : check.report.verdict == HITLESS_VIOLATED ? TOOL_VIOLATED : TOOL_ERROR;
 	hitless_report_free(&check.report);
 	free(check.text);
