@@ -160,12 +160,15 @@ static inline void mem_destroy(struct mem *m)
 struct spec {
 	const struct iommu_pgtable_ops *ops;
 	unsigned min_levels, max_levels;
+	unsigned low_levels, high_levels; /* those that the long sequences run on */
 	unsigned unusable_bits; /* of the address, at the top */
-	unsigned count_bits;	/* from bit 52 on, ignored by hardware */
+	unsigned (*count)(uint64_t entry);
+	unsigned count_max;	/* counts go no further */
 	bool (*present)(uint64_t entry);
 	unsigned (*rights)(uint64_t entry);
 	uint64_t accessed, dirty;
-	uint64_t table_fixed;  /* what a table's entry has in its low 12 bits, but for `accessed` */
+	bool (*is_page)(uint64_t entry);		    /* above the last level */
+	bool (*table_ok)(uint64_t entry, unsigned level); /* all but address, accessed flag and count is as it must be */
 	bool preset;	       /* unless dirty pages are recorded, leaves start out accessed and dirty */
 	uint64_t leaf_known;   /* what a leaf may have set beside its address */
 	const unsigned *prots; /* what can be mapped, ending with 0 */
@@ -196,18 +199,72 @@ static unsigned fs_rights(uint64_t entry)
 	return !(entry & 4) ? 0 : IOMMU_READ | (entry & 2 ? IOMMU_WRITE : 0);
 }
 
+static bool is_large(uint64_t entry)
+{
+	return entry & 1u << 7;
+}
+
+static unsigned ss_count(uint64_t entry)
+{
+	return entry >> 52 & 0x3ff;
+}
+
+static unsigned fs_count(uint64_t entry)
+{
+	return entry >> 52 & 0x7ff;
+}
+
+static bool ss_table_ok(uint64_t entry, unsigned level)
+{
+	(void)level;
+	return (entry & 0xfff & ~(1ull << 8)) == 3 && !(entry >> 62);
+}
+
+static bool fs_table_ok(uint64_t entry, unsigned level)
+{
+	(void)level;
+	return (entry & 0xfff & ~(1ull << 5)) == 7 && !(entry >> 63);
+}
+
+/*
+ * AMD, figures "I/O Page Translation Entry" and "I/O Page Directory Entry": PR 0, A 5, D 6, next level 11:9, FC 60, IR 61,
+ * IW 62; ignored are 4:1, 8:7, 63.
+ */
+static unsigned amd_rights(uint64_t entry)
+{
+	return (entry >> 61 & 1 ? IOMMU_READ : 0) | (entry >> 62 & 1 ? IOMMU_WRITE : 0);
+}
+
+static bool amd_is_page(uint64_t entry)
+{
+	return (entry >> 9 & 7) == 0 || (entry >> 9 & 7) == 7;
+}
+
+static unsigned amd_count(uint64_t entry)
+{
+	return (unsigned)((entry >> 1 & 15) | (entry >> 7 & 3) << 4 | entry >> 63 << 6);
+}
+
+static bool amd_table_ok(uint64_t entry, unsigned level)
+{
+	return (entry & 0xe41) == (1 | level << 9) && (entry >> 52 & 0x7ff) == 0x600;
+}
+
 static const unsigned ss_prots[] = {IOMMU_READ, IOMMU_WRITE, IOMMU_READ | IOMMU_WRITE, 0};
 static const unsigned fs_prots[] = {IOMMU_READ, IOMMU_READ | IOMMU_WRITE, 0};
 
 static const struct spec specs[] = {
-	{&iommu_pgtable_vtd_ss, 3, 5, 0, 10, ss_present, ss_rights, 1u << 8, 1u << 9, 0x003, false, 0x383,
-	 ss_prots},
-	{&iommu_pgtable_vtd_fs, 4, 5, 1, 11, fs_present, fs_rights, 1u << 5, 1u << 6, 0x007, true, 0x0e7,
-	 fs_prots},
+	{&iommu_pgtable_vtd_ss, 3, 5, 3, 5, 0, ss_count, 512, ss_present, ss_rights, 1u << 8, 1u << 9, is_large, ss_table_ok,
+	 false, 0x383, ss_prots},
+	{&iommu_pgtable_vtd_fs, 4, 5, 4, 5, 1, fs_count, 512, fs_present, fs_rights, 1u << 5, 1u << 6, is_large, fs_table_ok,
+	 true, 0x0e7, fs_prots},
+	{&iommu_pgtable_amdv1, 1, 6, 3, 5, 0, amd_count, 127, fs_present, amd_rights, 1u << 5, 1u << 6, amd_is_page,
+	 amd_table_ok, false, 0x7000000000000061, ss_prots},
+	{&iommu_pgtable_amdv2, 4, 5, 4, 5, 1, fs_count, 512, fs_present, fs_rights, 1u << 5, 1u << 6, is_large, fs_table_ok,
+	 true, 0x0e7, fs_prots},
 };
 
 #define ADDR_BITS 0x000ffffffffff000ull
-#define LARGE	  (1u << 7)
 
 /* What a walk ends with: a leaf of 1 << shift bytes, or nothing (shift 0). */
 struct walked {
@@ -231,20 +288,18 @@ static inline struct walked walk(const struct spec *spec, uint64_t *base, uint64
 		if (!spec->present(entry))
 			return (struct walked){.shift = 0};
 		w.rights &= spec->rights(entry);
-		if (shift == 12 || entry & LARGE) {
+		if (shift == 12 || spec->is_page(entry)) {
 			uint64_t mask = (1ull << shift) - 1;
 
 			assert_true(shift <= 30);
-			assert_int_equal(entry & mask & ~spec->leaf_known, 0);
-			assert_int_equal(entry >> 52, 0);
+			assert_int_equal(entry & (mask | ~ADDR_BITS) & ~spec->leaf_known, 0);
 			w.phys = (entry & ADDR_BITS & ~mask) | (iova & mask);
 			w.shift = shift;
 			w.dirty = entry & spec->dirty;
 			w.slot = slot;
 			return w;
 		}
-		assert_int_equal(entry & 0xfff & ~spec->accessed, spec->table_fixed);
-		assert_int_equal(entry >> (52 + spec->count_bits), 0);
+		assert_true(spec->table_ok(entry, (shift - 12) / 9));
 		table = entry & ADDR_BITS;
 	}
 }

@@ -13,6 +13,12 @@ static unsigned stages(void)
 	return strcmp(arch, "vtd-legacy") == 0 ? 1 : 2; /* legacy mode has the second stage only */
 }
 
+/* With 64-bit stores everything is hitless only where the page that holds the entry can be swapped. */
+static bool has_table_swap(void)
+{
+	return strcmp(arch, "amdvi") != 0;
+}
+
 /* ---- Attach, detach, replace ---- */
 
 static void test_attach_detach(void **state)
@@ -551,7 +557,7 @@ static void test_bad_arguments(void **state)
 	struct iommu_device_desc desc;
 	struct iommu_domain_desc bad = { .type = IOMMU_DOMAIN_PAGING, .stage = 3 };
 	const struct iommu_replace_options nonsense = { .flags = 0x80 };
-	uint64_t phys;
+	uint64_t phys, first, last;
 
 	(void)state;
 	fixture_open(&fx, arch);
@@ -593,7 +599,10 @@ static void test_bad_arguments(void **state)
 	assert_int_equal(iommu_map(a, 4096, 4096, 4096, 0), -EINVAL);
 	assert_int_equal(iommu_map(a, 4096, 4096, 4096, 0x100), -EINVAL);
 	assert_int_equal(iommu_map(a, ~0xfffull, 4096, 8192, IOMMU_READ), -ERANGE);
-	assert_int_equal(iommu_map(a, 1ull << 60, 4096, 4096, IOMMU_READ), -ERANGE);
+	assert_int_equal(iommu_domain_get_geometry(a, &first, &last), 0);
+	assert_int_equal(first, 0);
+	if (last != UINT64_MAX)
+		assert_int_equal(iommu_map(a, last + 1, 4096, 4096, IOMMU_READ), -ERANGE);
 	assert_int_equal(iommu_map(a, WINDOW, 0, 4096, IOMMU_READ), -EEXIST);
 	assert_int_equal(iommu_unmap(a, 1, 4096), -EINVAL);
 	assert_int_equal(iommu_unmap(a, 32 * MIB, 4096), 0);
@@ -647,7 +656,8 @@ static void test_faults(void **state)
 	assert_ptr_equal(unit.last.device, device);
 	assert_int_equal(unit.last.rid, RID);
 	assert_int_equal(unit.last.cause, IOMMU_FAULT_BLOCKED);
-	assert_int_equal(unit.last.iova, WINDOW);
+	/* (to the byte, or to the page) */
+	assert_int_equal(unit.last.iova & ~0xfffull, WINDOW);
 	assert_int_equal(unit.last.access & (IOMMU_READ | IOMMU_WRITE), IOMMU_WRITE);
 	assert_false(unit.last.replacing);
 
@@ -807,7 +817,10 @@ static void replace_round_trip(struct machine_config config)
 			fixture_dma(&fx, RID, WINDOW, IOMMU_READ);
 			assert_int_equal(iommu_group_replace_domain(group, domains[to], NULL, &report), 0);
 			/* Legacy mode's device TLB is switched with the translation type: the one known exception. */
-			if (!config.ats || stages() > 1)
+			if ((!config.ats || stages() > 1) && (!config.no_store128 || has_table_swap()))
+				assert_true(report.hitless);
+			/* From the blocking entry and to it, in any case. */
+			if (!config.ats && (expected(&fx, domains[from]) == FAULTS || expected(&fx, domains[to]) == FAULTS))
 				assert_true(report.hitless);
 			assert_int_equal(fixture_dma(&fx, RID, WINDOW, IOMMU_READ), expected(&fx, domains[to]));
 			assert_int_equal(fixture_dma(&fx, RID2, WINDOW + 4096, IOMMU_WRITE), fx.data + 4096);
@@ -836,6 +849,8 @@ static void test_quantum_64(void **state)
 static void test_noncoherent(void **state)
 {
 	(void)state;
+	if (!machine_arch_by_name(arch)->noncoherent)
+		return;
 	replace_round_trip((struct machine_config){ .noncoherent = true });
 	replace_round_trip((struct machine_config){ .noncoherent = true, .no_store128 = true });
 }

@@ -273,11 +273,11 @@ static unsigned check_tables(struct fixture *f, uint64_t table, unsigned level, 
 			continue;
 		}
 		++*present;
-		if (level == 0 || entry & LARGE)
+		if (level == 0 || f->spec->is_page(entry))
 			continue;
 		tables += check_tables(f, entry & ADDR_BITS, level - 1, &count);
 		assert_int_not_equal(count, 0);
-		assert_int_equal(entry >> 52 & ((1u << f->spec->count_bits) - 1), count);
+		assert_int_equal(f->spec->count(entry), count < f->spec->count_max ? count : f->spec->count_max);
 	}
 	return tables;
 }
@@ -306,7 +306,7 @@ static void check_shadow(struct mem *m, uint64_t table, unsigned level)
 	assert_true(m->written[page]);
 	assert_true(table == f->spec->ops->root_phys(&f->pt) || m->written_at[page] < m->barriers);
 	for (unsigned i = 0; level > 0 && i < 512; i++)
-		if (f->spec->present(entries[i]) && !(entries[i] & LARGE))
+		if (f->spec->present(entries[i]) && !f->spec->is_page(entries[i]))
 			check_shadow(m, entries[i] & ADDR_BITS, level - 1);
 }
 
@@ -640,7 +640,7 @@ static void test_random(void **unused)
 {
 	(void)unused;
 	for (unsigned s = 0; s < sizeof(specs) / sizeof(*specs); s++)
-		for (unsigned levels = specs[s].min_levels; levels <= specs[s].max_levels; levels++)
+		for (unsigned levels = specs[s].low_levels; levels <= specs[s].high_levels; levels++)
 			for (unsigned shift = 12; shift <= 30; shift += 9)
 				random_ops(&specs[s], levels, shift, false, 3000);
 }
@@ -649,7 +649,7 @@ static void test_random_noncoherent(void **unused)
 {
 	(void)unused;
 	for (unsigned s = 0; s < sizeof(specs) / sizeof(*specs); s++)
-		for (unsigned levels = specs[s].min_levels; levels <= specs[s].max_levels; levels++)
+		for (unsigned levels = specs[s].low_levels; levels <= specs[s].high_levels; levels++)
 			for (unsigned shift = 12; shift <= 30; shift += 9)
 				random_ops(&specs[s], levels, shift, true, 1500);
 }
@@ -715,7 +715,7 @@ static void test_starved(void **unused)
 	snapshot.pages = malloc(MEM_PAGES * 4096ull);
 	assert_non_null(snapshot.pages);
 	for (unsigned s = 0; s < sizeof(specs) / sizeof(*specs); s++) {
-		for (unsigned levels = specs[s].min_levels; levels <= specs[s].max_levels;
+		for (unsigned levels = specs[s].low_levels; levels <= specs[s].high_levels;
 		     levels++) {
 			open_table(f, &specs[s], levels, 30, false, false);
 			add_window(f, 0, 4 * GIB);
@@ -964,12 +964,140 @@ static void test_writeback_batches(void **unused)
 	}
 }
 
+/* ---- Depths that only AMD's host tables have, and growth ---- */
+
+/* One page at either end of what `levels` levels reach, and none beyond. */
+static void test_every_depth(void **unused)
+{
+	static struct fixture fixture;
+	struct fixture *f = &fixture;
+	const struct spec *spec = &specs[2];
+	const unsigned rw = IOMMU_READ | IOMMU_WRITE;
+
+	(void)unused;
+	assert_ptr_equal(spec->ops, &iommu_pgtable_amdv1);
+	for (unsigned levels = 1; levels <= 6; levels++) {
+		const struct iommu_pgtable_config config = { .port = &f->mem.port, .levels = levels, .max_page_shift = 30,
+							     .output_bits = 46 };
+		struct iommu_gather gather = IOMMU_GATHER_INIT;
+		uint64_t last = levels == 6 ? UINT64_MAX : (1ull << (12 + 9 * levels)) - 1, phys;
+
+		memset(f, 0, sizeof(*f));
+		mem_init(&f->mem, false);
+		assert_int_equal(spec->ops->init(&f->pt, &config), 0);
+		assert_int_equal(f->pt.last, last);
+		assert_int_equal(f->pt.grow_last, 0);
+		assert_int_equal(spec->ops->map(&f->pt, 0, 0x5000, 4096, rw), 0);
+		assert_int_equal(spec->ops->map(&f->pt, last - 4095, 0x6000, 4096, rw), 0);
+		assert_int_equal(spec->ops->map(&f->pt, last - 4095, 0x6000, 4096, rw), -EEXIST);
+		assert_int_equal(spec->ops->iova_to_phys(&f->pt, last, &phys, NULL), 0);
+		assert_int_equal(phys, 0x6fff);
+		assert_int_equal(walk(spec, f->mem.pages, spec->ops->root_phys(&f->pt), levels, last).phys, 0x6fff);
+		assert_int_equal(walk(spec, f->mem.pages, spec->ops->root_phys(&f->pt), levels, 0).phys, 0x5000);
+		assert_int_equal(walk(spec, f->mem.pages, spec->ops->root_phys(&f->pt), levels, 0x1000).shift, 0);
+		assert_int_equal(spec->ops->unmap(&f->pt, last - 4095, 4096, &gather), 4096);
+		iommu_gather_free(&f->pt, &gather);
+		assert_int_equal(spec->ops->unmap(&f->pt, 0, 4096, &gather), 4096);
+		iommu_gather_free(&f->pt, &gather);
+		assert_int_equal(f->mem.in_use, 1);
+		spec->ops->destroy(&f->pt);
+		mem_destroy(&f->mem);
+	}
+}
+
+/* A level more at a time, from one to six: what was mapped stays, by the old root and by the new one. */
+static void test_growth(void **unused)
+{
+	static struct fixture fixture;
+	struct fixture *f = &fixture;
+	const struct spec *spec = &specs[2];
+	const unsigned rw = IOMMU_READ | IOMMU_WRITE;
+
+	(void)unused;
+	for (unsigned empty = 0; empty < 2; empty++) {
+		struct iommu_pgtable_config config = { .port = &f->mem.port, .levels = 1, .max_levels = 6,
+						       .max_page_shift = 30, .output_bits = 46 };
+		struct iommu_gather gather = IOMMU_GATHER_INIT;
+		struct iommu_pgtable grown;
+
+		memset(f, 0, sizeof(*f));
+		mem_init(&f->mem, false);
+		assert_int_equal(spec->ops->init(&f->pt, &config), 0);
+		if (!empty)
+			assert_int_equal(spec->ops->map(&f->pt, 0x3000, 0x7000, 4096, rw), 0);
+		for (unsigned levels = 2; levels <= 6; levels++) {
+			uint64_t old_root = spec->ops->root_phys(&f->pt), old_last = f->pt.last;
+			unsigned in_use = f->mem.in_use;
+			struct iommu_pgtable before = f->pt;
+
+			assert_int_equal(f->pt.grow_last, UINT64_MAX);
+			f->mem.fail_after = 0;
+			assert_int_equal(spec->ops->grow(&f->pt, &grown, &gather), -ENOMEM);
+			f->mem.fail_after = -1;
+			assert_int_equal(spec->ops->grow(&f->pt, &grown, &gather), 0);
+			spec->ops->ungrow(&grown);
+			gather = (struct iommu_gather)IOMMU_GATHER_INIT;
+			assert_memory_equal(&before, &f->pt, sizeof(before));
+			assert_int_equal(f->mem.in_use, in_use);
+
+			assert_int_equal(spec->ops->grow(&f->pt, &grown, &gather), 0);
+			f->pt = grown;
+			assert_int_equal(gather.old_root != NULL, empty && levels == 2);
+			iommu_gather_free(&f->pt, &gather);
+			assert_int_equal(f->pt.config.levels, levels);
+			assert_true(f->pt.last > old_last);
+			if (!empty || levels > 2) {
+				assert_int_equal(walk(spec, f->mem.pages, old_root, levels - 1, empty ? old_last : 0x3000).shift, 12);
+				assert_int_equal(walk(spec, f->mem.pages, spec->ops->root_phys(&f->pt), levels,
+						      empty ? old_last : 0x3000).shift, 12);
+			}
+			/* Beyond the old end, and over it. */
+			assert_int_equal(spec->ops->map(&f->pt, f->pt.last - 4095, 0x9000, 4096, rw), 0);
+			assert_int_equal(walk(spec, f->mem.pages, spec->ops->root_phys(&f->pt), levels, f->pt.last).phys, 0x9fff);
+			f->spec = spec;
+			f->config.levels = levels;
+			check_tree(f);
+		}
+		assert_int_equal(f->pt.grow_last, 0);
+		assert_int_equal(spec->ops->grow(&f->pt, &grown, &gather), -ERANGE);
+		assert_true(spec->ops->unmap(&f->pt, 0, UINT64_MAX - 4095, &gather) > 0);
+		iommu_gather_free(&f->pt, &gather);
+		spec->ops->destroy(&f->pt);
+		mem_destroy(&f->mem);
+	}
+}
+
+/* More than the count can say: a table empties page by page, from either end, and goes with the last one. */
+static void test_saturated_count(void **unused)
+{
+	static struct fixture fixture;
+	struct fixture *f = &fixture;
+
+	(void)unused;
+	for (unsigned s = 0; s < sizeof(specs) / sizeof(*specs); s++)
+		for (unsigned order = 0; order < 2; order++) {
+			open_table(f, &specs[s], 4, 30, false, false);
+			add_window(f, 0, 2 * MIB);
+			for (unsigned i = 0; i < 512; i++) {
+				assert_int_equal(do_map(f, i * 4096ull, (i + 7) * 4096ull, 4096, IOMMU_READ), 0);
+				check_tree(f);
+			}
+			for (unsigned i = 0; i < 512; i++) {
+				assert_int_equal(do_unmap(f, (order ? 511 - i : i) * 4096ull, 4096), 4096);
+				check_tree(f);
+			}
+			assert_int_equal(f->mem.in_use, 1);
+			close_table(f);
+		}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_config),	     cmocka_unit_test(test_arguments),
 		cmocka_unit_test(test_starved_init), cmocka_unit_test(test_starved),
 		cmocka_unit_test(test_subtree),	     cmocka_unit_test(test_writeback_batches),
+		cmocka_unit_test(test_every_depth), cmocka_unit_test(test_growth), cmocka_unit_test(test_saturated_count),
 		cmocka_unit_test(test_random),	     cmocka_unit_test(test_random_noncoherent),
 	};
 

@@ -54,7 +54,7 @@ again:
 
 		if (!spec->present(entry))
 			return 0;
-		if (shift == 12 || entry & LARGE) {
+		if (shift == 12 || spec->is_page(entry)) {
 			if (!mark(slot, entry, spec->accessed | spec->dirty))
 				goto again;
 			return (entry & ADDR_BITS & ~mask) | (iova & mask);
@@ -205,7 +205,7 @@ static void test_live(void **unused)
 {
 	(void)unused;
 	for (unsigned s = 0; s < sizeof(specs) / sizeof(*specs); s++)
-		for (unsigned levels = specs[s].min_levels; levels <= specs[s].max_levels; levels++)
+		for (unsigned levels = specs[s].low_levels; levels <= specs[s].high_levels; levels++)
 			live(&specs[s], levels, 400);
 }
 

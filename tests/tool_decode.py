@@ -97,9 +97,10 @@ class Decode(Case):
             self.refused("decode", "vtd", "cap", wrong, says=["cap", "word 0"])
 
     def test_docs_are_up_to_date(self):
-        with open(os.path.join(SOURCE, "docs", "structures-vtd.md"), encoding="ascii") as file:
-            self.assertEqual(file.read(), self.good("decode", "--markdown", "vtd"),
-                             "run: build/hitless decode --markdown vtd > docs/structures-vtd.md")
+        for arch in ("vtd", "amdvi"):
+            with open(os.path.join(SOURCE, "docs", f"structures-{arch}.md"), encoding="ascii") as file:
+                self.assertEqual(file.read(), self.good("decode", "--markdown", arch),
+                                 f"run: build/hitless decode --markdown {arch} > docs/structures-{arch}.md")
 
 
 main()

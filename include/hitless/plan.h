@@ -125,6 +125,8 @@ struct iommu_cost {
 /* Facts about the tags. */
 #define IOMMU_PLAN_OLD_PRIVATE 0x100u	/* nobody else uses the old entry's tag */
 #define IOMMU_PLAN_NEW_PRIVATE 0x200u	/* nobody else uses the new entry's tag */
+/* What is mapped is the same: the new entry's tables map all that the old one's do, through the same tables below the roots. */
+#define IOMMU_PLAN_SUPERSET 0x400u
 /* Assumptions that the specification does not back; off unless the caller says so. */
 #define IOMMU_PLAN_ASSUME_OLD_OR_NEW 0x1000u /* two tables under one tag give old or new, nothing else */
 

@@ -9,6 +9,10 @@
  *	unit->lock	its devices and its free tags (and before domain->lock, when memory is short, unit->reserve_lock)
  *	the driver's queue lock
  *
+ * A page table that grows (grow.c) changes the entries of all groups in the domain, under domain->lock only: it excludes switches to
+ * and from the domain by domain->growing and domain->switching, which switches wait for before they take any tag, but after
+ * what they map.
+ *
  * How unmap and replace race (promise, point 6): unmap clears page-table entries, then invalidates under every tag on the
  * domain's list, all under domain->lock. Replace puts a tag on the list, under the same lock, before it stores an entry with
  * that tag, and takes it off after the last flush of it. So either unmap sees the tag, or the hardware's first walk with the
@@ -31,7 +35,7 @@ struct domain_tag {
 	unsigned users;				/* requesters whose entries have it; 0: lent by another domain */
 	bool owned;				/* its number goes back to the unit with the last user */
 	bool hopping;				/* one of them is in a tag hop: nobody else may come */
-	struct iommu_attachment *attachments;	/* devices with a device TLB that may hold this domain's translations */
+	struct iommu_attachment *attachments;	/* the devices whose entries have it */
 };
 
 struct iommu_attachment {
@@ -48,6 +52,11 @@ struct iommu_domain {
 	struct hitless_lock lock;
 	struct domain_tag *tags;
 	struct iommu_pgtable pgtable;		/* paging */
+	uint64_t first, last;			/* IOVAs that can be mapped, if need be after growing */
+	bool grows;				/* its page table may get more levels: see grow.c */
+	bool growing;				/* a level is being added */
+	unsigned switching;			/* switches to or from it that are under way */
+	void *driver_data;			/* what domain_init made beside the page table */
 	unsigned users;				/* groups attached, or with it as default; under lock */
 	bool quarantined;
 };
@@ -127,6 +136,8 @@ struct iommu_unit_ops {
 
 	/* Chooses the page table of a paging domain and sets it up. -EINVAL, -EOPNOTSUPP, -ENOMEM. */
 	int (*domain_init)(struct iommu_unit *unit, struct iommu_domain *domain, const struct iommu_domain_desc *desc);
+	/* Undoes domain_init but for the page table; nothing uses the domain any more. May be NULL. */
+	void (*domain_fini)(struct iommu_domain *domain);
 	/* Can the device's entries hold this domain? 0 or -EINVAL. */
 	int (*domain_check)(struct iommu_unit *unit, const struct iommu_device *device, const struct iommu_domain *domain);
 	/* The entry that puts a requester into the domain (NULL: blocked) under that tag. What is not about translation stays as
@@ -205,5 +216,14 @@ void domain_remove_attachment(struct iommu_domain *domain, struct domain_tag *ta
 int domain_get(struct iommu_domain *domain);
 void domain_put(struct iommu_domain *domain);
 void domain_quarantine(struct iommu_domain *domain);
+
+/* ---- grow.c ---- */
+
+/* Brackets a switch from one domain to another (either may be NULL): neither grows meanwhile. */
+void domain_begin_switch(struct iommu_domain *old, struct iommu_domain *new);
+void domain_end_switch(struct iommu_domain *old, struct iommu_domain *new);
+/* Adds levels until the table reaches `last`. Under the domain's lock, which is let go while it waits for switches. -ENOMEM,
+ * -ERANGE; -EOPNOTSUPP: some entry can't be changed without a gap; -EIO: the domain is quarantined. */
+int domain_grow(struct iommu_domain *domain, uint64_t last);
 
 #endif

@@ -41,6 +41,12 @@ int iommu_domain_alloc(struct iommu_unit *unit, const struct iommu_domain_desc *
 	err = unit->ops->domain_init(unit, domain, desc);
 	if (err)
 		goto destroy_lock;
+	domain->last = UINT64_MAX;
+	if (domain->type == IOMMU_DOMAIN_PAGING) {
+		domain->first = domain->pgtable.first;
+		domain->grows = domain->pgtable.grow_last != 0;
+		domain->last = domain->grows ? domain->pgtable.grow_last : domain->pgtable.last;
+	}
 	*result = domain;
 	return 0;
 destroy_lock:
@@ -66,6 +72,8 @@ int iommu_domain_free(struct iommu_domain *domain)
 	unlock_domain(domain);
 	if (err)
 		return err;
+	if (domain->ops->domain_fini)
+		domain->ops->domain_fini(domain);
 	if (domain->type == IOMMU_DOMAIN_PAGING)
 		domain->pgtable.ops->destroy(&domain->pgtable);
 	port->lock_destroy(port->ctx, &domain->lock);
@@ -77,8 +85,8 @@ int iommu_domain_get_geometry(struct iommu_domain *domain, uint64_t *first, uint
 {
 	if (!domain || !first || !last)
 		return -EINVAL;
-	*first = domain->type == IOMMU_DOMAIN_PAGING ? domain->pgtable.first : 0;
-	*last = domain->type == IOMMU_DOMAIN_PAGING ? domain->pgtable.last : UINT64_MAX;
+	*first = domain->first;
+	*last = domain->last;
 	return 0;
 }
 
@@ -315,6 +323,8 @@ static int forget(struct iommu_domain *domain, uint64_t first, uint64_t last, bo
 		/* The IOTLB first: a device TLB could refill from it. */
 		emit_wait(&steps, false);
 		for (struct iommu_attachment *at = tag->attachments; at && !absent; at = at->next) {
+			if (!at->device->ats)
+				continue;
 			/* Its commands, a fence before and a wait after them. */
 			if (steps.n + at->device->nrids + 2 > FLUSH_STEPS) {
 				emit_wait(&steps, true);
@@ -334,7 +344,7 @@ static int check_range(const struct iommu_domain *domain, uint64_t iova, uint64_
 {
 	if (domain->type != IOMMU_DOMAIN_PAGING || !size || (iova | size) % HITLESS_PAGE_SIZE)
 		return -EINVAL;
-	if (iova + (size - 1) < iova || iova < domain->pgtable.first || iova + (size - 1) > domain->pgtable.last)
+	if (iova + (size - 1) < iova || iova < domain->first || iova + (size - 1) > domain->last)
 		return -ERANGE;
 	return 0;
 }
@@ -358,7 +368,9 @@ int iommu_map(struct iommu_domain *domain, uint64_t iova, uint64_t phys, uint64_
 	if (err)
 		return err;
 	lock_domain(domain);
-	err = is_lost(domain) ? -EIO : domain->pgtable.ops->map(&domain->pgtable, iova, phys, size, prot);
+	err = is_lost(domain) ? -EIO : domain_grow(domain, iova + (size - 1));
+	if (!err)
+		err = is_lost(domain) ? -EIO : domain->pgtable.ops->map(&domain->pgtable, iova, phys, size, prot);
 	if (!err) {
 		/* Only where the hardware may remember that nothing was there. */
 		err = forget(domain, iova, iova + (size - 1), false, true);
@@ -366,6 +378,16 @@ int iommu_map(struct iommu_domain *domain, uint64_t iova, uint64_t phys, uint64_
 	}
 	unlock_domain(domain);
 	return err;
+}
+
+/* How much of the range the table reaches before it has grown. Under the domain's lock. */
+static uint64_t within_table(const struct iommu_domain *domain, uint64_t iova, uint64_t size)
+{
+	uint64_t last = domain->pgtable.last;
+
+	if (iova > last)
+		return 0;
+	return size - 1 > last - iova ? last - iova + 1 : size;
 }
 
 int64_t iommu_unmap(struct iommu_domain *domain, uint64_t iova, uint64_t size)
@@ -380,7 +402,8 @@ int64_t iommu_unmap(struct iommu_domain *domain, uint64_t iova, uint64_t size)
 	if (err)
 		return err;
 	lock_domain(domain);
-	unmapped = is_lost(domain) ? -EIO : domain->pgtable.ops->unmap(&domain->pgtable, iova, size, &gather);
+	size = within_table(domain, iova, size);
+	unmapped = is_lost(domain) ? -EIO : !size ? 0 : domain->pgtable.ops->unmap(&domain->pgtable, iova, size, &gather);
 	if (unmapped > 0) {
 		err = forget(domain, gather.first, gather.last, !gather.tables, false);
 		if (err) {
@@ -411,7 +434,7 @@ int domain_lookup(struct iommu_domain *domain, uint64_t iova, uint64_t *phys, un
 	*phys = iova;
 	if (domain->type == IOMMU_DOMAIN_IDENTITY)
 		return 0;
-	if (iova < domain->pgtable.first || iova > domain->pgtable.last)
+	if (iova < domain->first || iova > domain->last)
 		return -ENOENT;
 	lock_domain(domain);
 	err = domain->pgtable.ops->iova_to_phys(&domain->pgtable, iova, phys, rights);
@@ -431,8 +454,13 @@ int iommu_read_and_clear_dirty(struct iommu_domain *domain, uint64_t iova, uint6
 	if (err)
 		return err;
 	lock_domain(domain);
-	err = is_lost(domain) ? -EIO :
-				domain->pgtable.ops->read_and_clear_dirty(&domain->pgtable, iova, size, &gather, report, ctx);
+	size = within_table(domain, iova, size);
+	if (is_lost(domain))
+		err = -EIO;
+	else if (!size)
+		err = domain->dirty ? 0 : -EOPNOTSUPP; /* what is beyond the table has no marks */
+	else
+		err = domain->pgtable.ops->read_and_clear_dirty(&domain->pgtable, iova, size, &gather, report, ctx);
 	/* A cached translation that says "dirty already" would not mark the page again. */
 	if (gather.first <= gather.last)
 		failed = forget(domain, gather.first, gather.last, true, false);

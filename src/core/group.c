@@ -578,8 +578,8 @@ static void make_report(const struct switching *s, struct iommu_replace_report *
 
 /* ---- Commit ---- */
 
-/* From now on unmap in the new domain flushes the devices' own TLBs too. */
-static void enter_device_tlbs(struct switching *s)
+/* From now on unmap in the new domain flushes the devices' own TLBs too, and growth changes their entries. */
+static void enter_attachments(struct switching *s)
 {
 	struct iommu_device *device;
 
@@ -587,17 +587,17 @@ static void enter_device_tlbs(struct switching *s)
 		struct iommu_attachment *at = &device->attachment[!device->attached];
 
 		at->device = device;
-		if (device->ats && has_tag(device->unit, s->new))
+		if (has_tag(device->unit, s->new))
 			domain_add_attachment(s->new, job_of(s, device->unit)->new_tag, at);
 	}
 }
 
-static void leave_device_tlbs(struct switching *s)
+static void leave_attachments(struct switching *s)
 {
 	struct iommu_device *device;
 
 	for_each_device(s, device) {
-		if (device->ats && has_tag(device->unit, s->old))
+		if (has_tag(device->unit, s->old))
 			domain_remove_attachment(s->old, job_of(s, device->unit)->old_tag,
 						 &device->attachment[device->attached]);
 		device->attached = !device->attached;
@@ -609,7 +609,7 @@ static int commit(struct switching *s)
 	const struct hitless_port *port = port_of(s);
 	int err = 0;
 
-	enter_device_tlbs(s);
+	enter_attachments(s);
 	for (unsigned i = 0; i < s->njobs && !err; i++) {
 		if (port->review)
 			port->review(port->ctx, &s->jobs[i].plan);
@@ -628,7 +628,7 @@ static int commit(struct switching *s)
 				end_hop(s, &s->jobs[i]);
 		return err;
 	}
-	leave_device_tlbs(s);
+	leave_attachments(s);
 	for (unsigned i = 0; i < s->njobs; i++) {
 		struct job *job = &s->jobs[i];
 
@@ -680,10 +680,13 @@ static int switch_domain(struct switching *s, const struct iommu_replace_options
 	err = need_regions(s, false);
 	if (!err && !s->query)
 		err = need_regions(s, true);
-	if (!err)
-		err = make_jobs(s);
 	if (err)
 		return err;
+	/* From here on the roots of both domains stand still; what must be mapped is mapped. */
+	domain_begin_switch(s->old, s->new);
+	err = make_jobs(s);
+	if (err)
+		goto end;
 	err = get_tags(s);
 	if (err)
 		goto put;
@@ -714,6 +717,7 @@ static int switch_domain(struct switching *s, const struct iommu_replace_options
 	} else {
 		put_temporary_tags(s);
 	}
+	domain_end_switch(s->old, s->new);
 	free_steps(s);
 	free_jobs(s);
 	if (report)
@@ -728,6 +732,8 @@ put:
 	put_temporary_tags(s);
 	put_tags(s);
 	free_jobs(s);
+end:
+	domain_end_switch(s->old, s->new);
 	return err;
 }
 

@@ -178,7 +178,11 @@ int entry_commit(const struct entry_unit *unit, struct iommu_plan *plan)
 
 void entry_read(const struct hitless_port *port, struct entry_table *table, size_t offset, uint64_t *words, unsigned nwords)
 {
+	const uint64_t *live;
+
 	port->lock(port->ctx, &table->lock);
-	memcpy(words, (const char *)table->page + offset, nwords * 8);
+	live = (const uint64_t *)((const char *)table->page + offset);
+	for (unsigned i = 0; i < nwords; i++)
+		words[i] = __atomic_load_n(&live[i], __ATOMIC_RELAXED);
 	port->unlock(port->ctx, &table->lock);
 }

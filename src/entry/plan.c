@@ -384,7 +384,7 @@ static bool mixes_tables(const struct iommu_plan_request *request)
 	uint64_t before[IOMMU_ENTRY_WORDS] = { 0 }, after[IOMMU_ENTRY_WORDS] = { 0 };
 	uint32_t tag = tag_before(request);
 
-	if (tag == ENTRY_NO_TAG || tag != tag_after(request))
+	if (tag == ENTRY_NO_TAG || tag != tag_after(request) || (request->facts & IOMMU_PLAN_SUPERSET))
 		return false;
 	format->tables(request->before, before);
 	format->tables(request->after, after);

@@ -7,5 +7,6 @@
 
 extern const struct machine_arch machine_vtd;
 extern const struct machine_arch machine_vtd_legacy;
+extern const struct machine_arch machine_amdvi;
 
 #endif

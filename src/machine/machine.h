@@ -26,7 +26,7 @@ struct machine_arch {
 	/* A present-looking word that any table walk takes for "everything allowed, at `frame`": what freed memory is filled with. */
 	uint64_t poison_bits;
 	int (*create_unit)(struct machine *machine, struct iommu_unit **unit);
-	/* Turns capabilities into those of a unit that does not snoop, for machine_config.noncoherent. */
+	/* Turns capabilities into those of a unit that does not snoop, for machine_config.noncoherent. NULL: all of them snoop. */
 	void (*noncoherent)(uint64_t *capabilities);
 };
 

@@ -621,6 +621,8 @@ static int make_model(struct machine *machine)
 	for (unsigned i = 0; i < 4; i++)
 		if (!config.capabilities[i])
 			config.capabilities[i] = machine->config.arch->default_capabilities[i];
+	if (machine->config.noncoherent && !machine->config.arch->noncoherent)
+		return -EINVAL;
 	if (machine->config.noncoherent)
 		machine->config.arch->noncoherent(config.capabilities);
 	bytes = iommu_model_size(machine->config.arch->model, &config);

@@ -27,6 +27,7 @@ enum {
 	FMT_MAX_TOP = 4,	/* 5 levels */
 	FMT_MAX_LEAF_LEVEL = 2, /* 1 GiB: CAP.SSLPS has no larger one (11.4.2) */
 	FMT_MAX_OUTPUT_BITS = VTD_SS_ADDR_LSB + VTD_SS_ADDR_WIDTH,
+	FMT_COUNT_MAX = 512,
 };
 
 static inline bool fmt_config_ok(const struct iommu_pgtable_config *config)

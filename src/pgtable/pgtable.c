@@ -13,5 +13,7 @@ void iommu_gather_free(struct iommu_pgtable *pt, struct iommu_gather *gather)
 		phys = __atomic_load_n(table, __ATOMIC_RELAXED);
 		port->free_pages(port->ctx, table, pt->ops->table_bytes);
 	}
+	if (gather->old_root)
+		port->free_pages(port->ctx, gather->old_root, pt->ops->table_bytes);
 	*gather = (struct iommu_gather)IOMMU_GATHER_INIT;
 }

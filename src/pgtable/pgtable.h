@@ -21,6 +21,7 @@ struct iommu_pgtable_ops;
 struct iommu_pgtable_config {
 	const struct hitless_port *port;
 	unsigned levels;	/* of the table, as the format counts them */
+	unsigned max_levels;	/* how many it may grow to (see grow); 0: it does not grow */
 	unsigned max_page_shift;/* largest leaf: 12, 21, 30, ... */
 	unsigned output_bits;	/* width of a physical address */
 	bool noncoherent;	/* walks don't snoop: write back every store */
@@ -32,6 +33,7 @@ struct iommu_pgtable {
 	struct iommu_pgtable_config config;
 	void *root;
 	uint64_t first, last;	/* IOVAs that can be mapped */
+	uint64_t grow_last;	/* the last after growing; 0: it can't grow any more */
 	size_t table_bytes;	/* memory in tables, the root included */
 };
 
@@ -47,6 +49,7 @@ struct iommu_gather {
 	unsigned leaf_shift;	/* smallest leaf that was removed */
 	uint64_t free_list;	/* physical address of the first table, 0: none */
 	unsigned tables;	/* how many are on it */
+	void *old_root;		/* of a grow: to be freed too, once nothing walks it; NULL: none */
 };
 
 #define IOMMU_GATHER_INIT { .first = UINT64_MAX }
@@ -69,6 +72,14 @@ struct iommu_pgtable_ops {
 	int (*init)(struct iommu_pgtable *pt, const struct iommu_pgtable_config *config);
 	/* Frees every table. The hardware must have forgotten all of them. */
 	void (*destroy)(struct iommu_pgtable *pt);
+	/*
+	 * Puts a level on top, on trial: *grown is the table with a new root whose first entry points to the old root. Both
+	 * map the same, so that hardware may walk either. The caller then either copies *grown over *pt, and frees what
+	 * `gather` has (an old root that was empty) once nothing walks the old root; or calls ungrow, and nothing has changed.
+	 * Nothing else may be done to the table in between. -ERANGE: config.max_levels; -ENOMEM.
+	 */
+	int (*grow)(const struct iommu_pgtable *pt, struct iommu_pgtable *grown, struct iommu_gather *gather);
+	void (*ungrow)(struct iommu_pgtable *grown);
 	/* Physical address of the root table. */
 	uint64_t (*root_phys)(const struct iommu_pgtable *pt);
 
@@ -108,5 +119,9 @@ extern const struct iommu_pgtable_ops iommu_pgtable_vtd_ss;
  * canonical half.
  */
 extern const struct iommu_pgtable_ops iommu_pgtable_vtd_fs;
+/* AMD host tables, "v1" (section 2.2.3): 1 to 6 levels, and may grow. */
+extern const struct iommu_pgtable_ops iommu_pgtable_amdv1;
+/* AMD guest tables, "v2" (section 2.2.6.4, the format of x86-64 CPUs): 4 or 5 levels; IOVAs of the lower half. */
+extern const struct iommu_pgtable_ops iommu_pgtable_amdv2;
 
 #endif

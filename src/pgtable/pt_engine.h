@@ -10,7 +10,8 @@
  *   1. an entry that is not present is 0;
  *   2. a table other than the root is linked in one place and not empty;
  *   3. the entry that points to a table also holds the number of its entries that are present, in
- *      bits that hardware ignores.
+ *      bits that hardware ignores. Where a format has too few of those, the number stops at
+ *      FMT_COUNT_MAX, which then means "that many or more": then it has to be counted.
  * From 2 and 3 follows most of the rest: that a table has become empty is seen without looking
  * through it; a present entry whose whole span is asked for is an overlap, whatever is below; and
  * the bytes mapped by a table of smallest pages are known without reading it, so that a subtree is
@@ -55,6 +56,7 @@
  *   FMT_MAX_TOP	largest value of fmt_top_level()
  *   FMT_MAX_LEAF_LEVEL	highest level that may have leaves
  *   FMT_MAX_OUTPUT_BITS	widest physical address
+ *   FMT_COUNT_MAX	(enum) largest number that fmt_with_count() can keep
  */
 
 /*
@@ -81,7 +83,7 @@ static inline uint64_t fmt_park(uint64_t entry);
 static inline uint64_t fmt_unpark(uint64_t entry);
 /*
  * The number of present entries below, kept in bits of such an entry that hardware ignores. 0 ...
- * entries of a table.
+ * FMT_COUNT_MAX.
  */
 static inline unsigned fmt_count(uint64_t entry);
 static inline uint64_t fmt_with_count(uint64_t entry, unsigned count);
@@ -186,15 +188,45 @@ static inline void pt_writeback(const struct iommu_pgtable *pt, const uint64_t *
 		port->writeback(port->ctx, slots, n * sizeof(*slots));
 }
 
+/* A format with room for the exact number never gets to counting. */
+static inline bool pt_counts_exactly(void)
+{
+	return FMT_COUNT_MAX >= PT_ENTRIES;
+}
+
+/* The entry with `n` more present below. */
+static inline uint64_t pt_more(uint64_t entry, unsigned n)
+{
+	unsigned count = fmt_count(entry) + n;
+
+	return fmt_with_count(entry, pt_counts_exactly() || count < FMT_COUNT_MAX ? count : FMT_COUNT_MAX);
+}
+
+/* How many entries of a table are present; if it is `enough` or more, `enough` will do. */
+static inline unsigned pt_look(const uint64_t *table, unsigned enough)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < PT_ENTRIES && n < enough; i++)
+		n += fmt_present(pt_load(&table[i]));
+	return n;
+}
+
+/* How many entries are present in the table that the entry points to. */
+static inline unsigned pt_count(const struct iommu_pgtable *pt, uint64_t entry)
+{
+	unsigned count = fmt_count(entry);
+
+	return pt_counts_exactly() || count < FMT_COUNT_MAX ? count : pt_look(pt_child(pt, entry), PT_ENTRIES);
+}
+
 /*
  * Hardware may be setting A in this entry; that it can get lost here harms nobody. Nor is there a
  * need to write back.
  */
 static inline void pt_add_count(uint64_t *slot, unsigned n)
 {
-	uint64_t entry = pt_load(slot);
-
-	pt_store(slot, fmt_with_count(entry, fmt_count(entry) + n));
+	pt_store(slot, pt_more(pt_load(slot), n));
 }
 
 static uint64_t *pt_alloc_table(struct iommu_pgtable *pt)
@@ -343,7 +375,7 @@ static int pt_fill(struct iommu_pgtable *pt, uint64_t *table, unsigned level, ui
 				    phys + (at - first), attributes);
 			if (n < 0)
 				return n;
-			*slot = fmt_with_count(*slot, fmt_count(*slot) + (unsigned)n);
+			*slot = pt_more(*slot, (unsigned)n);
 		}
 		if (end == last)
 			return added;
@@ -385,7 +417,7 @@ static uint64_t pt_build(struct iommu_pgtable *pt, unsigned level, uint64_t firs
 		return 0;
 	}
 	pt_writeback_tables(pt, table, level - 1);
-	return fmt_with_count(fmt_table(pt_phys(pt, table), level), (unsigned)(before + after));
+	return pt_more(fmt_table(pt_phys(pt, table), level), (unsigned)(before + after));
 }
 
 /* ---- map ---- */
@@ -580,7 +612,7 @@ static uint64_t pt_gather_tables(struct iommu_pgtable *pt, uint64_t *table, unsi
 		count--;
 		if (fmt_is_table(entry, level)) {
 			bytes += pt_gather_tables(pt, pt_child(pt, entry), level - 1,
-						  fmt_count(entry), gather, leaf_shift);
+						  pt_count(pt, entry), gather, leaf_shift);
 		} else {
 			bytes += pt_span(level) + 1;
 			if (pt_shift(level) < *leaf_shift)
@@ -693,8 +725,12 @@ static inline bool pt_shrink(struct iommu_pgtable *pt, uint64_t *slot, unsigned 
 			     struct iommu_gather *gather)
 {
 	uint64_t entry = pt_load(slot);
-	unsigned left = fmt_count(entry) - removed;
+	unsigned left = fmt_count(entry);
 
+	if (pt_counts_exactly() || left < FMT_COUNT_MAX)
+		left -= removed;
+	else
+		left = pt_look(pt_child(pt, entry), FMT_COUNT_MAX);
 	if (left) {
 		pt_store(slot, fmt_with_count(entry, left));
 		return false;
@@ -746,7 +782,7 @@ static unsigned pt_unmap_range(struct iommu_pgtable *pt, uint64_t *table, unsign
 				removed++;
 				if (fmt_is_table(entry, level))
 					*bytes += pt_gather_tables(pt, pt_child(pt, entry),
-								   level - 1, fmt_count(entry),
+								   level - 1, pt_count(pt, entry),
 								   gather, &leaf_shift);
 				else
 					*bytes += pt_span(level) + 1;
@@ -900,6 +936,22 @@ static int pt_read_and_clear_dirty(struct iommu_pgtable *pt, uint64_t iova, uint
 	return 0;
 }
 
+static uint64_t pt_last(const struct iommu_pgtable_config *config)
+{
+	return fmt_iova_bits(config) >= 64 ? UINT64_MAX : (1ull << fmt_iova_bits(config)) - 1;
+}
+
+/* The last address once there are as many levels as the configuration allows; 0: there are already. */
+static uint64_t pt_grow_last(const struct iommu_pgtable_config *config)
+{
+	struct iommu_pgtable_config grown = *config;
+
+	if (config->max_levels <= config->levels)
+		return 0;
+	grown.levels = config->max_levels;
+	return pt_last(&grown);
+}
+
 static int pt_init(struct iommu_pgtable *pt, const struct iommu_pgtable_config *config)
 {
 	const struct hitless_port *port = config->port;
@@ -923,7 +975,8 @@ static int pt_init(struct iommu_pgtable *pt, const struct iommu_pgtable_config *
 		.ops = &FMT_OPS,
 		.config = *config,
 		.first = 0,
-		.last = (1ull << fmt_iova_bits(config)) - 1,
+		.last = pt_last(config),
+		.grow_last = pt_grow_last(config),
 		.table_bytes = fmt_root_bytes(config),
 	};
 	pt->root = port->alloc_pages(port->ctx, pt->table_bytes);
@@ -931,6 +984,49 @@ static int pt_init(struct iommu_pgtable *pt, const struct iommu_pgtable_config *
 		return -ENOMEM;
 	pt_writeback(pt, pt->root, pt->table_bytes / 8);
 	return 0;
+}
+
+/*
+ * A level more on top: the new root's first entry points to the old root, so that both map the same. An old root that maps
+ * nothing is not linked (2 above); what walks it finds nothing as long as it exists.
+ */
+static int pt_grow(const struct iommu_pgtable *pt, struct iommu_pgtable *grown, struct iommu_gather *gather)
+{
+	struct iommu_pgtable_config config = pt->config;
+	unsigned count;
+	uint64_t *root;
+
+	config.levels++;
+	if (config.levels > config.max_levels || !fmt_config_ok(&config) || fmt_root_bytes(&pt->config) != PT_TABLE_BYTES)
+		return -ERANGE;
+	root = config.port->alloc_pages(config.port->ctx, fmt_root_bytes(&config));
+	if (!root)
+		return -ENOMEM;
+	*grown = *pt;
+	grown->config = config;
+	grown->root = root;
+	grown->last = pt_last(&config);
+	grown->grow_last = pt_grow_last(&config);
+	grown->table_bytes += fmt_root_bytes(&config);
+	count = pt_look(pt->root, PT_ENTRIES);
+	if (count)
+		root[0] = pt_more(fmt_table(pt_phys(pt, pt->root), fmt_top_level(&config)), count);
+	pt_writeback(grown, root, fmt_root_bytes(&config) / 8);
+	config.port->write_barrier(config.port->ctx);
+	if (!count) {
+		/* Not its first word: the old root may stay in use if the caller changes his mind. */
+		gather->old_root = pt->root;
+		grown->table_bytes -= PT_TABLE_BYTES;
+	}
+	return 0;
+}
+
+static void pt_ungrow(struct iommu_pgtable *grown)
+{
+	const struct hitless_port *port = grown->config.port;
+
+	port->free_pages(port->ctx, grown->root, fmt_root_bytes(&grown->config));
+	grown->root = NULL;
 }
 
 static void pt_destroy(struct iommu_pgtable *pt)
@@ -957,6 +1053,8 @@ const struct iommu_pgtable_ops FMT_OPS = {
 	.table_bytes = PT_TABLE_BYTES,
 	.init = pt_init,
 	.destroy = pt_destroy,
+	.grow = pt_grow,
+	.ungrow = pt_ungrow,
 	.root_phys = pt_root_phys,
 	.map = pt_map,
 	.unmap = pt_unmap,

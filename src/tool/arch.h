@@ -46,6 +46,7 @@ struct tool_arch {
 
 extern const struct tool_arch tool_vtd;
 extern const struct tool_arch tool_vtd_legacy;
+extern const struct tool_arch tool_amdvi;
 
 /* All of them, NULL behind the last. */
 extern const struct tool_arch *const tool_archs[];

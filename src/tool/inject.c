@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#include <amdvi.h>
 #include <vtd.h>
 
 /* An edited plan may be longer than the driver's array. It lives until the replace is over; only one thread replaces. */
@@ -212,39 +213,67 @@ static void wrong_vtd_domain(struct iommu_step *step)
 	}
 }
 
+static void wrong_amdvi_domain(struct iommu_step *step)
+{
+	if (GET(AMDVI_CMD, OPCODE, step->words) == AMDVI_CMD_PAGES)
+		SET(AMDVI_CMD_PAGES, DOMAIN_ID, step->words, GET(AMDVI_CMD_PAGES, DOMAIN_ID, step->words) ^ 0x100);
+}
+
 static void wrong_domain_id(const char *arch, struct iommu_plan *plan)
 {
-	(void)arch; /* more architectures: by its name */
-	for (unsigned i = 0; i < plan->nsteps; i++)
-		if (plan->steps[i].op == IOMMU_STEP_INVALIDATE)
+	for (unsigned i = 0; i < plan->nsteps; i++) {
+		if (plan->steps[i].op != IOMMU_STEP_INVALIDATE)
+			continue;
+		if (strcmp(arch, "amdvi") == 0)
+			wrong_amdvi_domain(&plan->steps[i]);
+		else
 			wrong_vtd_domain(&plan->steps[i]);
+	}
+}
+
+/* What other drivers take for the blocking entry. */
+static void block_by_v0(const char *arch, struct iommu_plan *plan)
+{
+	(void)arch;
+	for (unsigned i = 0; i < plan->nsteps; i++) {
+		struct iommu_step *step = &plan->steps[i];
+
+		if (step->op == IOMMU_STEP_STORE && step->quantum == 0 && !GET(AMDVI_DTE, TV, step->words))
+			SET(AMDVI_DTE, V, step->words, 0);
+	}
 }
 
 /* ---- The list ---- */
 
 static const char *const both_modes[] = { "vtd", "vtd-legacy", NULL };
 static const char *const scalable_only[] = { "vtd", NULL };
+static const char *const amdvi_only[] = { "amdvi", NULL };
+static const char *const vtd_and_amdvi[] = { "vtd", "vtd-legacy", "amdvi", NULL };
 
 static const struct run_fault faults[] = {
-	{ "skip-entry-invalidation", both_modes, "the cached entry is not invalidated: the device stays where it was", "run",
+	{ "skip-entry-invalidation", vtd_and_amdvi, "the cached entry is not invalidated: the device stays where it was", "run",
 	  { .from = "s2", .to = "s2", .quantum = 128 }, skip_entry_invalidation },
-	{ "skip-iotlb-invalidation", both_modes, "the old tag is not flushed: its next owner meets foreign translations", "run",
+	{ "skip-iotlb-invalidation", vtd_and_amdvi, "the old tag is not flushed: its next owner meets foreign translations", "run",
 	  { .from = "s2", .to = "s2", .quantum = 128 }, skip_iotlb_invalidation },
-	{ "skip-devtlb-invalidation", both_modes, "the device's own TLB is not flushed: it goes on with old addresses", "run",
+	{ "skip-devtlb-invalidation", vtd_and_amdvi, "the device's own TLB is not flushed: it goes on with old addresses", "run",
 	  { .from = "s2", .to = "s2", .ats = true, .quantum = 128 }, skip_devtlb_invalidation },
-	{ "skip-wait", both_modes, "replace returns before the hardware has done what it was told", "run",
+	{ "skip-wait", vtd_and_amdvi, "replace returns before the hardware has done what it was told", "run",
 	  { .from = "s2", .to = "s2", .quantum = 128 }, skip_wait },
-	{ "skip-fence", both_modes, "the IOTLB may be flushed before the entry is: old walks fill it again", "run",
+	{ "skip-fence", vtd_and_amdvi, "the IOTLB may be flushed before the entry is: old walks fill it again", "run",
 	  { .from = "s2", .to = "s2", .quantum = 128 }, skip_fence },
-	{ "iotlb-before-entry", both_modes, "the IOTLB is flushed before the entry: old walks fill it again", "run",
+	{ "iotlb-before-entry", vtd_and_amdvi, "the IOTLB is flushed before the entry: old walks fill it again", "run",
 	  { .from = "s2", .to = "s2", .quantum = 128 }, iotlb_before_entry },
-	{ "devtlb-before-entry", both_modes, "the device's TLB is flushed before the entry, and fills itself again", "run",
+	{ "devtlb-before-entry", vtd_and_amdvi, "the device's TLB is flushed before the entry, and fills itself again", "run",
 	  { .from = "s2", .to = "s2", .ats = true, .quantum = 128 }, devtlb_before_entry },
 	{ "store-order", scalable_only, "the entry is flipped before its other half is there", "run",
 	  { .from = "s2", .to = "s1", .strategy = "preload, flip, clean", .quantum = 128 }, store_order },
-	{ "split-store", both_modes, "a 128-bit store is done as two of 64: for a moment new tag, old table", "run",
+	{ "guest-mode-late", amdvi_only, "the entry is flipped to guest tables before it says how deep they are", "run",
+	  { .from = "s2", .to = "s1:levels=5", .strategy = "preload, flip, clean", .quantum = 128 }, store_order },
+	{ "block-by-v0", amdvi_only, "the blocking entry has V=0, which lets DMA through untranslated", "run",
+	  { .from = "s1", .to = "s1:levels=5", .strategy = "break", .quantum = 128 }, block_by_v0 },
+	{ "split-store", vtd_and_amdvi, "a 128-bit store is done as two of 64: for a moment new tag, old table", "run",
 	  { .from = "s2", .to = "s2", .strategy = "one store", .quantum = 128 }, split_store },
-	{ "wrong-domain-id", both_modes, "the invalidations name a domain id that is not the old one", "run",
+	{ "wrong-domain-id", vtd_and_amdvi, "the invalidations name a domain id that is not the old one", "run",
 	  { .from = "s2", .to = "s2", .quantum = 128 }, wrong_domain_id },
 	{ "free-early", both_modes, "a table page is freed while the hardware may still read it", "run",
 	  { .from = "s2", .to = "s2", .strategy = "table swap", .quantum = 64 }, free_early },

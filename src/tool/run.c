@@ -13,6 +13,8 @@
 #include <time.h>
 
 #define DEFAULT_REPLACES 4000
+#define LEAST_REPLACES 2000	/* on a machine that is slow or busy */
+#define SLOW 0.3		/* seconds */
 #define FAULT_REPLACES 2000	/* a fault shows much sooner */
 #define DEFAULT_DMAS 200000	/* a row has at least so many */
 #define DMAS_BETWEEN 160	/* two replaces, at most; half of that on average */
@@ -24,19 +26,21 @@
 struct run_case {
 	const char *from, *to;
 	bool shared, ats;
+	const char *not_on;		/* an architecture where it can't be hitless; NULL: none */
 };
 
 static const struct run_case default_cases[] = {
-	{ "s2", "s2", false, false },
-	{ "s2", "s2", true, false },
-	{ "s2", "s2", false, true },
-	{ "s2", "s2:levels=5", false, false },
-	{ "identity", "s2", false, false },
-	{ "s1", "s1", false, false },
-	{ "s1", "s1", true, false },
-	{ "s1", "s1:levels=5", false, false },
-	{ "identity", "s1", false, false },
-	{ "s1", "s2", false, false },
+	{ "s2", "s2", false, false, NULL },
+	{ "s2", "s2", true, false, NULL },
+	{ "s2", "s2", false, true, NULL },
+	{ "s2", "s2:levels=5", false, false, NULL },
+	{ "identity", "s2", false, false, NULL },
+	{ "s1", "s1", false, false, NULL },
+	{ "s1", "s1", true, false, NULL },
+	/* AMD-Vi: both halves of the device table entry would have to change at once. */
+	{ "s1", "s1:levels=5", false, false, "amdvi" },
+	{ "identity", "s1", false, false, NULL },
+	{ "s1", "s2", false, false, NULL },
 };
 
 struct options {
@@ -84,7 +88,7 @@ static const struct argp_option argp_options[] = {
 	{ "from", OPTION_FROM, "C", 0, "The configurations to go between:", 0 },
 	{ "to", OPTION_TO, "C", 0, "s1, s2, identity, blocked, s1:levels=5, ...", 0 },
 	{ "devices", OPTION_DEVICES, "N", 0, "Devices in the group (2)", 0 },
-	{ "replaces", OPTION_REPLACES, "N", 0, "Replaces a row (4000, and 200000 DMAs)", 0 },
+	{ "replaces", OPTION_REPLACES, "N", 0, "Replaces a row (2000 to 4000, 200000 DMAs)", 0 },
 	{ "seconds", OPTION_SECONDS, "S", 0, "Time for each pair instead", 0 },
 	{ "tags", OPTION_TAGS, "WORD", 0, "private, or shared with other devices", 0 },
 	{ "strategy", OPTION_STRATEGY, "NAME", 0, "Only this one: \"table swap\", \"break\", ...", 0 },
@@ -132,6 +136,7 @@ static void add_arch(struct options *options, const struct machine_arch *arch)
 			return;
 	options->arch_names[options->narchs] = arch->name;
 	options->archs[options->narchs++] = arch;
+	options->arch_names[options->narchs] = NULL;
 }
 
 static void parse_archs(struct options *options, const char *text)
@@ -395,7 +400,8 @@ static double seconds_now(void)
 static double progress(const struct options *options, const struct live *live, unsigned switches, unsigned direction,
 		       double started)
 {
-	uint64_t wanted = options->replaces ? options->replaces : options->fault ? FAULT_REPLACES : DEFAULT_REPLACES;
+	uint64_t wanted = options->replaces ? options->replaces : options->fault ? FAULT_REPLACES :
+			  seconds_now() - started > SLOW ? LEAST_REPLACES : DEFAULT_REPLACES;
 	double done, dmas;
 
 	if (options->seconds > 0)
@@ -701,9 +707,9 @@ static unsigned choose_cases(struct options *options, struct run_case *cases)
 			options->quantum = setup->quantum;
 		add_case(cases, &ncases, (struct run_case){ options->from ? options->from : setup->from,
 							    options->to ? options->to : setup->to,
-							    options->tags ? shared : setup->shared, setup->ats });
+							    options->tags ? shared : setup->shared, setup->ats, NULL });
 	} else if (options->from) {
-		add_case(cases, &ncases, (struct run_case){ options->from, options->to, shared, false });
+		add_case(cases, &ncases, (struct run_case){ options->from, options->to, shared, false, NULL });
 	} else {
 		for (unsigned i = 0; i < sizeof(default_cases) / sizeof(default_cases[0]); i++) {
 			struct run_case c = default_cases[i];
@@ -735,7 +741,11 @@ static void run_all(struct run *run)
 			continue;
 		}
 		for (unsigned i = 0; i < ncases; i++) {
-			const char *reason = run_case(run, arch, &cases[i]);
+			const char *reason;
+
+			if (cases[i].not_on && strcmp(cases[i].not_on, arch->name) == 0)
+				continue;
+			reason = run_case(run, arch, &cases[i]);
 
 			/* What was asked for must be there; of a list, what there is. */
 			if (reason && options->from && options->archs_named)

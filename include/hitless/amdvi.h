@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * hitless/amdvi.h - the driver for AMD-Vi (AMD I/O Virtualization Technology (IOMMU) Specification, document 48882,
+ * revision 3.0 and later).
+ */
+#ifndef HITLESS_AMDVI_H
+#define HITLESS_AMDVI_H
+
+#include <hitless/iommu.h>
+
+HITLESS_BEGIN
+
+struct amdvi_unit_desc {
+	uint64_t registers;	/* physical address of the register set, as the IVHD block names it */
+	uint16_t segment;	/* the PCI segment that it serves: bits 31:16 of its devices' requester ids */
+	uint32_t capability;	/* the first word of the unit's PCI capability block (3.2.1): IotlbSup, NpCache */
+	uint32_t last_device;	/* the highest DeviceID there is, as the IVHD block says; 0: 0xffff */
+	uint64_t timeout_ns;	/* for a command or a register handshake; 0: one second */
+	unsigned queue_order;	/* the command buffer has 2^queue_order pages; 0 to 7 */
+	unsigned log_order;	/* the event log likewise */
+};
+
+/*
+ * Finds out what the unit can do, gives it a device table in which every device is blocked, a command buffer and an event log,
+ * and turns translation on. What belongs to interrupt remapping is left alone.
+ * -EINVAL: bad description; -ENODEV: no unit there; -EBUSY: its command buffer is in use by somebody else; -ENOMEM;
+ * -EIO: the hardware does not answer.
+ */
+HITLESS_API int amdvi_unit_create(const struct hitless_port *port, const struct amdvi_unit_desc *desc,
+				  struct iommu_unit **unit);
+
+/*
+ * The interrupt-remapping half of a device's table entry: bits 255:128. Every change of the device's domain keeps it. The
+ * embedder stores it with this function, but not while another call attaches, replaces or detaches that device, and then submits
+ * INVALIDATE_DEVTAB_ENTRY and INVALIDATE_INTERRUPT_TABLE (iommu_unit_submit()). GuestPagingMode (183:182) is the driver's own and
+ * stays as it is. -EINVAL: not a unit of this driver, or no such device.
+ */
+HITLESS_API int amdvi_set_interrupts(struct iommu_unit *unit, uint32_t rid, const uint64_t words[2]);
+
+/* The live entry, for iommu_plan(): section 2.2.2.1 device table entry. */
+HITLESS_API extern const struct entry_format amdvi_dte;
+
+HITLESS_END
+
+#endif

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/* amdvi_driver.h - what the files of the AMD-Vi driver share. Sections are of AMD's IOMMU specification (48882). */
+#ifndef DRIVER_AMDVI_H
+#define DRIVER_AMDVI_H
+
+#include <hitless/amdvi.h>
+
+#include "amdvi.h"
+#include "core.h"
+
+/* Requests without PASID of a device with guest tables are looked up under this PASID (2.2.2.1, GIoV). */
+#define AMDVI_RID_PASID 0u
+
+/*
+ * What the specification leaves open is assumed against us, here and nowhere else (replace-rules.md 0.2, items 5 and 9):
+ *
+ * - The wait after INVALIDATE_DEVTAB_ENTRY does not stop translations that already hold the old entry; only
+ *   INVALIDATE_IOMMU_PAGES with its wait does. So every entry that translated is followed by one, also if its DomainID lives on
+ *   (dte_forget_translations()).
+ * - Nothing is said of what a changed DTE does to cached GCR3 entries: they are taken to be tagged by DomainID, and to go only
+ *   with INVALIDATE_IOMMU_PAGES with PDE. A DomainID that guest tables were used under is flushed with GN=1 and with GN=0.
+ * - The unit may execute commands in any order: only COMPLETION_WAIT with F holds later ones back (push_fence()), and without
+ *   F it promises no more than that the commands since the COMPLETION_WAIT before it are done.
+ * - A fetch may read the halves of an entry in any order, and what a blocked entry says may be cached
+ *   (dte_forget_entry() never stays silent).
+ * - A device TLB that does not answer is known by an event only, and the commands after it are executed all the same: so the
+ *   event log is looked through before a wait that covers device TLBs counts (amdvi_poll()).
+ */
+
+struct amdvi_queue {
+	struct hitless_lock lock;
+	void *ring;
+	size_t ring_bytes;
+	uint64_t *status;		/* a word per command: where its COMPLETION_WAIT's data goes */
+	size_t status_bytes;
+	unsigned count;
+	unsigned head, tail;		/* `head` is what the register said last */
+	uint64_t sequence;		/* of the last store that was asked for */
+};
+
+struct amdvi_log {
+	struct hitless_lock lock;
+	void *ring;
+	size_t ring_bytes;
+	unsigned count;
+	unsigned head;
+	bool devtlb_failed;		/* an IOTLB_INV_TIMEOUT was seen, ever; under lock */
+};
+
+struct amdvi_unit {
+	struct iommu_unit unit;		/* first */
+	uint64_t registers;
+	uint64_t efr;
+	uint64_t capability;
+	uint32_t devices;		/* entries in the device table */
+	uint16_t segment;
+	uint64_t timeout_ns;
+	struct entry_table devtab;
+	struct hitless_lock register_lock; /* CONTROL */
+	struct amdvi_queue queue;
+	struct amdvi_log log;
+};
+
+static inline struct amdvi_unit *to_amdvi(struct iommu_unit *unit)
+{
+	return (struct amdvi_unit *)unit;
+}
+
+static inline const struct amdvi_unit *to_amdvi_const(const struct iommu_unit *unit)
+{
+	return (const struct amdvi_unit *)unit;
+}
+
+#define AMDVI_EFR_OF(amdvi, field) GET(AMDVI_EFR, field, &(amdvi)->efr)
+#define AMDVI_CAPABILITY_OF(amdvi, field) GET(AMDVI_CAPABILITY, field, &(amdvi)->capability)
+
+static inline uint64_t amdvi_read(const struct amdvi_unit *amdvi, unsigned reg)
+{
+	return amdvi->unit.port->mmio_read64(amdvi->unit.port->ctx, amdvi->registers + reg);
+}
+
+static inline void amdvi_write(const struct amdvi_unit *amdvi, unsigned reg, uint64_t value)
+{
+	amdvi->unit.port->mmio_write64(amdvi->unit.port->ctx, amdvi->registers + reg, value);
+}
+
+static inline uint64_t amdvi_phys(const struct amdvi_unit *amdvi, const void *memory)
+{
+	return (uintptr_t)memory - amdvi->unit.port->direct_map;
+}
+
+/* A time limit for something the hardware must do. */
+struct amdvi_deadline {
+	uint64_t at;
+};
+
+static inline struct amdvi_deadline amdvi_start(const struct amdvi_unit *amdvi)
+{
+	return (struct amdvi_deadline){ amdvi->unit.port->now_ns(amdvi->unit.port->ctx) + amdvi->timeout_ns };
+}
+
+static inline bool amdvi_late(const struct amdvi_unit *amdvi, struct amdvi_deadline deadline)
+{
+	return amdvi->unit.port->now_ns(amdvi->unit.port->ctx) > deadline.at;
+}
+
+/* ---- amdvi_queue.c ---- */
+int amdvi_queue_init(struct amdvi_unit *amdvi, unsigned order);
+void amdvi_queue_fini(struct amdvi_unit *amdvi);
+int amdvi_commands(void *unit, const struct iommu_step *steps, unsigned count);
+int amdvi_submit(struct iommu_unit *unit, const void *commands, unsigned count);
+/* 3.4.4: sets and clears bits of the control register, keeps all others. */
+void amdvi_control(struct amdvi_unit *amdvi, uint64_t set, uint64_t clear);
+/* 3.4.14: waits until these bits of the status register are as wanted. -EIO. */
+int amdvi_await_status(struct amdvi_unit *amdvi, uint64_t bits, uint64_t wanted);
+/* Forgets everything that is cached of any device and domain. */
+int amdvi_forget_all(struct amdvi_unit *amdvi);
+
+/* ---- amdvi_entry.c ---- */
+/* Emits the commands for [first, last] of a domain (2.4.3) or of a device's TLB (2.4.4). */
+void amdvi_forget_range(struct iommu_unit *unit, struct entry_steps *steps, const struct iommu_domain *domain, uint32_t tag,
+			uint64_t first, uint64_t last, bool leaf, bool absent);
+void amdvi_forget_device_range(struct iommu_unit *unit, struct entry_steps *steps, const struct iommu_device *device,
+			       uint64_t first, uint64_t last);
+
+/* ---- amdvi_event.c ---- */
+int amdvi_log_init(struct amdvi_unit *amdvi, unsigned order);
+void amdvi_log_fini(struct amdvi_unit *amdvi);
+int amdvi_handle_faults(struct iommu_unit *unit);
+/* Has a device failed to answer an invalidation of its TLB, by what the log says? */
+bool amdvi_devtlb_failed(struct amdvi_unit *amdvi);
+
+#endif

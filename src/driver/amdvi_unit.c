@@ -1,0 +1,413 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * amdvi_unit.c - an AMD-Vi unit: what it can do, its device table, its domains.
+ *
+ * The device table is one piece, with an entry for every DeviceID, blocked until its device is added. A guest-table ("v2") domain has a
+ * GCR3 table of its own, one page whose first entry (PASID 0) points to the page table; with GIoV in the DTE, requests without
+ * PASID use that. So a change from one such domain to another is one store to the DTE, too.
+ */
+#include "amdvi_driver.h"
+
+#include <string.h>
+
+#define DTE_BYTES 32u
+
+/* Host tables start with this many levels and grow: 512 GiB are enough for most. */
+#define FIRST_LEVELS 3u
+
+/* ---- Devices ---- */
+
+/* PCI Express: extended capability 0x000f is ATS; its control register has Enable in bit 15, STU in 4:0 (0: 4 KiB). */
+static void find_ats(const struct amdvi_unit *amdvi, struct iommu_device *device)
+{
+	const struct hitless_port *port = amdvi->unit.port;
+	unsigned where = 0x100;
+	bool wanted = device->ats;
+
+	device->ats = false;
+	if (!wanted || !AMDVI_CAPABILITY_OF(amdvi, IOTLB_SUP) || !port->pci_read || !port->pci_write)
+		return;
+	for (unsigned hops = 0; where >= 0x100 && where < 0x1000 && hops < 960; hops++) {
+		uint32_t header = port->pci_read(port->ctx, device->rids[0], where, 4);
+
+		if (header == 0 || header == 0xffffffffu)
+			return;
+		if ((header & 0xffff) == 0x000f) {
+			device->ats = true;
+			device->ats_control = (uint16_t)(where + 6);
+			device->ats_off = 0;
+			device->ats_on = 0x8000;
+			return;
+		}
+		where = header >> 20 & 0xffc;
+	}
+}
+
+/* Is the requester in this unit's segment, and in its device table? */
+static bool serves(const struct amdvi_unit *amdvi, uint32_t rid)
+{
+	return rid >> 16 == amdvi->segment && (rid & 0xffff) < amdvi->devices;
+}
+
+static int amdvi_device_add(struct iommu_unit *unit, struct iommu_device *device)
+{
+	struct amdvi_unit *amdvi = to_amdvi(unit);
+
+	for (unsigned i = 0; i < device->nrids; i++) {
+		if (!serves(amdvi, device->rids[i]))
+			return -EINVAL;
+		device->entry[i].table = &amdvi->devtab;
+		device->entry[i].offset = (size_t)(device->rids[i] & 0xffff) * DTE_BYTES;
+	}
+	find_ats(amdvi, device);
+	return 0;
+}
+
+/* Its entries stay where they are, and block. */
+static void amdvi_device_remove(struct iommu_unit *unit, struct iommu_device *device)
+{
+	(void)unit;
+	(void)device;
+}
+
+int amdvi_set_interrupts(struct iommu_unit *unit, uint32_t rid, const uint64_t words[2])
+{
+	struct amdvi_unit *amdvi = to_amdvi(unit);
+	const struct hitless_port *port;
+	const uint64_t keep = BITS(AMDVI_DTE, GUEST_PAGING_MODE);
+	uint64_t *live, high[2];
+
+	if (!unit || !words || unit->ops->format != &amdvi_dte || !serves(amdvi, rid))
+		return -EINVAL;
+	port = unit->port;
+	port->lock(port->ctx, &amdvi->devtab.lock);
+	live = (uint64_t *)((char *)amdvi->devtab.page + (size_t)(rid & 0xffff) * DTE_BYTES) + 2;
+	high[0] = (words[0] & ~keep) | (live[0] & keep);
+	high[1] = words[1];
+	if (port->store128) {
+		port->store128(port->ctx, live, high[0], high[1]);
+	} else {
+		port->store64(port->ctx, &live[1], high[1]);
+		port->store64(port->ctx, &live[0], high[0]);
+	}
+	port->unlock(port->ctx, &amdvi->devtab.lock);
+	return 0;
+}
+
+/* ---- Domains ---- */
+
+static unsigned max_host_levels(const struct amdvi_unit *amdvi)
+{
+	unsigned hats = (unsigned)AMDVI_EFR_OF(amdvi, HATS);
+
+	return hats <= AMDVI_HATS_6_LEVEL ? 4 + hats : 4;
+}
+
+static bool has_guest(const struct amdvi_unit *amdvi, unsigned levels)
+{
+	return AMDVI_EFR_OF(amdvi, GT_SUP) && AMDVI_EFR_OF(amdvi, GIO_SUP) &&
+	       (levels == 4 || (levels == 5 && AMDVI_EFR_OF(amdvi, GATS) == AMDVI_GATS_5_LEVEL));
+}
+
+static bool has_dirty(const struct amdvi_unit *amdvi)
+{
+	return AMDVI_EFR_OF(amdvi, HA_SUP) && AMDVI_EFR_OF(amdvi, HD_SUP);
+}
+
+/* 2.2.6.3: one page, PASIDs 0 to 511, of which only 0 is there. */
+static int make_gcr3_table(struct iommu_domain *domain)
+{
+	const struct hitless_port *port = domain->port;
+	uint64_t entry = 0, *table = port->alloc_pages(port->ctx, HITLESS_PAGE_SIZE);
+
+	if (!table)
+		return -ENOMEM;
+	SET(AMDVI_GCR3, V, &entry, 1);
+	SET_ADDR(AMDVI_GCR3, ADDR, &entry, domain->pgtable.ops->root_phys(&domain->pgtable));
+	port->store64(port->ctx, &table[AMDVI_RID_PASID], entry);
+	domain->driver_data = table;
+	return 0;
+}
+
+static void amdvi_domain_fini(struct iommu_domain *domain)
+{
+	if (domain->driver_data)
+		domain->port->free_pages(domain->port->ctx, domain->driver_data, HITLESS_PAGE_SIZE);
+	domain->driver_data = NULL;
+}
+
+static int amdvi_domain_init(struct iommu_unit *unit, struct iommu_domain *domain, const struct iommu_domain_desc *desc)
+{
+	const struct amdvi_unit *amdvi = to_amdvi_const(unit);
+	struct iommu_pgtable_config config = { .port = unit->port, .output_bits = 52, .max_page_shift = 30 };
+	int err;
+
+	if (desc->type != IOMMU_DOMAIN_PAGING)
+		return 0;
+	if (domain->stage == 0)
+		domain->stage = 2;
+	if (domain->stage == 1) {
+		config.levels = desc->levels ? desc->levels : 4;
+		if (!has_guest(amdvi, config.levels))
+			return -EINVAL;
+	} else {
+		if (desc->levels > max_host_levels(amdvi))
+			return -EINVAL;
+		/* Who asks for a depth gets that one. */
+		config.levels = desc->levels ? desc->levels : FIRST_LEVELS;
+		config.max_levels = desc->levels ? 0 : max_host_levels(amdvi);
+	}
+	if (desc->dirty && (domain->stage != 2 || !has_dirty(amdvi)))
+		return -EOPNOTSUPP;
+	config.dirty = desc->dirty;
+	domain->pgtable.ops = domain->stage == 1 ? &iommu_pgtable_amdv2 : &iommu_pgtable_amdv1;
+	err = domain->pgtable.ops->init(&domain->pgtable, &config);
+	if (err || domain->stage == 2)
+		return err;
+	err = make_gcr3_table(domain);
+	if (err)
+		domain->pgtable.ops->destroy(&domain->pgtable);
+	return err;
+}
+
+/* A domain that was made for another unit of this driver: does this one walk its tables, however deep they grow? */
+static int amdvi_domain_check(struct iommu_unit *unit, const struct iommu_device *device, const struct iommu_domain *domain)
+{
+	const struct amdvi_unit *amdvi = to_amdvi_const(unit);
+	const struct iommu_pgtable_config *config = &domain->pgtable.config;
+
+	(void)device;
+	if (domain->type != IOMMU_DOMAIN_PAGING)
+		return 0;
+	if (domain->stage == 1)
+		return has_guest(amdvi, config->levels) ? 0 : -EINVAL;
+	if ((config->max_levels ? config->max_levels : config->levels) > max_host_levels(amdvi))
+		return -EINVAL;
+	return domain->dirty && !has_dirty(amdvi) ? -EINVAL : 0;
+}
+
+static void amdvi_make_entry(struct iommu_unit *unit, const struct iommu_device *device, const struct iommu_domain *domain,
+			     uint32_t tag, const uint64_t *before, uint64_t *entry)
+{
+	const struct amdvi_unit *amdvi = to_amdvi_const(unit);
+
+	memset(entry, 0, sizeof(*entry) * 4);
+	entry[2] = before[2] & ~BITS(AMDVI_DTE, GUEST_PAGING_MODE);
+	entry[3] = before[3];
+	SET(AMDVI_DTE, V, entry, 1);
+	if (!domain || domain->type == IOMMU_DOMAIN_BLOCKED)
+		return;
+	SET(AMDVI_DTE, TV, entry, 1);
+	SET(AMDVI_DTE, IR, entry, 1);
+	SET(AMDVI_DTE, IW, entry, 1);
+	SET(AMDVI_DTE, DOMAIN_ID, entry, tag);
+	SET(AMDVI_DTE, I, entry, device->ats);
+	if (domain->type == IOMMU_DOMAIN_IDENTITY)
+		return;
+	if (domain->stage == 2) {
+		SET(AMDVI_DTE, MODE, entry, domain->pgtable.config.levels);
+		SET_ADDR(AMDVI_DTE, HOST_PT_ROOT, entry, domain->pgtable.ops->root_phys(&domain->pgtable));
+		SET(AMDVI_DTE, HAD, entry, domain->dirty ? 3 : 0);
+		return;
+	}
+	SET(AMDVI_DTE, GV, entry, 1);
+	SET(AMDVI_DTE, GIOV, entry, 1);
+	SET(AMDVI_DTE, GLX, entry, AMDVI_GLX_1_LEVEL);
+	SET(AMDVI_DTE, GUEST_PAGING_MODE, entry, domain->pgtable.config.levels == 5 ? AMDVI_GPM_5_LEVEL : AMDVI_GPM_4_LEVEL);
+	amdvi_dte_set_gcr3(entry, amdvi_phys(amdvi, domain->driver_data));
+}
+
+/* Identity too: every DTE that translates has a DomainID. */
+static unsigned amdvi_tag_space(const struct iommu_unit *unit, const struct iommu_domain *domain)
+{
+	(void)unit;
+	(void)domain;
+	return 0;
+}
+
+static uint32_t amdvi_rid_pasid(const struct iommu_unit *unit)
+{
+	(void)unit;
+	return AMDVI_RID_PASID;
+}
+
+/* ---- The unit ---- */
+
+static void free_unit(struct amdvi_unit *amdvi)
+{
+	const struct hitless_port *port = amdvi->unit.port;
+
+	if (amdvi->queue.ring)
+		amdvi_queue_fini(amdvi);
+	amdvi_log_fini(amdvi);
+	if (amdvi->devtab.page) {
+		port->free_pages(port->ctx, amdvi->devtab.page, amdvi->devtab.bytes);
+		port->lock_destroy(port->ctx, &amdvi->devtab.lock);
+	}
+	port->lock_destroy(port->ctx, &amdvi->register_lock);
+	unit_fini(&amdvi->unit);
+	port->free(port->ctx, amdvi, sizeof(*amdvi));
+}
+
+/* Everything off; the hardware has stopped reading and writing our memory when it returns 0. */
+static int disable(struct amdvi_unit *amdvi)
+{
+	const uint64_t running = BITS(AMDVI_STATUS, CMD_BUF_RUN) | BITS(AMDVI_STATUS, EVENT_LOG_RUN);
+	int err;
+
+	amdvi_control(amdvi, 0, BITS(AMDVI_CONTROL, CMD_BUF_EN) | BITS(AMDVI_CONTROL, EVENT_LOG_EN));
+	err = amdvi_await_status(amdvi, running, 0);
+	if (!err)
+		amdvi_control(amdvi, 0, BITS(AMDVI_CONTROL, IOMMU_EN));
+	return err;
+}
+
+static int amdvi_destroy(struct iommu_unit *unit)
+{
+	struct amdvi_unit *amdvi = to_amdvi(unit);
+	int err = disable(amdvi);
+
+	if (err) {
+		unit_mark_lost(unit);
+		return err;
+	}
+	free_unit(amdvi);
+	return 0;
+}
+
+static const struct iommu_unit_ops amdvi_ops = {
+	.arch = "amdvi",
+	.format = &amdvi_dte,
+	.destroy = amdvi_destroy,
+	.device_add = amdvi_device_add,
+	.device_remove = amdvi_device_remove,
+	.domain_init = amdvi_domain_init,
+	.domain_fini = amdvi_domain_fini,
+	.domain_check = amdvi_domain_check,
+	.make_entry = amdvi_make_entry,
+	.tag_space = amdvi_tag_space,
+	.rid_pasid = amdvi_rid_pasid,
+	.forget_range = amdvi_forget_range,
+	.forget_device_range = amdvi_forget_device_range,
+	.commands = amdvi_commands,
+	.submit = amdvi_submit,
+	.handle_faults = amdvi_handle_faults,
+};
+
+/* V=0 would let DMA through, so no entry is ever 0. */
+static int make_device_table(struct amdvi_unit *amdvi)
+{
+	const struct hitless_port *port = amdvi->unit.port;
+	struct entry_table *table = &amdvi->devtab;
+	int err = port->lock_init(port->ctx, &table->lock);
+
+	if (err)
+		return err;
+	table->bytes = ((size_t)amdvi->devices * DTE_BYTES + HITLESS_PAGE_SIZE - 1) & ~(size_t)(HITLESS_PAGE_SIZE - 1);
+	amdvi->devices = (uint32_t)(table->bytes / DTE_BYTES);
+	table->page = port->alloc_pages(port->ctx, table->bytes);
+	if (!table->page) {
+		port->lock_destroy(port->ctx, &table->lock);
+		return -ENOMEM;
+	}
+	for (uint32_t i = 0; i < amdvi->devices; i++)
+		port->store64(port->ctx, (char *)table->page + (size_t)i * DTE_BYTES, BITS(AMDVI_DTE, V));
+	return 0;
+}
+
+/* The tables are in place before the unit looks at them; what it may remember of others is forgotten at once. */
+static int enable(struct amdvi_unit *amdvi)
+{
+	const uint64_t running = BITS(AMDVI_STATUS, CMD_BUF_RUN) | BITS(AMDVI_STATUS, EVENT_LOG_RUN);
+	uint64_t devtab = 0, set = 0, clear = 0;
+	int err;
+
+	SET(AMDVI_DEVTAB, SIZE, &devtab, amdvi->devtab.bytes / HITLESS_PAGE_SIZE - 1);
+	SET_ADDR(AMDVI_DEVTAB, BASE, &devtab, amdvi_phys(amdvi, amdvi->devtab.page));
+	amdvi->unit.port->write_barrier(amdvi->unit.port->ctx);
+	amdvi_write(amdvi, AMDVI_REG_DEVTAB, devtab);
+	amdvi_write(amdvi, AMDVI_REG_STATUS, BITS(AMDVI_STATUS, EVENT_OVERFLOW) | BITS(AMDVI_STATUS, EVENT_LOG_INT) |
+						     BITS(AMDVI_STATUS, COM_WAIT_INT));
+	set = BITS(AMDVI_CONTROL, IOMMU_EN) | BITS(AMDVI_CONTROL, EVENT_LOG_EN) | BITS(AMDVI_CONTROL, CMD_BUF_EN) |
+	      BITS(AMDVI_CONTROL, COHERENT);
+	if (AMDVI_EFR_OF(amdvi, GT_SUP))
+		set |= BITS(AMDVI_CONTROL, GT_EN);
+	clear = BITS(AMDVI_CONTROL, DEV_TBL_SEG_EN) | BITS(AMDVI_CONTROL, INV_TIMEOUT);
+	/* A device that does not answer for a second is given up (2.4.4). */
+	SET(AMDVI_CONTROL, INV_TIMEOUT, &set, 4);
+	amdvi_control(amdvi, set, clear);
+	err = amdvi_await_status(amdvi, running, running);
+	return err ? err : amdvi_forget_all(amdvi);
+}
+
+/* Firmware may have left the unit on, with tables that are not ours. */
+static int check_idle(const struct amdvi_unit *amdvi)
+{
+	uint64_t control = amdvi_read(amdvi, AMDVI_REG_CONTROL), status = amdvi_read(amdvi, AMDVI_REG_STATUS);
+
+	/* Nothing answers there. */
+	if (control == UINT64_MAX && status == UINT64_MAX)
+		return -ENODEV;
+	return GET(AMDVI_CONTROL, CMD_BUF_EN, &control) || GET(AMDVI_STATUS, CMD_BUF_RUN, &status) ? -EBUSY : 0;
+}
+
+int amdvi_unit_create(const struct hitless_port *port, const struct amdvi_unit_desc *desc, struct iommu_unit **result)
+{
+	/* DomainIDs have 16 bits; 0 is left to firmware. */
+	struct tag_space_size spaces[TAG_SPACES] = { { .first = 1, .count = 0x10000 } };
+	struct amdvi_unit *amdvi;
+	int err;
+
+	if (!port || !desc || !result || desc->queue_order > 7 || desc->log_order > 7 || desc->last_device > 0xffff)
+		return -EINVAL;
+	amdvi = port->alloc(port->ctx, sizeof(*amdvi));
+	if (!amdvi)
+		return -ENOMEM;
+	amdvi->unit.port = port;
+	amdvi->registers = desc->registers;
+	amdvi->capability = desc->capability;
+	amdvi->segment = desc->segment;
+	amdvi->devices = (desc->last_device ? desc->last_device : 0xffff) + 1;
+	amdvi->timeout_ns = desc->timeout_ns ? desc->timeout_ns : 1000000000ull;
+	err = check_idle(amdvi);
+	if (err)
+		goto free;
+	amdvi->efr = amdvi_read(amdvi, AMDVI_REG_EFR);
+	err = unit_init(&amdvi->unit, &amdvi_ops, port, spaces);
+	if (err)
+		goto free;
+	amdvi->unit.facts = AMDVI_CAPABILITY_OF(amdvi, NP_CACHE) ? IOMMU_PLAN_CACHES_ABSENT : 0;
+	amdvi->unit.quantum = port->store128 ? 16 : 8;
+	err = port->lock_init(port->ctx, &amdvi->register_lock);
+	if (err) {
+		unit_fini(&amdvi->unit);
+		goto free;
+	}
+	err = make_device_table(amdvi);
+	if (err)
+		goto free_unit;
+	amdvi_control(amdvi, 0, BITS(AMDVI_CONTROL, IOMMU_EN) | BITS(AMDVI_CONTROL, EVENT_LOG_EN));
+	err = amdvi_await_status(amdvi, BITS(AMDVI_STATUS, EVENT_LOG_RUN), 0);
+	if (!err)
+		err = amdvi_log_init(amdvi, desc->log_order);
+	if (!err)
+		err = amdvi_queue_init(amdvi, desc->queue_order);
+	if (err)
+		goto free_unit;
+	err = enable(amdvi);
+	if (err) {
+		/* What the hardware may still read is never freed. */
+		if (disable(amdvi) == 0)
+			goto free_unit;
+		return err;
+	}
+	*result = &amdvi->unit;
+	return 0;
+
+free_unit:
+	free_unit(amdvi);
+	return err;
+free:
+	port->free(port->ctx, amdvi, sizeof(*amdvi));
+	return err;
+}

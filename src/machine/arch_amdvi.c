@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/* arch_amdvi.c - AMD-Vi on a machine. */
+#include "arch.h"
+
+#include <hitless/amdvi.h>
+#include <hitless/model-amdvi.h>
+
+/* Where QEMU and many boards have it. */
+#define AMDVI_REGISTERS 0xfed80000u
+
+/* The first word of the PCI capability block: secure device, IOMMU, IotlbSup, EFRSup. */
+#define CAPABILITY 0x0903000fu
+#define CAPABILITY_NPCACHE (1u << 26)
+
+/* 16 buses: the device table has 128 KiB and fits into a small machine. */
+#define LAST_DEVICE 0xfffu
+
+static int create(struct machine *machine, struct iommu_unit **unit)
+{
+	const struct amdvi_unit_desc desc = {
+		.registers = AMDVI_REGISTERS,
+		.capability = CAPABILITY | (machine->config.capabilities[3] & AMDVI_MODEL_NPCACHE ? CAPABILITY_NPCACHE : 0),
+		.last_device = LAST_DEVICE,
+		.timeout_ns = machine->config.timeout_ns,
+	};
+
+	return amdvi_unit_create(&machine->port, &desc, unit);
+}
+
+const struct machine_arch machine_amdvi = {
+	.name = "amdvi",
+	.model = &amdvi_model,
+	.registers = AMDVI_REGISTERS,
+	.register_bytes = 0x4000,
+	.entry = &amdvi_dte,
+	/* Host tables: present, a page, readable, writable. Guest tables: present, writable, user. */
+	.poison_bits = 0x6000000000000007ull,
+	.create_unit = create,
+};
