@@ -22,7 +22,7 @@ MAY_USE = {
     "driver": {"driver", "core", "entry", "pgtable", "layout", "freestanding"},
     "model": {"model", "layout", "freestanding"},
     "machine": {"machine"},
-    "explore": {"explore", "layout"},
+    "explore": {"explore", "entry", "layout"},
     "tool": {"tool", "machine", "layout"},
 }
 DRIVER_SIDE = {"core", "entry", "pgtable", "driver"}

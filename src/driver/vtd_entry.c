@@ -292,6 +292,9 @@ static void pasid_forget_entry(struct entry_steps *steps, const struct entry_cha
 		invalidate_pasid(steps, VTD_PASID_CACHE_PASID, (uint32_t)GET(VTD_PASID, DID, stale), request->pasid);
 	} else if (fetches || (request->facts & IOMMU_PLAN_CACHES_ABSENT)) {
 		invalidate_pasid(steps, VTD_PASID_CACHE_PASID, (uint32_t)GET(VTD_PASID, DID, change->after), request->pasid);
+		/* With 64-bit stores the old domain id stands in the entry for a while after P has gone: a fetch may hold it. */
+		if (fetches)
+			invalidate_pasid(steps, VTD_PASID_CACHE_PASID, (uint32_t)GET(VTD_PASID, DID, change->before), request->pasid);
 		if (request->facts & IOMMU_PLAN_CACHES_ABSENT)
 			invalidate_pasid(steps, VTD_PASID_CACHE_PASID, 0, request->pasid);
 	} else {

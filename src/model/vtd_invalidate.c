@@ -361,7 +361,8 @@ bool vtdm_drained(const struct iommu_model *model, const struct iommu_request *r
 	case VTDM_CONTEXT:
 		if (work->flags & VTDM_F_SCALABLE)
 			tag |= VTDM_LINE_SCALABLE;
-		if (request->pc == VTDM_PC_CONTEXT)
+		/* Still fetching, the entry itself or (in two halves) the root entry that leads to it. */
+		if (request->pc == VTDM_PC_CONTEXT || (request->pc == VTDM_PC_ROOT && (work->flags & VTDM_F_FETCHED)))
 			return covers(inv, tag, TAG_DOMAIN, false, 0);
 		if (late_fill || request->pc < VTDM_PC_PASID_LOOKUP)
 			return false;

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * hitless/check.h - libhitless-check: is a sequence of stores and commands safe against hardware that reads an entry in pieces,
+ * caches pieces of it, and completes invalidations late?
+ *
+ * A cell is a change of one live entry, by Hitless's planner and commit engine, or by a sequence of somebody else's. It is explored
+ * with the register-level model of the unit: every interleaving of the driver's steps with every fetch, fill, eviction,
+ * prefetch and completion. See docs/explorer.md for what that proves and what it does not.
+ */
+#ifndef HITLESS_CHECK_H
+#define HITLESS_CHECK_H
+
+#include <hitless/plan.h>
+#include <hitless/types.h>
+
+HITLESS_BEGIN
+
+enum hitless_verdict {
+	HITLESS_PROVED,		/* all states were visited, nothing was violated */
+	HITLESS_VIOLATED,	/* there is a concrete run that violates something */
+	HITLESS_BOUNDED		/* a limit was hit, or a finding has no concrete run: nothing is claimed */
+};
+
+enum hitless_violation {
+	HITLESS_NO_VIOLATION,
+	HITLESS_BLOCKED,		/* a fault, though both sides allow the access */
+	HITLESS_THIRD_ADDRESS,		/* neither the old nor the new address */
+	HITLESS_WRONG_PERMISSION,	/* the old or new address with rights that belong to neither */
+	HITLESS_STALE_AFTER_RETURN,	/* the old translation was used after the end */
+	HITLESS_BYSTANDER_CORRUPTED,	/* another device saw anything but its own translation */
+	HITLESS_FREED_PAGE_WALKED,	/* the hardware read a table page that had been freed */
+	HITLESS_UNMAPPED_PAGE_REACHED,	/* a page was reached after its unmap had returned */
+	HITLESS_ENTRY_NOT_RESTORED,	/* a replace that failed has left something behind */
+	HITLESS_EARLY,			/* the new translation was used before the first step */
+	HITLESS_STUCK,			/* the hardware stopped, or a wait could never end */
+	HITLESS_VIOLATIONS
+};
+
+/* "proved", ...; "blocked", "third-address", ... */
+HITLESS_API const char *hitless_verdict_name(enum hitless_verdict verdict);
+HITLESS_API const char *hitless_violation_name(enum hitless_violation violation);
+
+/* A change of a live entry of ours. */
+struct hitless_cell {
+	const char *arch;		/* "vtd", "vtd-legacy" */
+	uint64_t before[IOMMU_ENTRY_WORDS];
+	uint64_t after[IOMMU_ENTRY_WORDS];
+	unsigned quantum;		/* bytes: 8 or 16 */
+	unsigned facts;			/* IOMMU_PLAN_* */
+	unsigned strategies;		/* IOMMU_STRATEGY_ANY, or bits */
+	unsigned freedoms;		/* IOMMU_FREE_BIT()s of hitless/model.h; ~0: all */
+	unsigned mutant;		/* 0: the sequence as it is; else a damaged one, counted from 1 */
+	bool thorough;			/* for tests of the explorer: steps every request of a place once more, in vain */
+};
+
+/* A step of the sequence, or of the counterexample. */
+struct hitless_report {
+	enum hitless_verdict verdict;
+	enum hitless_violation violation;
+	const char *limit;		/* bounded: why */
+	uint64_t states;		/* distinct request states and places */
+	uint64_t places;
+	unsigned depth;			/* driver and queue steps of the longest path */
+	unsigned unconfirmed;
+	char detail[200];		/* what the DMA saw */
+	char *replay;			/* violated: the interleaving as text; free with hitless_report_free() */
+	/* What the planner said. */
+	enum iommu_strategy strategy;
+	bool hitless;
+	const char *why;
+	struct iommu_cost cost;
+	char mutant[128];		/* what was damaged; "": there is no such mutant */
+};
+
+/*
+ * Explores a cell. -EINVAL: unknown architecture or quantum, reserved bits; -EOPNOTSUPP: no allowed strategy can do it; -ENOMEM;
+ * -ENOENT: there is no such mutant.
+ */
+HITLESS_API int hitless_check_cell(const struct hitless_cell *cell, struct hitless_report *report);
+
+/*
+ * Explores a sequence in the text format of docs/sequence.md. On -EINVAL `error` says what is wrong, with the line.
+ */
+HITLESS_API int hitless_check_sequence(const char *text, unsigned freedoms, struct hitless_report *report, char *error,
+				       size_t error_size);
+
+/*
+ * Runs the interleaving of a report again, one event after the other: `line` is called with what the event was, then with what
+ * memory and caches hold (indented). `event` counts from 1. `text`: the sequence, where the id is of one; else NULL.
+ * Returns the violation, or a negative errno: -EINVAL: no such id.
+ */
+HITLESS_API int hitless_replay(const char *replay, const char *text, void (*line)(void *ctx, unsigned event, const char *line),
+			       void *ctx, char *detail, size_t detail_size);
+
+/* The steps of a cell's or a sequence's driver, one text each, as they are explored. */
+HITLESS_API int hitless_steps(const struct hitless_cell *cell, void (*line)(void *ctx, unsigned step, const char *line), void *ctx);
+
+HITLESS_API void hitless_report_free(struct hitless_report *report);
+
+HITLESS_END
+
+#endif

@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * test_explore.c - can the explorer be trusted?
+ *
+ * It must find what is there: damaged sequences, and for every freedom of the hardware a sequence that only this freedom makes
+ * unsafe. It must agree with a checker of a few lines that knows nothing of caches: one that reads each quantum of
+ * the entry from either of two neighbouring states of memory.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <hitless/check.h>
+#include <hitless/model.h>
+#include <hitless/vtd.h>
+
+
+static const struct {
+	const char *name;
+	uint64_t words[8];
+} legacy[] = {
+	{ "identity", { 0x9, 0x103 } },
+	{ "s2:did=2,root=a", { 0xa001, 0x202 } },
+	{ "s2:did=3,root=b", { 0xb001, 0x302 } },
+	{ "s2:did=2,root=b", { 0xb001, 0x202 } },
+}, scalable[] = {
+	{ "identity:did=1", { 0x109, 0x800001 } },
+	{ "s2:did=2,root=a", { 0xa089, 0x800002 } },
+	{ "s2:did=3,root=b", { 0xb089, 0x800003 } },
+	{ "s1:did=4,root=c", { 0x49, 0x800004, 0xc000 } },
+	{ "s1:did=5,root=d", { 0x49, 0x800005, 0xd000 } },
+	{ "s1:did=4,root=d", { 0x49, 0x800004, 0xd000 } },
+	{ "nested:did=6,parent=a,root=e", { 0xa0c9, 0x800006, 0xe000 } },
+	{ "nested:did=8,parent=b,root=e", { 0xb0c9, 0x800008, 0xe000 } },
+};
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+static struct hitless_cell cell_of(const char *arch, const uint64_t *before, const uint64_t *after, unsigned quantum, unsigned facts)
+{
+	struct hitless_cell cell = {
+		.arch = arch,
+		.quantum = quantum,
+		.facts = facts,
+		.strategies = IOMMU_STRATEGY_ANY,
+		.freedoms = ~0u,
+	};
+
+	memcpy(cell.before, before, sizeof(cell.before));
+	memcpy(cell.after, after, sizeof(cell.after));
+	return cell;
+}
+
+static struct hitless_report check(const struct hitless_cell *cell)
+{
+	struct hitless_report report;
+
+	assert_int_equal(hitless_check_cell(cell, &report), 0);
+	return report;
+}
+
+static void must_be(const struct hitless_cell *cell, enum hitless_verdict verdict)
+{
+	struct hitless_report report = check(cell);
+
+	if (report.verdict != verdict)
+		fail_msg("%s %llx -> %llx, mutant %u (%s): %s, %s, %s", cell->arch, (unsigned long long)cell->before[0],
+			 (unsigned long long)cell->after[0], cell->mutant, report.mutant, hitless_verdict_name(report.verdict),
+			 hitless_violation_name(report.violation), report.detail);
+	hitless_report_free(&report);
+}
+
+/* ---- What libhitless does is proved, under every sort of unit ---- */
+
+static const unsigned units[] = {
+	0,
+	IOMMU_PLAN_ATS,
+	IOMMU_PLAN_ATS | IOMMU_PLAN_OLD_PRIVATE | IOMMU_PLAN_NEW_PRIVATE,
+	IOMMU_PLAN_NONCOHERENT,
+	IOMMU_PLAN_CACHES_ABSENT,
+	IOMMU_PLAN_NO_PARENT,
+};
+
+static void test_legacy_is_proved(void **state)
+{
+	(void)state;
+	for (unsigned u = 0; u < COUNT(units); u++)
+		for (unsigned q = 8; q <= 16; q += 8)
+			for (unsigned a = 0; a < COUNT(legacy); a++)
+				for (unsigned b = 0; b < COUNT(legacy); b++) {
+					struct hitless_cell cell =
+						cell_of("vtd-legacy", legacy[a].words, legacy[b].words, q, units[u] & ~IOMMU_PLAN_ATS);
+
+					if (a != b)
+						must_be(&cell, HITLESS_PROVED);
+				}
+}
+
+static void test_scalable_is_proved(void **state)
+{
+	(void)state;
+	for (unsigned u = 0; u < COUNT(units); u++)
+		for (unsigned a = 0; a < COUNT(scalable); a++)
+			for (unsigned b = 0; b < COUNT(scalable); b++) {
+				struct hitless_cell cell = cell_of("vtd", scalable[a].words, scalable[b].words, 16, units[u]);
+
+				if (a != b)
+					must_be(&cell, HITLESS_PROVED);
+			}
+}
+
+/* What is skipped because nothing has changed must not matter. */
+static void test_nothing_is_overlooked(void **state)
+{
+	struct hitless_cell cells[] = {
+		cell_of("vtd-legacy", legacy[1].words, legacy[2].words, 8, 0),
+		cell_of("vtd-legacy", legacy[0].words, legacy[1].words, 16, IOMMU_PLAN_CACHES_ABSENT),
+		cell_of("vtd", scalable[3].words, scalable[4].words, 16, IOMMU_PLAN_ATS),
+		cell_of("vtd", scalable[6].words, scalable[7].words, 16, 0),
+	};
+
+	(void)state;
+	for (unsigned i = 0; i < COUNT(cells); i++) {
+		cells[i].thorough = true;
+		must_be(&cells[i], HITLESS_PROVED);
+	}
+}
+
+/* ---- Mutants ---- */
+
+/* Two kinds are harmless: see docs/explorer.md, "Mutants". */
+static bool harmless(const char *mutant)
+{
+	return strncmp(mutant, "without: free", 13) == 0 ||		/* a leak */
+	       strstr(mutant, "global, tag") != NULL ||			/* its tag is ignored */
+	       strstr(mutant, "write back") != NULL || strstr(mutant, "wait (the queue") != NULL; /* ATS: the device TLB drains, too */
+}
+
+static void test_mutants(void **state)
+{
+	struct hitless_cell cells[] = {
+		cell_of("vtd-legacy", legacy[1].words, legacy[2].words, 16, 0),
+		cell_of("vtd-legacy", legacy[1].words, legacy[2].words, 8, 0),
+		cell_of("vtd", scalable[1].words, scalable[2].words, 16, 0),
+		cell_of("vtd", scalable[3].words, scalable[4].words, 16, IOMMU_PLAN_ATS),
+		cell_of("vtd", scalable[1].words, scalable[3].words, 16, IOMMU_PLAN_ATS),
+	};
+	unsigned caught = 0, all = 0;
+
+	(void)state;
+	for (unsigned i = 0; i < COUNT(cells); i++)
+		for (cells[i].mutant = 1;; cells[i].mutant++) {
+			struct hitless_report report;
+			int err = hitless_check_cell(&cells[i], &report);
+
+			if (err == -ENOENT)
+				break;
+			assert_int_equal(err, 0);
+			all++;
+			caught += report.verdict == HITLESS_VIOLATED;
+			if (report.verdict == HITLESS_VIOLATED && report.violation != HITLESS_STUCK) {
+				char detail[200];
+
+				/* What it says happened does happen. */
+				assert_non_null(report.replay);
+				assert_int_equal(hitless_replay(report.replay, NULL, NULL, NULL, detail, sizeof(detail)), report.violation);
+			} else if (report.verdict != HITLESS_VIOLATED && !harmless(report.mutant)) {
+				fail_msg("cell %u: nobody notices: %s (%s)", i, report.mutant, hitless_verdict_name(report.verdict));
+			}
+			hitless_report_free(&report);
+		}
+	printf("%u of %u mutants are caught\n", caught, all);
+	assert_true(all >= 60 && caught * 10 >= all * 7);
+}
+
+static void test_split_store(void **state)
+{
+	struct hitless_cell cell = cell_of("vtd-legacy", legacy[1].words, legacy[2].words, 16, 0);
+	unsigned splits = 0;
+
+	(void)state;
+	for (cell.mutant = 1;; cell.mutant++) {
+		struct hitless_report report;
+
+		if (hitless_check_cell(&cell, &report))
+			break;
+		if (strstr(report.mutant, "half first")) {
+			assert_int_equal(report.verdict, HITLESS_VIOLATED);
+			assert_int_equal(report.violation, HITLESS_BYSTANDER_CORRUPTED);
+			splits++;
+		}
+		hitless_report_free(&report);
+	}
+	assert_int_equal(splits, 2);
+}
+
+/* ---- Freedoms ---- */
+
+static void sequence_is(const char *text, unsigned freedoms, enum hitless_verdict verdict)
+{
+	struct hitless_report report;
+	char error[200];
+
+	if (hitless_check_sequence(text, freedoms, &report, error, sizeof(error)))
+		fail_msg("%s", error);
+	if (report.verdict != verdict)
+		fail_msg("freedoms %x: %s %s %s", freedoms, hitless_verdict_name(report.verdict),
+			 hitless_violation_name(report.violation), report.detail);
+	hitless_report_free(&report);
+}
+
+#define LEGACY_HEAD "arch vtd-legacy\nquantum 128\nclaims hitless\nbefore 0xa001 0x202\nafter 0xb001 0x302\n"
+#define CONTEXT "command 0x1000020031 0\n"
+#define IOTLB "command 0x200e2 0\n"
+
+static const struct {
+	enum iommu_freedom freedom;
+	const char *text;
+} unsafe_with[] = {
+	/* The old table is read, then the rest of the entry that has come. */
+	{ IOMMU_FREE_TEAR, "arch vtd\nquantum 128\nclaims disruptive\nbefore 0x49 0x800004 0xc000\nafter 0x49 0x800005 0xd000\nsteps\n"
+			   "store64 0 0x48\ncommand 0x40017 0\nfence\ncommand 0x40026 0\nwait\nstore64 0 0\nstore64 1 0x800005\n"
+			   "store64 2 0xd000\nstore64 0 0x49\n" },
+	/* A look-up that misses reads the torn entry, though the line was there before. */
+	{ IOMMU_FREE_MISS, LEGACY_HEAD "steps\nstore64 1 0x302\nstore64 0 0xb001\n" CONTEXT "fence\n" IOTLB "wait\n" },
+	{ IOMMU_FREE_KEEP, LEGACY_HEAD "steps\nstore128 0 0xb001 0x302\n" IOTLB "wait\n" },
+	{ IOMMU_FREE_LATE, LEGACY_HEAD "steps\nstore128 0 0xb001 0x302\n" CONTEXT IOTLB "wait\n" },
+	{ IOMMU_FREE_REORDER, LEGACY_HEAD "steps\nstore128 0 0xb001 0x302\n" CONTEXT IOTLB "wait\n" },
+	{ IOMMU_FREE_LATE_FILL, LEGACY_HEAD "steps\nstore128 0 0xb001 0x302\n" CONTEXT "wait\n" },
+	{ IOMMU_FREE_MULTI, LEGACY_HEAD "steps\nstore64 0 0xb001\nstore64 1 0x302\n" CONTEXT "fence\n" IOTLB "wait\n" },
+	{ IOMMU_FREE_PREFETCH, LEGACY_HEAD "steps\nquiet on\n" CONTEXT "fence\n" IOTLB "wait\nstore64 0 0xb001\nstore64 1 0x302\n"
+			       "quiet off\n" },
+};
+
+static void test_freedoms(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < COUNT(unsafe_with); i++) {
+		print_message("%s\n", iommu_freedom_name(unsafe_with[i].freedom));
+		sequence_is(unsafe_with[i].text, ~0u, HITLESS_VIOLATED);
+		sequence_is(unsafe_with[i].text, ~IOMMU_FREE_BIT(unsafe_with[i].freedom), HITLESS_PROVED);
+	}
+}
+
+/* ---- Brute force ---- */
+
+/* What a device gets by an entry: nothing, or a domain id with the tables and kind that go with it. */
+static bool means(const uint64_t *entry, const uint64_t *like)
+{
+	uint64_t used[8] = { 0 }, used_like[8] = { 0 };
+
+	iommu_entry_used(&vtd_pasid_entry, entry, used);
+	iommu_entry_used(&vtd_pasid_entry, like, used_like);
+	for (unsigned i = 0; i < 8; i++)
+		if (used[i] != used_like[i] || ((entry[i] ^ like[i]) & used[i]))
+			return false;
+	return true;
+}
+
+/* Stores of whole quanta, one after the other and each followed by an invalidation: does every mixture mean one of the two? */
+static bool brute_force(const uint64_t *before, const uint64_t *after, const unsigned *order, unsigned n)
+{
+	uint64_t now[8], next[8], mixed[8];
+
+	memcpy(now, before, sizeof(now));
+	for (unsigned s = 0; s < n; s++) {
+		memcpy(next, now, sizeof(next));
+		memcpy(next + 2 * order[s], after + 2 * order[s], 16);
+		for (unsigned mask = 0; mask < 16; mask++) {
+			for (unsigned q = 0; q < 4; q++)
+				memcpy(mixed + 2 * q, (mask >> q & 1 ? next : now) + 2 * q, 16);
+			if (!means(mixed, before) && !means(mixed, after))
+				return false;
+		}
+		memcpy(now, next, sizeof(now));
+	}
+	return true;
+}
+
+static void test_brute_force(void **state)
+{
+	unsigned agreed = 0, safe = 0;
+
+	(void)state;
+	for (unsigned a = 0; a < COUNT(scalable); a++)
+		for (unsigned b = 0; b < COUNT(scalable); b++)
+			for (unsigned first = 0; first < 2; first++) {
+				const uint64_t *old = scalable[a].words, *new = scalable[b].words;
+				const unsigned order[2] = { first, !first };
+				struct hitless_report report;
+				char text[1500], error[200];
+				uint64_t did = old[1] & 0xffff;
+				bool two_tables = did == (new[1] & 0xffff);
+				int n;
+
+				/* That two tables under one tag can't be right is for the explorer alone to see. */
+				if (a == b || two_tables)
+					continue;
+				n = snprintf(text, sizeof(text), "arch vtd\nquantum 128\nclaims hitless\nbefore 0x%llx 0x%llx 0x%llx\n"
+					     "after 0x%llx 0x%llx 0x%llx\nsteps\n", (unsigned long long)old[0],
+					     (unsigned long long)old[1], (unsigned long long)old[2], (unsigned long long)new[0],
+					     (unsigned long long)new[1], (unsigned long long)new[2]);
+				for (unsigned s = 0; s < 2; s++)
+					n += snprintf(text + n, sizeof(text) - (size_t)n,
+						      "store128 %u 0x%llx 0x%llx\ncommand 0x37 0\nwait\n", 2 * order[s],
+						      (unsigned long long)new[2 * order[s]], (unsigned long long)new[2 * order[s] + 1]);
+				/* Every translation of the old domain id, by domain and by PASID. */
+				snprintf(text + n, sizeof(text) - (size_t)n, "command 0x%llx 0\ncommand 0x%llx 0\nwait\n",
+					 (unsigned long long)(0xe2 | did << 16), (unsigned long long)(0x26 | did << 16));
+				if (hitless_check_sequence(text, ~0u, &report, error, sizeof(error)))
+					fail_msg("%s", error);
+				assert_int_not_equal(report.verdict, HITLESS_BOUNDED);
+				if ((report.verdict == HITLESS_PROVED) != brute_force(old, new, order, 2))
+					fail_msg("%s -> %s, quantum %u first: the explorer says %s (%s)", scalable[a].name,
+						 scalable[b].name, first, hitless_verdict_name(report.verdict), report.detail);
+				agreed++;
+				safe += report.verdict == HITLESS_PROVED;
+				hitless_report_free(&report);
+			}
+	printf("%u sequences, %u of them safe\n", agreed, safe);
+	assert_true(safe > 10 && agreed - safe > 10);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_legacy_is_proved),
+		cmocka_unit_test(test_scalable_is_proved),
+		cmocka_unit_test(test_nothing_is_overlooked),
+		cmocka_unit_test(test_mutants),
+		cmocka_unit_test(test_split_store),
+		cmocka_unit_test(test_freedoms),
+		cmocka_unit_test(test_brute_force),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
