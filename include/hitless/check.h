@@ -40,6 +40,9 @@ enum hitless_violation {
 HITLESS_API const char *hitless_verdict_name(enum hitless_verdict verdict);
 HITLESS_API const char *hitless_violation_name(enum hitless_violation violation);
 
+/* Can this architecture be explored? */
+HITLESS_API bool hitless_check_knows(const char *arch);
+
 /* A change of a live entry of ours. */
 struct hitless_cell {
 	const char *arch;		/* "vtd", "vtd-legacy" */

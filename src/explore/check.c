@@ -45,6 +45,11 @@ const struct xp_arch *xp_arch_find(const char *name)
 	return NULL;
 }
 
+bool hitless_check_knows(const char *arch)
+{
+	return xp_arch_find(arch) != NULL;
+}
+
 /* ---- Replay ids: the cell, ':' and the events ----
  *
  * An event is a capital letter, then what it needs in digits: a number in base 36, lower case; then '.' and the choices, a

@@ -316,6 +316,8 @@ int tool_check(int argc, char **argv)
 
 		if (!check.from || !check.to)
 			tool_fail(TOOL_USAGE, "check: %s is missing (see hitless check --help)", check.from ? "--to" : "--from");
+		if (!hitless_check_knows(check.arch->name))
+			tool_fail(TOOL_SKIPPED, "this build can't explore %s yet", check.arch->name);
 		tool_find_configs(check.arch, check.from, check.to, &check.before, &check.after);
 		tool_cell(check.arch, &check.before, &check.after, check.quantum, check.private_tags, &cell);
 		cell.strategies = check.strategies;
