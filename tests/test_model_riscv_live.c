@@ -24,6 +24,7 @@ struct live {
 	uint64_t begun, finished;	/* rounds: a request sees one between these, as they were around it */
 	uint64_t stop;
 	uint64_t requests, wrong;
+	unsigned done;		/* lanes that have ended */
 };
 
 struct lane {
@@ -139,6 +140,7 @@ static void *faults(void *ctx)
 		iommu_model_translate(&lane->live->box.model, &r);
 		iommu_model_end(&lane->live->box.model, &r);
 	}
+	__atomic_add_fetch(&lane->live->done, 1, __ATOMIC_RELEASE);
 	return NULL;
 }
 
@@ -161,7 +163,7 @@ static void faults_at_once(void **state)
 		lanes[i] = (struct lane){ .live = &live, .number = i };
 		assert_int_equal(pthread_create(&lanes[i].thread, NULL, faults, &lanes[i]), 0);
 	}
-	while (idle < 1000) {
+	while (idle < 1000 || __atomic_load_n(&live.done, __ATOMIC_ACQUIRE) < LANES) {
 		unsigned head = (unsigned)reg32(box, RISCV_REG_FQH);
 
 		idle++;
