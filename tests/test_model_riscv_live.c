@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 #include <pthread.h>
+#include <sched.h>
 
 #include "model_riscv.h"
 
@@ -119,6 +120,9 @@ static void change_under_way(void **state)
 		}
 		command_done(box);
 		__atomic_store_n(&live.finished, round, __ATOMIC_SEQ_CST);
+		/* On a busy machine the lanes may not have had a turn yet. */
+		while (load(&live.requests) <= round)
+			sched_yield();
 	}
 	__atomic_store_n(&live.stop, 1, __ATOMIC_SEQ_CST);
 	for (unsigned i = 0; i < LANES; i++)
