@@ -11,7 +11,6 @@
 #pragma weak tool_matrix
 #pragma weak tool_check
 #pragma weak tool_replay
-#pragma weak tool_bench
 
 static const struct verb {
 	const char *name;
