@@ -49,7 +49,7 @@ long_mode:
 	mov %eax, %ds
 	mov %eax, %es
 	mov %eax, %ss
-	mov $0x620, %eax		/* PAE; OSFXSR and OSXMMEXCPT, since a compiler may copy with SSE registers */
+	mov $0x20, %eax			/* PAE */
 	mov %eax, %cr4
 	mov $top, %eax
 	mov %eax, %cr3
@@ -57,7 +57,7 @@ long_mode:
 	rdmsr
 	or $0x100, %eax
 	wrmsr
-	mov $0x80010003, %eax		/* paging, WP, MP, PE; EM and TS are off */
+	mov $0x80010003, %eax		/* paging, WP, MP, PE */
 	mov %eax, %cr0
 	ljmp $24, $1f
 	.code64
