@@ -35,20 +35,21 @@ const char *hitless_violation_name(enum hitless_violation violation)
 	return (unsigned)violation < HITLESS_VIOLATIONS ? names[violation] : NULL;
 }
 
-const struct xp_arch *xp_arch_find(const char *name)
+const struct xp_arch *xp_arch_find(const char *name, const char *entry)
 {
-	static const struct xp_arch *const archs[] = { &xp_arch_vtd, &xp_arch_vtd_legacy };
+	static const struct xp_arch *const archs[] = { &xp_arch_vtd, &xp_arch_vtd_legacy, &xp_arch_amdvi, &xp_arch_riscv_dc,
+						       &xp_arch_riscv_pc };
 
 	for (unsigned i = 0; i < sizeof(archs) / sizeof(archs[0]); i++) {
-		if (strcmp(archs[i]->name, name) == 0)
+		if (strcmp(archs[i]->name, name) == 0 && (!entry || strcmp(archs[i]->entry, entry) == 0))
 			return archs[i];
 	}
 	return NULL;
 }
 
-bool hitless_check_knows(const char *arch)
+bool hitless_check_knows(const char *arch, const char *entry)
 {
-	return xp_arch_find(arch) != NULL;
+	return xp_arch_find(arch, entry) != NULL;
 }
 
 static void put_words(struct xp_text *text, const uint64_t *words)
@@ -60,7 +61,7 @@ static void put_words(struct xp_text *text, const uint64_t *words)
 		n--;
 	for (unsigned i = 0; i < n; i++) {
 		snprintf(s, sizeof(s), "%s%llx", i ? "-" : ",", (unsigned long long)words[i]);
-		xp_put(text, s);
+		xp_append(text, s);
 	}
 }
 
@@ -69,9 +70,9 @@ static char *cell_id(const struct hitless_cell *cell, const struct xp_run *run)
 	struct xp_text text = { 0 };
 	char s[96];
 
-	snprintf(s, sizeof(s), "%s,%u,%x,%x,%x,%u", cell->arch, cell->quantum, cell->facts, cell->strategies,
+	snprintf(s, sizeof(s), "%s%s%s,%u,%x,%x,%x,%u", cell->arch, cell->entry ? "." : "", cell->entry ? cell->entry : "", cell->quantum, cell->facts, cell->strategies,
 		 cell->freedoms & ((1u << IOMMU_FREEDOMS) - 1), cell->mutant);
-	xp_put(&text, s);
+	xp_append(&text, s);
 	put_words(&text, cell->before);
 	put_words(&text, cell->after);
 	xp_put_run(&text, run);
@@ -98,6 +99,7 @@ static bool take_words(const char **at, uint64_t *words)
 static bool take_cell(const char *id, struct hitless_cell *cell, char *arch, size_t arch_size, const char **rest)
 {
 	size_t n = strcspn(id, ",");
+	char *dot;
 	int used = 0;
 
 	if (n >= arch_size || !id[n])
@@ -106,6 +108,11 @@ static bool take_cell(const char *id, struct hitless_cell *cell, char *arch, siz
 	arch[n] = '\0';
 	memset(cell, 0, sizeof(*cell));
 	cell->arch = arch;
+	dot = strchr(arch, '.');
+	if (dot) {
+		*dot = '\0';
+		cell->entry = dot + 1;
+	}
 	if (sscanf(id + n, ",%u,%x,%x,%x,%u,%n", &cell->quantum, &cell->facts, &cell->strategies, &cell->freedoms, &cell->mutant,
 		   &used) != 5 || !used)
 		return false;
@@ -120,7 +127,7 @@ static bool take_cell(const char *id, struct hitless_cell *cell, char *arch, siz
 
 static int build(const struct hitless_cell *cell, struct xp_case *c, struct iommu_plan *plan, char *mutant, size_t mutant_size)
 {
-	const struct xp_arch *arch = xp_arch_find(cell->arch);
+	const struct xp_arch *arch = xp_arch_find(cell->arch, cell->entry);
 	struct xp_target target = { 0 };
 	int err;
 
@@ -199,7 +206,7 @@ int hitless_check_sequence(const char *text, unsigned freedoms, struct hitless_r
 			char s[48];
 
 			snprintf(s, sizeof(s), "sequence,%x", freedoms & ((1u << IOMMU_FREEDOMS) - 1));
-			xp_put(&id, s);
+			xp_append(&id, s);
 			xp_put_run(&id, &result.run);
 			report->replay = id.v;
 		}

@@ -24,7 +24,7 @@ const char *hitless_mapper_name(enum hitless_mapper mapper)
 
 bool hitless_check_knows_domain(const char *name, const struct iommu_domain_desc *desc)
 {
-	const struct xp_arch *arch = xp_arch_find(name);
+	const struct xp_arch *arch = xp_arch_find(name, NULL);
 
 	return arch && arch->driver && (desc->type != IOMMU_DOMAIN_PAGING || desc->stage != 1 || arch->driver->first_stage);
 }
@@ -39,7 +39,7 @@ static void put_id(struct xp_text *id, const struct hitless_domain_cell *cell, e
 		 cell->from.stage, cell->from.levels, cell->from.dirty, cell->to.type, cell->to.stage, cell->to.levels, cell->to.dirty,
 		 cell->devices, cell->private_tags, cell->strategies, cell->freedoms & ((1u << IOMMU_FREEDOMS) - 1), mapper, failure,
 		 cell->mutant, cell->fault ? cell->fault->name : "");
-	xp_put(id, s);
+	xp_append(id, s);
 }
 
 struct names {
@@ -101,7 +101,7 @@ static int build(const struct hitless_domain_cell *cell, enum hitless_mapper map
 	report->why = said.why;
 	report->cost = said.cost;
 	if (cell->mutant)
-		err = xp_mutate(xp_arch_find(cell->arch), &c->steps, cell->mutant, report->mutant, sizeof(report->mutant));
+		err = xp_mutate(xp_arch_find(cell->arch, NULL), &c->steps, cell->mutant, report->mutant, sizeof(report->mutant));
 	if (err)
 		xp_case_free(c);
 	return err;
@@ -164,7 +164,7 @@ static int try_failures(const struct hitless_domain_cell *cell, struct hitless_r
 			report->violation = HITLESS_ENTRY_NOT_RESTORED;
 			snprintf(report->detail, sizeof(report->detail), "allocation %u failed: %.170s", n, detail);
 			put_id(&id, cell, HITLESS_MAPPER_NONE, n);
-			xp_put(&id, ":");
+			xp_append(&id, ":");
 			report->replay = id.v;
 		}
 	}

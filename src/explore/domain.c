@@ -117,7 +117,7 @@ static int open_scene(struct scene *s, const struct hitless_domain_cell *cell)
 {
 	static const uint32_t group[] = { RID_DEVICE, RID_SECOND }, others[] = { RID_OLD, RID_NEW, RID_NEXT };
 	const struct iommu_domain_desc next = { .type = IOMMU_DOMAIN_PAGING, .stage = cell->to.stage, .levels = cell->to.levels };
-	const struct xp_arch *arch = xp_arch_find(cell->arch);
+	const struct xp_arch *arch = xp_arch_find(cell->arch, NULL);
 	struct iommu_model_config config = {
 		.freedoms = cell->freedoms,
 		.quantum = cell->quantum,

@@ -12,7 +12,7 @@
  * digit each. Equal events in a row are not gathered: an id is as long as its run.
  */
 
-void xp_put(struct xp_text *text, const char *string)
+void xp_append(struct xp_text *text, const char *string)
 {
 	size_t n = strlen(string);
 
@@ -33,7 +33,7 @@ static char digit(unsigned value)
 
 void xp_put_run(struct xp_text *text, const struct xp_run *run)
 {
-	xp_put(text, ":");
+	xp_append(text, ":");
 	for (unsigned i = 0; i < run->n; i++) {
 		const struct xp_event *event = &run->v[i];
 		unsigned last = event->nchoices;
@@ -45,7 +45,7 @@ void xp_put_run(struct xp_text *text, const struct xp_run *run)
 			*at++ = digit(event->which);
 		for (unsigned k = 0; k < last; k++)
 			*at++ = digit(event->choices[k]);
-		xp_put(text, s);
+		xp_append(text, s);
 	}
 }
 

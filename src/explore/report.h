@@ -11,7 +11,7 @@ struct xp_text {
 	size_t n, capacity;
 };
 
-void xp_put(struct xp_text *text, const char *string);
+void xp_append(struct xp_text *text, const char *string);
 /* ':' and the events; and back, from behind the ':'. False: that is no run. */
 void xp_put_run(struct xp_text *text, const struct xp_run *run);
 bool xp_take_run(const char *at, struct xp_run *run);
