@@ -171,6 +171,15 @@ void tool_parse(const struct argp *argp, int argc, char **argv, void *input)
 	argp_parse(&whole, argc, argv, ARGP_NO_ERRS | ARGP_NO_HELP, NULL, input);
 }
 
+bool tool_on_off(const char *option, const char *value)
+{
+	bool on = strcmp(value, "on") == 0;
+
+	if (!on && strcmp(value, "off") != 0)
+		tool_fail(TOOL_USAGE, "%s: '%s' is not on or off", option, value);
+	return on;
+}
+
 bool tool_number(const char *text, uint64_t *value)
 {
 	bool hex = text[0] == '0' && (text[1] == 'x' || text[1] == 'X');
