@@ -50,6 +50,7 @@ struct tool_arch {
 };
 
 extern const struct tool_arch tool_riscv;
+extern const struct tool_arch tool_smmuv3;
 extern const struct tool_arch tool_vtd;
 extern const struct tool_arch tool_vtd_legacy;
 extern const struct tool_arch tool_amdvi;
