@@ -196,6 +196,28 @@ static bool dc_tables_may_mix(const uint64_t *before, const uint64_t *after)
 	return mode == riscv_dc_mode(after) && (mode == RISCV_DC_MODE_FIRST || mode == RISCV_DC_MODE_SECOND);
 }
 
+/*
+ * Process contexts are cached by device and process id (3.1.3): one of the old process directory may be found when the new device
+ * context has been read. With another second stage it leads elsewhere.
+ */
+static bool dc_behind_mixes(unsigned facts, const uint64_t *before, const uint64_t *after)
+{
+	const uint32_t directory = RISCV_DC_PDTP;
+	bool second = has_second(before);
+
+	if (!(directory >> riscv_dc_mode(before) & 1) || !(directory >> riscv_dc_mode(after) & 1))
+		return false;
+	if ((facts & IOMMU_PLAN_ONE_TO_ONE) && GET(RISCV_DC, FSC_PPN, before) == GET(RISCV_DC, FSC_PPN, after))
+		return false;
+	return second != has_second(after) || (second && (GET(RISCV_DC, G_PPN, before) != GET(RISCV_DC, G_PPN, after) ||
+							  GET(RISCV_DC, G_MODE, before) != GET(RISCV_DC, G_MODE, after)));
+}
+
+static const char *dc_why(unsigned facts, const uint64_t *before, const uint64_t *after)
+{
+	return dc_behind_mixes(facts, before, after) ? "a cached process context may meet the other second stage (3.1.3)" : NULL;
+}
+
 static unsigned ddte_pointer(uint64_t page, uint64_t *words)
 {
 	SET(RISCV_DDTE, V, words, 1);
@@ -269,6 +291,8 @@ static void dc_forget_devtlb(struct entry_steps *steps, const struct entry_chang
 		.ats = dc_ats, \
 		.block = block, \
 		.tables_may_mix = dc_tables_may_mix, \
+		.behind_mixes = dc_behind_mixes, \
+		.why = dc_why, \
 		.pointer = ddte_pointer, \
 		.forget_entry = dc_forget_entry, \
 		.forget_table = dc_forget_table, \
