@@ -40,12 +40,13 @@ enum hitless_violation {
 HITLESS_API const char *hitless_verdict_name(enum hitless_verdict verdict);
 HITLESS_API const char *hitless_violation_name(enum hitless_violation violation);
 
-/* Can this architecture be explored? */
-HITLESS_API bool hitless_check_knows(const char *arch);
+/* Can this entry of this architecture be explored? `entry` as in struct hitless_cell. */
+HITLESS_API bool hitless_check_knows(const char *arch, const char *entry);
 
 /* A change of a live entry of ours. */
 struct hitless_cell {
-	const char *arch;		/* "vtd", "vtd-legacy" */
+	const char *arch;		/* "vtd", "vtd-legacy", "amdvi", "riscv" */
+	const char *entry;		/* "pasid", "context", "dte", "dc", "pc"; NULL: the architecture's first */
 	uint64_t before[IOMMU_ENTRY_WORDS];
 	uint64_t after[IOMMU_ENTRY_WORDS];
 	unsigned quantum;		/* bytes: 8 or 16 */

@@ -34,20 +34,21 @@ const char *hitless_violation_name(enum hitless_violation violation)
 	return (unsigned)violation < HITLESS_VIOLATIONS ? names[violation] : NULL;
 }
 
-const struct xp_arch *xp_arch_find(const char *name)
+const struct xp_arch *xp_arch_find(const char *name, const char *entry)
 {
-	static const struct xp_arch *const archs[] = { &xp_arch_vtd, &xp_arch_vtd_legacy };
+	static const struct xp_arch *const archs[] = { &xp_arch_vtd, &xp_arch_vtd_legacy, &xp_arch_amdvi, &xp_arch_riscv_dc,
+						       &xp_arch_riscv_pc };
 
 	for (unsigned i = 0; i < sizeof(archs) / sizeof(archs[0]); i++) {
-		if (strcmp(archs[i]->name, name) == 0)
+		if (strcmp(archs[i]->name, name) == 0 && (!entry || strcmp(archs[i]->entry, entry) == 0))
 			return archs[i];
 	}
 	return NULL;
 }
 
-bool hitless_check_knows(const char *arch)
+bool hitless_check_knows(const char *arch, const char *entry)
 {
-	return xp_arch_find(arch) != NULL;
+	return xp_arch_find(arch, entry) != NULL;
 }
 
 /* ---- Replay ids: the cell, ':' and the events ----
@@ -116,7 +117,7 @@ static char *cell_id(const struct hitless_cell *cell, const struct xp_run *run)
 	struct text text = { 0 };
 	char s[96];
 
-	snprintf(s, sizeof(s), "%s,%u,%x,%x,%x,%u", cell->arch, cell->quantum, cell->facts, cell->strategies,
+	snprintf(s, sizeof(s), "%s%s%s,%u,%x,%x,%x,%u", cell->arch, cell->entry ? "." : "", cell->entry ? cell->entry : "", cell->quantum, cell->facts, cell->strategies,
 		 cell->freedoms & ((1u << IOMMU_FREEDOMS) - 1), cell->mutant);
 	put(&text, s);
 	put_words(&text, cell->before);
@@ -177,6 +178,7 @@ static bool take_run(const char *at, struct xp_run *run)
 static bool take_cell(const char *id, struct hitless_cell *cell, char *arch, size_t arch_size, const char **rest)
 {
 	size_t n = strcspn(id, ",");
+	char *dot;
 	int used = 0;
 
 	if (n >= arch_size || !id[n])
@@ -185,6 +187,11 @@ static bool take_cell(const char *id, struct hitless_cell *cell, char *arch, siz
 	arch[n] = '\0';
 	memset(cell, 0, sizeof(*cell));
 	cell->arch = arch;
+	dot = strchr(arch, '.');
+	if (dot) {
+		*dot = '\0';
+		cell->entry = dot + 1;
+	}
 	if (sscanf(id + n, ",%u,%x,%x,%x,%u,%n", &cell->quantum, &cell->facts, &cell->strategies, &cell->freedoms, &cell->mutant,
 		   &used) != 5 || !used)
 		return false;
@@ -206,7 +213,7 @@ static void free_case(struct xp_case *c)
 
 static int build(const struct hitless_cell *cell, struct xp_case *c, struct iommu_plan *plan, char *mutant, size_t mutant_size)
 {
-	const struct xp_arch *arch = xp_arch_find(cell->arch);
+	const struct xp_arch *arch = xp_arch_find(cell->arch, cell->entry);
 	struct xp_target target = { 0 };
 	int err;
 

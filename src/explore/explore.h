@@ -93,6 +93,8 @@ struct xp_case {
 	struct iommu_model_config config;
 	uint64_t *ram;			/* pages * 4096 bytes: what is there before the first step */
 	unsigned pages;
+	/* One page lies elsewhere: page alias_page of physical memory is page alias_index of the RAM. 0: none does. */
+	uint64_t alias_page, alias_index;
 	/* Brings the unit up: registers. */
 	void (*start)(struct iommu_model *model);
 	/* A command goes into the ring at `slot`, which counts up from 0; then the doorbell. */

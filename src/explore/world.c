@@ -70,9 +70,12 @@ static uint64_t word_hash(uint64_t addr, uint64_t value)
 
 /* ---- The model's port ---- */
 
-static bool in_ram(const struct xp_machine *m, uint64_t addr, unsigned bytes)
+/* Where in the RAM; false: nowhere. */
+static bool in_ram(const struct xp_machine *m, uint64_t *addr, unsigned bytes)
 {
-	return addr % bytes == 0 && addr < m->c->pages * XP_PAGE;
+	if (m->c->alias_page && *addr / XP_PAGE == m->c->alias_page)
+		*addr = m->c->alias_index * XP_PAGE + *addr % XP_PAGE;
+	return *addr % bytes == 0 && *addr < m->c->pages * XP_PAGE;
 }
 
 static uint64_t *word_at(const struct xp_machine *m, uint64_t addr)
@@ -99,7 +102,7 @@ static bool port_read64(void *ctx, uint64_t addr, uint64_t *value)
 {
 	struct xp_machine *m = ctx;
 
-	if (!in_ram(m, addr, 8))
+	if (!in_ram(m, &addr, 8))
 		return false;
 	note_read(m, addr, 8);
 	*value = *word_at(m, addr);
@@ -110,7 +113,7 @@ static bool port_read128(void *ctx, uint64_t addr, uint64_t value[2])
 {
 	struct xp_machine *m = ctx;
 
-	if (!in_ram(m, addr, 16))
+	if (!in_ram(m, &addr, 16))
 		return false;
 	note_read(m, addr, 16);
 	value[0] = word_at(m, addr)[0];
@@ -122,11 +125,11 @@ bool xp_store64(void *machine, uint64_t addr, uint64_t value)
 {
 	struct xp_machine *m = machine;
 	struct xp_world *w = m->world;
-	uint64_t page = addr / XP_PAGE;
-	uint64_t *word;
+	uint64_t *word, page;
 
-	if (!in_ram(m, addr, 8))
+	if (!in_ram(m, &addr, 8))
 		return false;
+	page = addr / XP_PAGE;
 	if (!(w->owned[page / 64] >> page % 64 & 1)) {
 		uint64_t *copy = xp_arena_alloc(&m->arena, XP_PAGE);
 
@@ -156,7 +159,7 @@ static bool port_write32(void *ctx, uint64_t addr, uint32_t value)
 	unsigned shift = addr % 8 * 8;
 	uint64_t word;
 
-	if (!in_ram(m, addr, 4))
+	if (!in_ram(m, &addr, 4))
 		return false;
 	word = xp_load64(m, addr);
 	word = (word & ~(0xffffffffull << shift)) | (uint64_t)value << shift;

@@ -107,6 +107,11 @@ static void dte_config(unsigned number, struct tool_config *config)
 	}
 }
 
+static void set_ats(uint64_t *words)
+{
+	SET(AMDVI_DTE, I, words, GET(AMDVI_DTE, TV, words));
+}
+
 static const struct tool_entry dte_entry = {
 	.name = "dte",
 	.format = &amdvi_dte,
@@ -114,6 +119,7 @@ static const struct tool_entry dte_entry = {
 	.temporary_tag = 10,
 	.nconfigs = COUNT(dte_configs),
 	.config = dte_config,
+	.set_ats = set_ats,
 };
 
 const struct tool_arch tool_amdvi = {
