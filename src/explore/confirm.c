@@ -124,6 +124,9 @@ static void do_edge(struct xp_machine *m, const struct xp_event *edge)
 	case 'D':
 		xp_op_do(m);
 		break;
+	case 'M':
+		xp_map_do(m);
+		break;
 	case 'F':
 		xp_flush(m, edge->which);
 		break;
@@ -321,6 +324,7 @@ bool xp_confirm(struct xp_engine *e, uint32_t place, uint32_t origin, struct xp_
 static const char *const kind_names[] = { "", " ATS translation", " translated" };
 static const char *const who_names[] = {
 	[XP_DEVICE] = "device", [XP_OLD] = "bystander (old domain)", [XP_NEW] = "bystander (new domain)", [XP_SIBLING] = "sibling entry",
+	[XP_NEXT] = "device attached later",
 };
 
 static void describe(const struct xp_machine *m, const struct xp_event *event, const struct xp_micro *micro, char *text, size_t size)
@@ -331,6 +335,9 @@ static void describe(const struct xp_machine *m, const struct xp_event *event, c
 	switch (event->kind) {
 	case 'D':
 		snprintf(text, size, "driver    %s", m->c->steps.v[m->world->op].text);
+		break;
+	case 'M':
+		snprintf(text, size, "mapper    %s", xp_map_op(m->c, m->world) ? xp_map_op(m->c, m->world)->text : "?");
 		break;
 	case 'T':
 		snprintf(text, size, "hardware  the queue goes on%s", event->nchoices && event->choices[0] ? " (another command first)" : "");
@@ -419,6 +426,8 @@ enum hitless_violation xp_replay(struct xp_case *c, const struct xp_run *run,
 		default:
 			describe(&m, event, NULL, before, sizeof(before));
 			if (event->kind == 'D' && !xp_op_ready(&m))
+				goto out;
+			if (event->kind == 'M' && !xp_map_ready(&m))
 				goto out;
 			if (event->kind == 'F' && event->which >= m.world->npending)
 				goto out;

@@ -159,9 +159,8 @@ static void port_free_pages(void *ctx, void *pages, size_t bytes)
 static void port_pci_write(void *ctx, uint32_t rid, unsigned offset, unsigned size, uint32_t value)
 {
 	struct recorder *r = ctx;
-	struct xp_op op = { .kind = XP_ATS };
+	struct xp_op op = { .kind = XP_ATS, .addr = rid };
 
-	(void)rid;
 	(void)offset;
 	(void)size;
 	(void)value;
