@@ -39,19 +39,20 @@ struct vtd_queue {
 	uint32_t sequence;		/* of the last status that was asked for */
 };
 
-/* A table of 64 PASID entries. */
-struct vtd_leaf {
-	struct entry_table table;
-	bool linked;			/* the directory points to it */
-};
-
 /* A requester's PASID tables, in scalable mode. */
 struct vtd_pasid_tables {
 	struct entry_table directory;	/* its parent: the page of the context entry */
-	struct vtd_leaf **leaves;	/* by directory entry; NULL: there is none */
+	struct entry_table **leaves;	/* tables of 64 PASID entries, by directory entry; NULL: there is none */
 	unsigned capacity, nleaves;
-	void *bigger;			/* a directory that is reserved to replace this one */
-	size_t bigger_bytes;
+	/* What the next build() puts in place; NULL: it has that already. */
+	struct {
+		void *directory;	/* a larger one */
+		size_t directory_bytes;
+		struct entry_table **leaves; /* a longer array */
+		unsigned capacity;
+		struct entry_table *leaf;
+		unsigned index;		/* the leaf's */
+	} reserved;
 };
 
 struct vtd_unit {

@@ -33,114 +33,113 @@ void vtd_set_directory(const struct vtd_unit *vtd, uint64_t *context, const void
 	SET_ADDR(VTD_SMCONTEXT, PASIDDIRPTR, context, vtd_phys(vtd, directory));
 }
 
-static uint64_t directory_word(const struct vtd_unit *vtd, const struct vtd_leaf *leaf)
+static uint64_t directory_word(const struct vtd_unit *vtd, const struct entry_table *leaf)
 {
 	uint64_t word = 0;
 
 	SET(VTD_PASIDDIR, P, &word, 1);
-	SET_ADDR(VTD_PASIDDIR, SMPTBLPTR, &word, vtd_phys(vtd, leaf->table.page));
+	SET_ADDR(VTD_PASIDDIR, SMPTBLPTR, &word, vtd_phys(vtd, leaf->page));
 	return word;
+}
+
+/* The table of a PASID, also if it is only reserved; NULL: there is none. */
+static struct entry_table *leaf_of(const struct vtd_pasid_tables *tables, uint32_t pasid)
+{
+	unsigned index = pasid / ENTRIES_PER_TABLE;
+
+	if (tables->reserved.leaf && tables->reserved.index == index)
+		return tables->reserved.leaf;
+	return index < tables->capacity ? tables->leaves[index] : NULL;
 }
 
 /* ---- Reserve: nothing that the hardware can reach ---- */
 
-/* The array of tables has room for `index`. */
-static int reserve_index(struct vtd_unit *vtd, struct vtd_pasid_tables *tables, unsigned index)
+static int reserve_array(const struct hitless_port *port, struct vtd_pasid_tables *tables, unsigned index)
 {
-	const struct hitless_port *port = vtd->unit.port;
 	unsigned capacity = tables->capacity ? tables->capacity : 8;
-	struct vtd_leaf **leaves;
 
 	if (index < tables->capacity)
 		return 0;
 	while (capacity <= index)
 		capacity *= 2;
-	leaves = port->alloc(port->ctx, capacity * sizeof(*leaves));
-	if (!leaves)
-		return -ENOMEM;
-	if (tables->leaves) {
-		memcpy(leaves, tables->leaves, tables->capacity * sizeof(*leaves));
-		port->free(port->ctx, tables->leaves, tables->capacity * sizeof(*leaves));
-	}
-	tables->leaves = leaves;
-	tables->capacity = capacity;
-	return 0;
+	tables->reserved.leaves = port->alloc(port->ctx, capacity * sizeof(*tables->leaves));
+	tables->reserved.capacity = capacity;
+	return tables->reserved.leaves ? 0 : -ENOMEM;
 }
 
-static int reserve_leaf(struct vtd_unit *vtd, struct vtd_pasid_tables *tables, unsigned index)
+static int reserve_directory(const struct hitless_port *port, struct vtd_pasid_tables *tables, unsigned index)
 {
-	const struct hitless_port *port = vtd->unit.port;
-	struct vtd_leaf *leaf;
-	int err;
-
-	if (tables->leaves[index])
-		return 0;
-	leaf = port->alloc(port->ctx, sizeof(*leaf));
-	if (!leaf)
-		return -ENOMEM;
-	err = driver_table_init(port, &leaf->table, &tables->directory, index * sizeof(uint64_t));
-	if (err) {
-		port->free(port->ctx, leaf, sizeof(*leaf));
-		return err;
-	}
-	tables->leaves[index] = leaf;
-	tables->nleaves++;
-	return 0;
-}
-
-static int reserve_directory(struct vtd_unit *vtd, struct vtd_pasid_tables *tables, unsigned index)
-{
-	const struct hitless_port *port = vtd->unit.port;
 	size_t bytes = tables->directory.bytes;
 
 	if (index < directory_entries(bytes))
 		return 0;
 	while (index >= directory_entries(bytes))
 		bytes *= 2;
-	tables->bigger = port->alloc_pages(port->ctx, bytes);
-	if (!tables->bigger)
+	tables->reserved.directory = port->alloc_pages(port->ctx, bytes);
+	tables->reserved.directory_bytes = bytes;
+	return tables->reserved.directory ? 0 : -ENOMEM;
+}
+
+static int reserve_leaf(const struct hitless_port *port, struct vtd_pasid_tables *tables, unsigned index)
+{
+	struct entry_table *leaf;
+	int err;
+
+	if (index < tables->capacity && tables->leaves[index])
+		return 0;
+	leaf = port->alloc(port->ctx, sizeof(*leaf));
+	if (!leaf)
 		return -ENOMEM;
-	tables->bigger_bytes = bytes;
+	err = driver_table_init(port, leaf, &tables->directory, index * sizeof(uint64_t));
+	if (err) {
+		port->free(port->ctx, leaf, sizeof(*leaf));
+		return err;
+	}
+	tables->reserved.leaf = leaf;
+	tables->reserved.index = index;
 	return 0;
 }
 
-static void free_leaf(struct vtd_unit *vtd, struct vtd_pasid_tables *tables, unsigned index)
+static void free_leaf(const struct hitless_port *port, struct entry_table *leaf)
 {
-	const struct hitless_port *port = vtd->unit.port;
-	struct vtd_leaf *leaf = tables->leaves[index];
-
-	driver_table_fini(port, &leaf->table);
+	driver_table_fini(port, leaf);
 	port->free(port->ctx, leaf, sizeof(*leaf));
-	tables->leaves[index] = NULL;
-	tables->nleaves--;
 }
 
-static void vtd_unreserve(struct iommu_unit *unit, struct iommu_device *device, uint32_t pasid)
+static void free_reserved(const struct hitless_port *port, struct vtd_pasid_tables *tables)
 {
-	struct vtd_pasid_tables *tables = tables_of(device);
-	unsigned index = pasid / ENTRIES_PER_TABLE;
+	if (tables->reserved.leaf)
+		free_leaf(port, tables->reserved.leaf);
+	if (tables->reserved.directory)
+		port->free_pages(port->ctx, tables->reserved.directory, tables->reserved.directory_bytes);
+	if (tables->reserved.leaves)
+		port->free(port->ctx, tables->reserved.leaves, tables->reserved.capacity * sizeof(*tables->leaves));
+	memset(&tables->reserved, 0, sizeof(tables->reserved));
+}
 
-	if (tables->bigger)
-		unit->port->free_pages(unit->port->ctx, tables->bigger, tables->bigger_bytes);
-	tables->bigger = NULL;
-	if (index < tables->capacity && tables->leaves[index] && !tables->leaves[index]->linked)
-		free_leaf(to_vtd(unit), tables, index);
+static int reserve(const struct hitless_port *port, struct vtd_pasid_tables *tables, uint32_t pasid)
+{
+	unsigned index = pasid / ENTRIES_PER_TABLE;
+	int err = reserve_array(port, tables, index);
+
+	if (!err)
+		err = reserve_directory(port, tables, index);
+	if (!err)
+		err = reserve_leaf(port, tables, index);
+	if (err)
+		free_reserved(port, tables);
+	return err;
 }
 
 static int vtd_reserve(struct iommu_unit *unit, struct iommu_device *device, uint32_t pasid)
 {
-	struct vtd_unit *vtd = to_vtd(unit);
-	struct vtd_pasid_tables *tables = tables_of(device);
-	unsigned index = pasid / ENTRIES_PER_TABLE;
-	int err = reserve_index(vtd, tables, index);
+	return reserve(unit->port, tables_of(device), pasid);
+}
 
-	if (!err)
-		err = reserve_directory(vtd, tables, index);
-	if (!err)
-		err = reserve_leaf(vtd, tables, index);
-	if (err)
-		vtd_unreserve(unit, device, pasid);
-	return err;
+static void vtd_unreserve(struct iommu_unit *unit, struct iommu_device *device, uint32_t pasid)
+{
+	(void)pasid;
+	free_reserved(unit->port, tables_of(device));
 }
 
 /* ---- Build ---- */
@@ -168,18 +167,18 @@ static int grow_directory(struct vtd_unit *vtd, struct vtd_pasid_tables *tables,
 	int err;
 
 	port->lock(port->ctx, &directory->lock);
-	memcpy(tables->bigger, old, old_bytes);
+	memcpy(tables->reserved.directory, old, old_bytes);
 	if (vtd->unit.facts & IOMMU_PLAN_NONCOHERENT)
-		port->writeback(port->ctx, tables->bigger, tables->bigger_bytes);
+		port->writeback(port->ctx, tables->reserved.directory, tables->reserved.directory_bytes);
 	port->lock(port->ctx, &contexts->lock);
 	live = (uint64_t *)((char *)contexts->page + directory->slot);
 	word = live[0];
-	vtd_set_directory(vtd, &word, tables->bigger, tables->bigger_bytes);
+	vtd_set_directory(vtd, &word, tables->reserved.directory, tables->reserved.directory_bytes);
 	vtd_store_word(vtd, live, word);
 	port->unlock(port->ctx, &contexts->lock);
-	directory->page = tables->bigger;
-	directory->bytes = tables->bigger_bytes;
-	tables->bigger = NULL;
+	directory->page = tables->reserved.directory;
+	directory->bytes = tables->reserved.directory_bytes;
+	tables->reserved.directory = NULL;
 	err = forget_context(vtd, rid);
 	/* A unit that does not answer may still read it. */
 	if (!err)
@@ -188,28 +187,51 @@ static int grow_directory(struct vtd_unit *vtd, struct vtd_pasid_tables *tables,
 	return err;
 }
 
-static int link_leaf(struct vtd_unit *vtd, struct vtd_pasid_tables *tables, struct vtd_leaf *leaf, uint32_t rid)
+/* Into the array. */
+static void keep_leaf(const struct hitless_port *port, struct vtd_pasid_tables *tables)
+{
+	if (tables->reserved.leaves) {
+		if (tables->leaves) {
+			memcpy(tables->reserved.leaves, tables->leaves, tables->capacity * sizeof(*tables->leaves));
+			port->free(port->ctx, tables->leaves, tables->capacity * sizeof(*tables->leaves));
+		}
+		tables->leaves = tables->reserved.leaves;
+		tables->capacity = tables->reserved.capacity;
+		tables->reserved.leaves = NULL;
+	}
+	tables->leaves[tables->reserved.index] = tables->reserved.leaf;
+	tables->nleaves++;
+	tables->reserved.leaf = NULL;
+}
+
+/* The directory points to it from now on. */
+static void link_leaf(struct vtd_unit *vtd, struct vtd_pasid_tables *tables)
 {
 	const struct hitless_port *port = vtd->unit.port;
+	struct entry_table *leaf = tables->reserved.leaf;
 
 	if (vtd->unit.facts & IOMMU_PLAN_NONCOHERENT)
-		port->writeback(port->ctx, leaf->table.page, leaf->table.bytes);
+		port->writeback(port->ctx, leaf->page, leaf->bytes);
 	port->lock(port->ctx, &tables->directory.lock);
-	vtd_store_word(vtd, (char *)tables->directory.page + leaf->table.slot, directory_word(vtd, leaf));
+	vtd_store_word(vtd, (char *)tables->directory.page + leaf->slot, directory_word(vtd, leaf));
 	port->unlock(port->ctx, &tables->directory.lock);
-	leaf->linked = true;
-	/* 6.5.3.3: nothing that is absent is cached, but with caching mode. */
-	return vtd->unit.facts & (IOMMU_PLAN_CACHES_ABSENT | IOMMU_PLAN_WRITE_BUFFER) ? forget_context(vtd, rid) : 0;
+	keep_leaf(port, tables);
 }
 
 static int vtd_build(struct iommu_unit *unit, struct iommu_device *device, uint32_t pasid)
 {
 	struct vtd_unit *vtd = to_vtd(unit);
 	struct vtd_pasid_tables *tables = tables_of(device);
-	struct vtd_leaf *leaf = tables->leaves[pasid / ENTRIES_PER_TABLE];
-	int err = tables->bigger ? grow_directory(vtd, tables, device->rids[0]) : 0;
+	int err = 0;
 
-	return err || leaf->linked ? err : link_leaf(vtd, tables, leaf, device->rids[0]);
+	(void)pasid;
+	if (tables->reserved.directory)
+		err = grow_directory(vtd, tables, device->rids[0]);
+	if (err || !tables->reserved.leaf)
+		return err;
+	link_leaf(vtd, tables);
+	/* 6.5.3.3: nothing that is absent is cached, but with caching mode. */
+	return unit->facts & (IOMMU_PLAN_CACHES_ABSENT | IOMMU_PLAN_WRITE_BUFFER) ? forget_context(vtd, device->rids[0]) : 0;
 }
 
 /* ---- Create and destroy ---- */
@@ -220,7 +242,7 @@ void vtd_pasid_tables_destroy(struct vtd_unit *vtd, struct vtd_pasid_tables *tab
 
 	for (unsigned i = 0; i < tables->capacity; i++)
 		if (tables->leaves[i])
-			free_leaf(vtd, tables, i);
+			free_leaf(port, tables->leaves[i]);
 	if (tables->leaves)
 		port->free(port->ctx, tables->leaves, tables->capacity * sizeof(*tables->leaves));
 	driver_table_fini(port, &tables->directory);
@@ -237,19 +259,14 @@ int vtd_pasid_tables_create(struct vtd_unit *vtd, struct entry_table *contexts, 
 		return err;
 	err = driver_table_init(port, &tables->directory, contexts, slot);
 	if (!err)
-		err = reserve_index(vtd, tables, 0);
-	if (!err)
-		err = reserve_leaf(vtd, tables, 0);
+		err = reserve(port, tables, 0);
 	if (err) {
 		vtd_pasid_tables_destroy(vtd, tables);
 		return err;
 	}
-	tables->leaves[0]->linked = true;
-	vtd_store_word(vtd, tables->directory.page, directory_word(vtd, tables->leaves[0]));
-	if (vtd->unit.facts & IOMMU_PLAN_NONCOHERENT) {
-		port->writeback(port->ctx, tables->leaves[0]->table.page, HITLESS_PAGE_SIZE);
-		port->writeback(port->ctx, tables->directory.page, HITLESS_PAGE_SIZE);
-	}
+	link_leaf(vtd, tables);
+	if (vtd->unit.facts & IOMMU_PLAN_NONCOHERENT)
+		port->writeback(port->ctx, tables->directory.page, tables->directory.bytes);
 	*result = tables;
 	return 0;
 }
@@ -265,7 +282,7 @@ static unsigned vtd_places(struct iommu_unit *unit, const struct iommu_device *d
 	if (pasid == IOMMU_NO_PASID)
 		pasid = VTD_RID_PASID;
 	places[0] = (struct entry_place){
-		.table = &tables_of(device)->leaves[pasid / ENTRIES_PER_TABLE]->table,
+		.table = leaf_of(tables_of(device), pasid),
 		.offset = pasid % ENTRIES_PER_TABLE * PASID_ENTRY_BYTES,
 		.format = &vtd_pasid_entry,
 		.pasid = pasid,

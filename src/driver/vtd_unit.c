@@ -121,7 +121,7 @@ static int add_scalable(struct vtd_unit *vtd, struct iommu_device *device, unsig
 	SET(VTD_SMCONTEXT, RID_PASID, entry, VTD_RID_PASID);
 	vtd_set_directory(vtd, entry, tables->directory.page, tables->directory.bytes);
 	device->tables[rid] = tables;
-	device->entry[rid].table = &tables->leaves[0]->table;
+	device->entry[rid].table = tables->leaves[0];
 	device->entry[rid].offset = VTD_RID_PASID * 64;
 	return store_smcontext(vtd, contexts, device->rids[rid], entry);
 }
