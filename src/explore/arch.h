@@ -5,6 +5,8 @@
 
 #include "explore.h"
 
+#include <hitless/iommu.h>
+
 /* Where the entry is, and what else the recorder needs. */
 struct xp_target {
 	uint64_t table;		/* page of live entries */
@@ -18,10 +20,30 @@ struct xp_target {
 	uint32_t rid, pasid;
 	unsigned words;
 	bool ats_before;	/* does the old entry let the device have a TLB? */
+	/* Entries that translate as the old one and the new one, by tables of their own. */
+	bool has_standin[2];
+	uint64_t standin[2][IOMMU_ENTRY_WORDS];
+	size_t standin_bytes;
+};
+
+/* What of an architecture driver.c needs to run its driver on its model. */
+struct xp_driver {
+	uint64_t registers, register_bytes;
+	int (*create)(const struct hitless_port *port, struct iommu_unit **unit);
+	/* The model's capabilities; 0: its default. */
+	void (*capabilities)(uint64_t *capabilities);
+	/* The command queue, as the driver has set up the unit; `first` is left out. */
+	void (*queue)(struct iommu_model *model, struct xp_queue *queue);
+	/* Where the tail register is: a store there submits what is in the ring up to it. */
+	uint64_t doorbell;
+	unsigned quantum;		/* bytes of an entry that the hardware reads at once, at most; 0: 16 */
+	bool first_stage;		/* its domains can have stage 1 */
 };
 
 struct xp_arch {
 	const char *name, *entry;	/* "vtd", "pasid" */
+	const struct iommu_model_ops *model;
+	const struct xp_driver *driver;		/* of requests without PASID; NULL: entry layer only */
 	const struct entry_format *format;
 	uint32_t temporary_tag;
 	/* A case but for its steps. -EINVAL: not a cell of this architecture. */

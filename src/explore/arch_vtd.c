@@ -284,9 +284,63 @@ static void changes_scalable(const uint64_t *old, const uint64_t *new, unsigned 
 	xp_changes(fields, sizeof(fields) / sizeof(fields[0]), old, new, first, count, text, size);
 }
 
+/* ---- The whole driver ---- */
+
+#define REGISTERS 0xfed90000u
+
+static int create_legacy(const struct hitless_port *port, struct iommu_unit **unit)
+{
+	return vtd_unit_create(port, &(struct vtd_unit_desc){ .registers = REGISTERS, .mode = VTD_MODE_LEGACY, .queue_order = 1 }, unit);
+}
+
+static int create_scalable(const struct hitless_port *port, struct iommu_unit **unit)
+{
+	return vtd_unit_create(port, &(struct vtd_unit_desc){ .registers = REGISTERS, .mode = VTD_MODE_SCALABLE, .queue_order = 1 }, unit);
+}
+
+/* 11.4.9: IQA, IQT. */
+static void queue(struct iommu_model *model, struct xp_queue *queue)
+{
+	uint64_t iqa = iommu_model_read(model, VTD_REG_IQA, 8);
+
+	queue->ring = GET_ADDR(VTD_IQA, IQA, &iqa);
+	queue->shift = GET(VTD_IQA, DW, &iqa) ? 5 : 4;
+	queue->bytes = 1u << queue->shift;
+	queue->count = (unsigned)(XP_PAGE << GET(VTD_IQA, QS, &iqa)) / queue->bytes;
+	queue->doorbell = VTD_REG_IQT;
+	queue->doorbell_bytes = 8;
+}
+
+static void capabilities(uint64_t *capabilities)
+{
+	capabilities[0] = vtd_model_default_cap();
+	capabilities[1] = vtd_model_default_ecap();
+}
+
+static const struct xp_driver driver_scalable = {
+	.registers = REGISTERS,
+	.register_bytes = 0x1000,
+	.create = create_scalable,
+	.capabilities = capabilities,
+	.queue = queue,
+	.doorbell = VTD_REG_IQT,
+	.first_stage = true,
+};
+
+static const struct xp_driver driver_legacy = {
+	.registers = REGISTERS,
+	.register_bytes = 0x1000,
+	.create = create_legacy,
+	.capabilities = capabilities,
+	.queue = queue,
+	.doorbell = VTD_REG_IQT,
+};
+
 const struct xp_arch xp_arch_vtd = {
 	.name = "vtd",
 	.entry = "pasid",
+	.model = &vtd_model,
+	.driver = &driver_scalable,
 	.format = &vtd_pasid_entry,
 	.temporary_tag = 9,
 	.build = build_scalable,
@@ -298,6 +352,8 @@ const struct xp_arch xp_arch_vtd = {
 const struct xp_arch xp_arch_vtd_legacy = {
 	.name = "vtd-legacy",
 	.entry = "context",
+	.model = &vtd_model,
+	.driver = &driver_legacy,
 	.format = &vtd_context_entry,
 	.temporary_tag = 9,
 	.build = build_legacy,

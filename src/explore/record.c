@@ -159,9 +159,8 @@ static void port_free_pages(void *ctx, void *pages, size_t bytes)
 static void port_pci_write(void *ctx, uint32_t rid, unsigned offset, unsigned size, uint32_t value)
 {
 	struct recorder *r = ctx;
-	struct xp_op op = { .kind = XP_ATS };
+	struct xp_op op = { .kind = XP_ATS, .addr = rid };
 
-	(void)rid;
 	(void)offset;
 	(void)size;
 	(void)value;
@@ -243,6 +242,8 @@ int xp_record(const struct xp_arch *arch, const struct hitless_cell *cell, struc
 		.rid = t->rid,
 		.pasid = t->pasid,
 		.temporary_tag = arch->temporary_tag,
+		.standin = { t->has_standin[0] ? t->standin[0] : NULL, t->has_standin[1] ? t->standin[1] : NULL },
+		.standin_bytes = t->standin_bytes,
 	};
 	int err;
 

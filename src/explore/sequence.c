@@ -218,7 +218,7 @@ static int step(struct reader *r, char **words, unsigned n)
 	default:
 		if (n != 2 || (strcmp(words[1], "on") != 0 && strcmp(words[1], "off") != 0))
 			return fail(r, "%s wants on or off", words[0]);
-		op = (struct xp_op){ .kind = which == 7 ? XP_ATS : XP_QUIET, .words = { words[1][1] == 'n' } };
+		op = (struct xp_op){ .kind = which == 7 ? XP_ATS : XP_QUIET, .addr = XP_NONE, .words = { words[1][1] == 'n' } };
 		snprintf(op.text, sizeof(op.text), which == 7 ? "switch the device's ATS %s" : "device quiet: %s", words[1]);
 		r->c->has_quiet |= which == 8;
 		xp_op_add(&r->c->steps, &op);
