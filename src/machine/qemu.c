@@ -171,30 +171,11 @@ static void set_tail(struct machine *machine, const struct qemu_ring *ring, unsi
 		    (uint64_t)index << ring->tail_shift);
 }
 
-/* The driver's doorbell: the unit gets its commands one by one. */
-static void one_by_one(struct machine *machine, uint64_t value)
-{
-	struct qemu *qemu = machine->qemu;
-	struct qemu_ring ring;
-	unsigned at, to, count;
-
-	find_ring(machine, &ring);
-	at = (unsigned)(read_tail(machine) >> ring.tail_shift);
-	to = (unsigned)(value >> ring.tail_shift);
-	count = (to + ring.period - at) % ring.period;
-	if (!count)
-		set_tail(machine, &ring, to);
-	for (unsigned i = 1; i <= count; i++) {
-		set_tail(machine, &ring, (at + i) % ring.period);
-		qemu->between(qemu->between_ctx, i, count);
-	}
-}
-
 /*
  * Once around: the ring is filled with commands of our own, the tail goes round to where it was, and the ring gets its contents back.
  * The unit has done everything when a tail write returns, so its head is at the tail before and after.
  */
-void qemu_make_cold(struct machine *machine)
+static void go_around(struct machine *machine, const struct qemu_command *commands, unsigned count)
 {
 	const struct qemu_board *board = machine->qemu->board;
 	struct qemu_ring ring;
@@ -211,7 +192,7 @@ void qemu_make_cold(struct machine *machine)
 	at = (unsigned)(read_tail(machine) >> ring.tail_shift);
 	for (unsigned i = 0; i < ring.entries; i++)
 		memcpy(slots + (size_t)((at + i) % ring.entries) * ring.entry_bytes,
-		       i < board->nflush ? board->flush[i].words : board->filler.words, ring.entry_bytes);
+		       i < count ? commands[i].words : board->filler.words, ring.entry_bytes);
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	while (done < ring.period) {
 		unsigned step = ring.period - done < ring.entries ? ring.period - done : ring.entries - 1;
@@ -223,6 +204,37 @@ void qemu_make_cold(struct machine *machine)
 	free(saved);
 }
 
+void qemu_make_cold(struct machine *machine)
+{
+	go_around(machine, machine->qemu->board->flush, machine->qemu->board->nflush);
+}
+
+/* The driver's doorbell: the unit gets its commands one by one. */
+static void one_by_one(struct machine *machine, uint64_t value)
+{
+	const struct qemu_board *board = machine->qemu->board;
+	struct qemu *qemu = machine->qemu;
+	struct qemu_ring ring;
+	unsigned at, to, count;
+
+	find_ring(machine, &ring);
+	at = (unsigned)(read_tail(machine) >> ring.tail_shift);
+	to = (unsigned)(value >> ring.tail_shift);
+	count = (to + ring.period - at) % ring.period;
+	if (!count)
+		set_tail(machine, &ring, to);
+	for (unsigned i = 1; i <= count; i++) {
+		const uint64_t *command =
+			machine_virt(machine, ring.phys + (uint64_t)((at + i - 1) % ring.entries) * ring.entry_bytes);
+
+		set_tail(machine, &ring, (at + i) % ring.period);
+		if (qemu->pass_through && board->pass_through_quirk && board->pass_through_quirk(command))
+			go_around(machine, &board->pass_through_command, 1);
+		if (qemu->between)
+			qemu->between(qemu->between_ctx, i, count);
+	}
+}
+
 /* ---- The machine ---- */
 
 static uint64_t mmio_read(struct machine *machine, uint64_t addr, unsigned size)
@@ -232,7 +244,7 @@ static uint64_t mmio_read(struct machine *machine, uint64_t addr, unsigned size)
 
 static void mmio_write(struct machine *machine, uint64_t addr, unsigned size, uint64_t value)
 {
-	if (machine->qemu->between && addr == tail_address(machine))
+	if ((machine->qemu->between || machine->qemu->pass_through) && addr == tail_address(machine))
 		one_by_one(machine, value);
 	else
 		qtest_write(&machine->qemu->qtest, addr, size, value);

@@ -37,6 +37,8 @@ struct qemu_board {
 	uint64_t fw_cfg;		/* its registers; 0: x86's ports */
 	/* Finds the unit: fills machine->firmware. -ENODEV. */
 	int (*find_unit)(struct machine *machine);
+	/* A blocked write fails. QEMU's AMD-Vi drops it silently instead. */
+	bool reports_faults;
 	/* The command queue: its registers, from the unit's base. */
 	uint64_t queue_base, queue_tail;
 	unsigned tail_bytes;
@@ -45,6 +47,12 @@ struct qemu_board {
 	const struct qemu_command *flush;
 	unsigned nflush;
 	struct qemu_command filler;
+	/*
+	 * A quirk of QEMU's ("pass-through follows the context entry", docs/qemu.md): after such a command it takes another one, which the
+	 * specification does not ask for, for a change to or from pass-through to be seen. NULL: it has no such quirk.
+	 */
+	bool (*pass_through_quirk)(const uint64_t *command);
+	struct qemu_command pass_through_command;
 };
 
 /* All boards, NULL-terminated; and those of each architecture. */
@@ -81,6 +89,7 @@ struct qemu {
 	/* Called after every single command, when the driver submits several by one doorbell. NULL: nobody. */
 	void (*between)(void *ctx, unsigned done, unsigned of);
 	void *between_ctx;
+	bool pass_through;		/* make up for the quirk */
 };
 
 /* Why machine_create() with a board has failed, for a user: what is missing and how to get it. */

@@ -57,6 +57,15 @@ static int find_unit(struct machine *machine)
 
 #define COMMAND(type, scope) { { (type) | (uint64_t)(scope) << 4 } }
 
+/*
+ * A PASID-table entry that changes to or from pass-through needs a PASID-cache invalidation (6.5.3.3, table of guidance to software).
+ * QEMU looks at that only when a context entry is invalidated.
+ */
+static bool is_pasid_invalidation(const uint64_t *command)
+{
+	return GET(VTD_DESC, TYPE, command) == VTD_DESC_PASID;
+}
+
 static const struct qemu_command flush[] = {
 	COMMAND(VTD_DESC_CONTEXT, VTD_CONTEXT_GLOBAL),
 	COMMAND(VTD_DESC_IOTLB, VTD_IOTLB_GLOBAL),
@@ -74,10 +83,12 @@ static const struct qemu_command flush_scalable[] = {
 #define BOARD(unit, architecture, flushes) \
 	{ \
 		.name = unit, .arch = architecture, .program = "qemu-system-x86_64", .arguments = ARGUMENTS(unit), \
-		.ecam = ECAM, .window = 0xe0000000, .find_unit = find_unit, .queue_base = VTD_REG_IQA, \
+		.ecam = ECAM, .window = 0xe0000000, .find_unit = find_unit, .reports_faults = true, .queue_base = VTD_REG_IQA, \
 		.queue_tail = VTD_REG_IQT, .tail_bytes = 8, .ring = find_ring, .flush = flushes, \
 		.nflush = sizeof(flushes) / sizeof(flushes[0]), \
 		.filler = { { VTD_DESC_WAIT | 1u << VTD_DESC_WAIT_SW_LSB, 0x1000 } }, \
+		.pass_through_quirk = is_pasid_invalidation, \
+		.pass_through_command = COMMAND(VTD_DESC_CONTEXT, VTD_CONTEXT_GLOBAL), \
 	}
 
 const struct qemu_board qemu_vtd_legacy = BOARD("intel-iommu", "vtd-legacy", flush);
