@@ -11,6 +11,7 @@
 #define IDENTITY_SET MAX_OBJECTS /* the frames whose physical addresses are the window's IOVAs */
 #define SETS (MAX_OBJECTS + 1)
 #define MAX_PENDING 448		/* reads whose data is still in the device; the rest of its buffer holds what it writes */
+#define MAX_COMMANDS 32
 #define EDU_PATTERN 0x6564755061747465ull
 #define PATTERN_OFFSET (MAX_PENDING * 8)
 
@@ -69,6 +70,8 @@ struct stepping {
 	uint8_t from, to;		/* the objects that a DMA may meet now */
 	unsigned point;			/* of the switch */
 	char label[STEPPING_LABEL];	/* what is about to happen, or just has */
+	char commands[MAX_COMMANDS][STEPPING_LABEL]; /* that go to the queue together */
+	unsigned ncommands;
 	int error;
 };
 
@@ -152,6 +155,10 @@ static enum live_outcome judge(const struct stepping *s, unsigned from, unsigned
 {
 	if (s->read_only && page == PAGE_READ_ONLY && write && !is_blocked(s, from) && !is_blocked(s, to))
 		return frame ? LIVE_WRONG : LIVE_UNCOUNTED;
+	/* Where both say the same, nothing is told apart. */
+	if (from != to && page == PAGE_AGREED && kind_of(s, from)->type == IOMMU_DOMAIN_PAGING &&
+	    kind_of(s, to)->type == IOMMU_DOMAIN_PAGING)
+		return !frame ? LIVE_BLOCKED : frame == frame_of(s, set_of(s, to), page) ? LIVE_UNCOUNTED : LIVE_WRONG;
 	if (frame == (is_blocked(s, to) ? 0 : frame_of(s, set_of(s, to), page)))
 		return LIVE_NEW;
 	if (frame == (is_blocked(s, from) ? 0 : frame_of(s, set_of(s, from), page)))
@@ -328,29 +335,33 @@ static void on_step(void *ctx, const struct iommu_step *step)
 
 	if (!s->switching)
 		return;
-	switch (step->op) {
-	case IOMMU_STEP_STORE:
-		snprintf(s->label, sizeof(s->label), "before %s %s", iommu_step_op_name(step->op), step->structure);
-		break;
-	case IOMMU_STEP_INVALIDATE:
-	case IOMMU_STEP_WAIT:
-		/* They go to the queue together; the points are after each. */
+	/* Commands go to the queue together; the points are after each. */
+	if (step->op == IOMMU_STEP_INVALIDATE || step->op == IOMMU_STEP_WAIT) {
+		if (s->ncommands < MAX_COMMANDS)
+			snprintf(s->commands[s->ncommands++], STEPPING_LABEL, "after %s %s%s%s", iommu_step_op_name(step->op),
+				 step->op == IOMMU_STEP_WAIT ? "" : iommu_cache_name(step->cache), step->scope ? ", " : "",
+				 step->scope ? step->scope : "");
 		return;
-	default:
-		snprintf(s->label, sizeof(s->label), "before %s", iommu_step_op_name(step->op));
-		break;
 	}
+	if (step->op == IOMMU_STEP_STORE)
+		snprintf(s->label, sizeof(s->label), "before store %s, %02x:%02x.%x", step->structure, step->rid >> 8 & 0xff,
+			 step->rid >> 3 & 0x1f, step->rid & 7);
+	else
+		snprintf(s->label, sizeof(s->label), "before %s", iommu_step_op_name(step->op));
 	visit(s);
 }
 
+/* The driver adds a command of its own to those of the plan: the last wait, whose end it sees. */
 static void on_command(void *ctx, unsigned done, unsigned of)
 {
 	struct stepping *s = ctx;
 
 	if (!s->switching)
 		return;
-	snprintf(s->label, sizeof(s->label), "after command %u of %u", done, of);
+	snprintf(s->label, sizeof(s->label), "%s", done <= s->ncommands ? s->commands[done - 1] : "after the last command");
 	visit(s);
+	if (done == of)
+		s->ncommands = 0;
 }
 
 /* ---- Switches ---- */
