@@ -34,7 +34,12 @@ static int find_pci_unit(struct machine *machine)
 
 static int find_platform_unit(struct machine *machine)
 {
+	uint64_t fctl = 0;
+
 	machine->firmware.registers = PLATFORM_REGISTERS;
+	/* Interrupts are wired, as the board says; else the unit would store messages to addresses that nobody has set. */
+	SET(RISCV_FCTL, WSI, &fctl, 1);
+	qtest_write(&machine->qemu->qtest, PLATFORM_REGISTERS + RISCV_REG_FCTL, 4, fctl);
 	return 0;
 }
 
