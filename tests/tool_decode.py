@@ -12,6 +12,7 @@ ARCHS = {
     "vtd": VTD,
     "vtd-legacy": VTD,
     "riscv": ("dc", "dc-extended", "pc", "pte", "iotinval", "iofence", "fault-record", "capabilities", "ddtp", "cqcsr"),
+    "smmuv3": ("l1std", "ste", "l1cd", "cd", "tlbi-va", "sync", "fault-event", "SMMU_IDR0", "SMMU_CR0", "SMMU_EVENTQ_PROD"),
 }
 
 
@@ -30,7 +31,7 @@ class Decode(Case):
     def test_round_trip(self):
         """From the fields that are printed, and the reserved bits, the words can be put together again."""
         rng = random.Random(1)
-        for arch, structure in [(a, s) for a in ("vtd", "riscv") for s in self.json("decode", a, "list")["structures"]]:
+        for arch, structure in [(a, s) for a in ("vtd", "riscv", "smmuv3") for s in self.json("decode", a, "list")["structures"]]:
             for _ in range(3):
                 bits = min(64, structure["bits"])
                 words = [rng.getrandbits(bits) for _ in range(structure["words"])]
@@ -56,8 +57,13 @@ class Decode(Case):
         riscv = {"invalid": "not valid", "identity": "identity", "s1": "first stage", "s2": "second stage", "nested": "nested",
                  "identity:pdt=bare": "process directory, Bare", "s1:pdt=p": "process directory",
                  "s1:pdt=q": "process directory", "nested:gscid=1,parent=x,pdt=p": "nested, process directory"}
+        smmuv3 = {"blocked": "abort", "identity": "bypass", "s1": "first stage, table of contexts", "s2": "second stage",
+                  "s1:cd=a,dss=bypass": "first stage, table of contexts, bypass without SubstreamID",
+                  "nested": "nested, table of contexts"}
+        smmuv3_cd = {"invalid": "not valid", "s1": "TTB0", "disabled": "no tables"}
         names = {("vtd", "pasid"): ("pasid-entry", vtd), ("vtd-legacy", "context"): ("context-entry", vtd),
-                 ("riscv", "dc"): ("dc", riscv), ("riscv", "pc"): ("pc", {**riscv, "identity": "Bare"})}
+                 ("riscv", "dc"): ("dc", riscv), ("riscv", "pc"): ("pc", {**riscv, "identity": "Bare"}),
+                 ("smmuv3", "ste"): ("ste", smmuv3), ("smmuv3", "cd"): ("cd", smmuv3_cd)}
         with open(os.path.join(SOURCE, "tests", "cells.json"), encoding="ascii") as file:
             entries = json.load(file)["entries"]
         for entry in entries:
@@ -107,7 +113,7 @@ class Decode(Case):
             self.refused("decode", "vtd", "cap", wrong, says=["cap", "word 0"])
 
     def test_docs_are_up_to_date(self):
-        for arch in ("vtd", "amdvi", "riscv"):
+        for arch in ("vtd", "amdvi", "riscv", "smmuv3"):
             with open(os.path.join(SOURCE, "docs", f"structures-{arch}.md"), encoding="ascii") as file:
                 self.assertEqual(file.read(), self.good("decode", "--markdown", arch),
                                  f"run: build/hitless decode --markdown {arch} > docs/structures-{arch}.md")
@@ -123,6 +129,21 @@ class Decode(Case):
         inval = self.json("decode", "riscv", "iotinval", hex(1 | 1 << 10), hex(0x12345 << 10))
         self.assertEqual(self.field(inval, "ADDR")["address"], "0x12345000")
         self.assertEqual(self.field(self.json("decode", "riscv", "pte", hex(0x55 << 10 | 0xd7)), "PPN")["address"], "0x55000")
+
+    def test_smmuv3_meanings(self):
+        ste = self.json("decode", "smmuv3", "ste", "0xd", hex(1 << 44), hex(7 | 25 << 32 | 1 << 51), "0x30000", *["0"] * 4)
+        self.assertEqual(self.field(ste, "S2TTB")["address"], "0x30000")
+        self.assertEqual(self.field(ste, "S2T0SZ")["meaning"], "addresses of 39 bits")
+        self.assertFalse(self.field(ste, "S1CONTEXTPTR")["looked_at"])
+        fault = self.json("decode", "smmuv3", "fault-event", hex(0x10 | 8 << 32), hex(1 << 35 | 2 << 40), "0x1000", "0")
+        self.assertIn("F_TRANSLATION", self.field(fault, "CODE")["meaning"])
+        self.assertEqual(self.field(fault, "SID")["meaning"], "00:01.0")
+        self.assertEqual(self.field(fault, "CLASS")["meaning"], "the transaction")
+        tlbi = self.json("decode", "smmuv3", "tlbi-va", hex(0x12 | 3 << 32 | 5 << 48), "0x12345001")
+        self.assertEqual(tlbi["mode"], "VMID and ASID")
+        self.assertEqual(self.field(tlbi, "ADDR")["address"], "0x12345000")
+        inval = self.json("decode", "smmuv3", "cfgi-ste-range", "0x4", "31")
+        self.assertIn("CMD_CFGI_ALL", self.field(inval, "RANGE")["meaning"])
 
 
 main()

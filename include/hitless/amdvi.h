@@ -37,8 +37,12 @@ HITLESS_API int amdvi_unit_create(const struct hitless_port *port, const struct 
  */
 HITLESS_API int amdvi_set_interrupts(struct iommu_unit *unit, uint32_t rid, const uint64_t words[2]);
 
-/* The live entry, for iommu_plan(): section 2.2.2.1 device table entry. */
+/*
+ * The live entries, for iommu_plan(): section 2.2.2.1 device table entry, 2.2.6.3 guest CR3 table entry. The tag of the latter is in the
+ * request: the DomainID, before and after; its PASID too.
+ */
 HITLESS_API extern const struct entry_format amdvi_dte;
+HITLESS_API extern const struct entry_format amdvi_gcr3_entry;
 
 HITLESS_END
 

@@ -10,6 +10,7 @@
 #ifndef HITLESS_CHECK_H
 #define HITLESS_CHECK_H
 
+#include <hitless/iommu.h>
 #include <hitless/plan.h>
 #include <hitless/types.h>
 
@@ -40,12 +41,13 @@ enum hitless_violation {
 HITLESS_API const char *hitless_verdict_name(enum hitless_verdict verdict);
 HITLESS_API const char *hitless_violation_name(enum hitless_violation violation);
 
-/* Can this architecture be explored? */
-HITLESS_API bool hitless_check_knows(const char *arch);
+/* Can this entry of this architecture be explored? `entry` as in struct hitless_cell. */
+HITLESS_API bool hitless_check_knows(const char *arch, const char *entry);
 
 /* A change of a live entry of ours. */
 struct hitless_cell {
-	const char *arch;		/* "vtd", "vtd-legacy" */
+	const char *arch;		/* "vtd", "vtd-legacy", "amdvi", "riscv" */
+	const char *entry;		/* "pasid", "context", "dte", "dc", "pc"; NULL: the architecture's first */
 	uint64_t before[IOMMU_ENTRY_WORDS];
 	uint64_t after[IOMMU_ENTRY_WORDS];
 	unsigned quantum;		/* bytes: 8 or 16 */
@@ -73,6 +75,9 @@ struct hitless_report {
 	const char *why;
 	struct iommu_cost cost;
 	char mutant[128];		/* what was damaged; "": there is no such mutant */
+	/* Domain layer: */
+	const char *mapper;		/* violated or bounded: with which mapper; NULL: without one */
+	unsigned failures;		/* allocations of the replace that were made to fail, one at a time */
 };
 
 /*
@@ -80,6 +85,54 @@ struct hitless_report {
  * -ENOENT: there is no such mutant.
  */
 HITLESS_API int hitless_check_cell(const struct hitless_cell *cell, struct hitless_report *report);
+
+/* ---- Domain layer: what the driver does between two domains ---- */
+
+/* Who unmaps a page meanwhile, starting anew at every step at which its locks let it. */
+enum hitless_mapper {
+	HITLESS_MAPPER_NONE,
+	HITLESS_MAPPER_OLD,		/* in the old domain; neighbours of the page stay mapped */
+	HITLESS_MAPPER_OLD_TABLE,	/* ... the page is the last in its table, which is freed */
+	HITLESS_MAPPER_NEW,
+	HITLESS_MAPPER_NEW_TABLE,
+	HITLESS_MAPPERS			/* each that has a meaning, one after the other, and none */
+};
+
+/* Something that is broken in the driver on purpose. */
+struct hitless_fault {
+	const char *name;
+	/* Edits the steps of a replace as port.review may; NULL: it is about unmap. */
+	void (*edit)(const char *arch, struct iommu_plan *plan);
+	unsigned unmap;			/* HITLESS_UNMAP_ bits */
+};
+
+#define HITLESS_UNMAP_NO_FLUSH 0x1u	/* nothing is invalidated */
+#define HITLESS_UNMAP_NO_WAIT 0x2u	/* ... or not waited for */
+#define HITLESS_UNMAP_OLD_TAGS 0x4u	/* tags that replace has published since it was called are left out */
+#define HITLESS_UNMAP_EARLY_FREE 0x8u	/* table pages are freed before the invalidation */
+
+struct hitless_domain_cell {
+	const char *arch;		/* "vtd", "vtd-legacy" */
+	struct iommu_domain_desc from, to;
+	unsigned devices;		/* of the group: 1 or 2 */
+	bool private_tags;		/* nobody else is in either domain; else a device of another group is in each */
+	unsigned quantum;		/* bytes: 8 or 16 */
+	unsigned strategies;		/* IOMMU_STRATEGY_ANY, or bits */
+	unsigned freedoms;		/* IOMMU_FREE_BIT()s of hitless/model.h; ~0: all */
+	unsigned mapper;		/* enum hitless_mapper */
+	const struct hitless_fault *fault; /* NULL: none */
+	unsigned mutant;		/* as in struct hitless_cell; of the steps of replace */
+	bool thorough;
+};
+
+/*
+ * Explores a replace of a group's domain, recorded from the public API of libhitless with its driver, and a failure of every single
+ * allocation in it. Errors as hitless_check_cell(); -EINVAL also: the architecture has no such domain.
+ */
+HITLESS_API int hitless_check_domain(const struct hitless_domain_cell *cell, struct hitless_report *report);
+/* Can the domain layer of this architecture be explored, and does it have such domains? */
+HITLESS_API bool hitless_check_knows_domain(const char *arch, const struct iommu_domain_desc *desc);
+HITLESS_API const char *hitless_mapper_name(enum hitless_mapper mapper);
 
 /*
  * Explores a sequence in the text format of docs/sequence.md. On -EINVAL `error` says what is wrong, with the line.
@@ -94,9 +147,16 @@ HITLESS_API int hitless_check_sequence(const char *text, unsigned freedoms, stru
  */
 HITLESS_API int hitless_replay(const char *replay, const char *text, void (*line)(void *ctx, unsigned event, const char *line),
 			       void *ctx, char *detail, size_t detail_size);
+/* The same for an id of the domain layer that may be about a fault: `find` finds it by name. */
+HITLESS_API int hitless_replay_domain(const char *replay, const struct hitless_fault *(*find)(const char *name),
+				      void (*line)(void *ctx, unsigned event, const char *line), void *ctx, char *detail,
+				      size_t detail_size);
 
 /* The steps of a cell's or a sequence's driver, one text each, as they are explored. */
 HITLESS_API int hitless_steps(const struct hitless_cell *cell, void (*line)(void *ctx, unsigned step, const char *line), void *ctx);
+/* Those of a replace; and, where the cell has a mapper, of what it does when it starts first. */
+HITLESS_API int hitless_domain_steps(const struct hitless_domain_cell *cell,
+				     void (*line)(void *ctx, unsigned step, const char *line), void *ctx);
 
 HITLESS_API void hitless_report_free(struct hitless_report *report);
 

@@ -6,6 +6,7 @@
 #include <hitless/amdvi.h>
 
 #include "amdvi.h"
+#include "common.h"
 #include "core.h"
 
 /* Requests without PASID of a device with guest tables are looked up under this PASID (2.2.2.1, GIoV). */
@@ -59,6 +60,14 @@ struct amdvi_unit {
 	struct hitless_lock register_lock; /* CONTROL */
 	struct amdvi_queue queue;
 	struct amdvi_log log;
+};
+
+/* A guest CR3 table, and which of its pages hold live entries. Whoever owns it excludes init, fini and reach from each other. */
+struct amdvi_gcr3 {
+	unsigned levels;
+	uint32_t pasids;		/* that it has room for */
+	void *root;
+	struct entry_table **leaves;	/* by PASID / 512; NULL: not there yet */
 };
 
 static inline struct amdvi_unit *to_amdvi(struct iommu_unit *unit)
@@ -119,9 +128,20 @@ int amdvi_forget_all(struct amdvi_unit *amdvi);
 /* ---- amdvi_entry.c ---- */
 /* Emits the commands for [first, last] of a domain (2.4.3) or of a device's TLB (2.4.4). */
 void amdvi_forget_range(struct iommu_unit *unit, struct entry_steps *steps, const struct iommu_domain *domain, uint32_t tag,
-			uint64_t first, uint64_t last, bool leaf, bool absent);
+			uint32_t pasid, uint64_t first, uint64_t last, bool leaf, bool absent);
 void amdvi_forget_device_range(struct iommu_unit *unit, struct entry_steps *steps, const struct iommu_device *device,
-			       uint64_t first, uint64_t last);
+			       uint32_t pasid, uint64_t first, uint64_t last);
+
+/* ---- amdvi_gcr3.c ---- */
+/* How many levels it takes for PASIDs of so many bits (0: just PASID 0); 0: the unit can't do that. */
+unsigned amdvi_gcr3_levels(const struct amdvi_unit *amdvi, unsigned pasid_bits);
+/* An empty table; with pasid_bits 0, for as many PASIDs as the levels can tell apart. -EINVAL, -ENOMEM. */
+int amdvi_gcr3_init(const struct hitless_port *port, struct amdvi_gcr3 *gcr3, unsigned levels, unsigned pasid_bits);
+/* No hardware may look at it any more. One that was never made, or is gone, is fine. */
+void amdvi_gcr3_fini(const struct hitless_port *port, struct amdvi_gcr3 *gcr3);
+/* Where the PASID's entry is; tables that lead there are made if they are missing. -ERANGE: no such PASID; -ENOMEM. */
+int amdvi_gcr3_reach(const struct hitless_port *port, struct amdvi_gcr3 *gcr3, uint32_t pasid, struct entry_table **table,
+		     size_t *offset);
 
 /* ---- amdvi_event.c ---- */
 int amdvi_log_init(struct amdvi_unit *amdvi, unsigned order);

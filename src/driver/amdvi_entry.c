@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /*
- * amdvi_entry.c - AMD-Vi's live entry as the planner sees it, and the invalidations that follow a change of it.
+ * amdvi_entry.c - AMD-Vi's live entries as the planner sees them, and the invalidations that follow a change of them.
  *
  * The DTE has all about translation in its lower 128 bits (DomainID, both table roots, modes) but for GuestPagingMode, which
  * lies in the upper half, among the interrupt fields. So with 128-bit stores every change is one store, or a store of the upper
  * half before or after it; only between two guest tables of different depth both halves must flip.
+ *
+ * A GCR3 entry is one word, and every change of it one store. Its tag is the DomainID of the DTE and the PASID that led to it, so the
+ * old and the new table are under one tag until the invalidation is done.
  */
 #include "amdvi_driver.h"
 
@@ -43,8 +46,8 @@ static void invalidate_pages(struct entry_steps *steps, uint32_t did, bool guest
 			2);
 }
 
-/* MaxPend: one at a time, which every device can take (2.4.4). */
-static void invalidate_devtlb(struct entry_steps *steps, uint32_t rid, uint64_t addr, unsigned order)
+/* MaxPend: one at a time, which every device can take (2.4.4). A device TLB has what it was given for PASID 0 by GIoV as its own. */
+static void invalidate_devtlb(struct entry_steps *steps, uint32_t rid, uint32_t pasid, uint64_t addr, unsigned order)
 {
 	uint64_t command[2] = { 0 };
 
@@ -52,6 +55,10 @@ static void invalidate_devtlb(struct entry_steps *steps, uint32_t rid, uint64_t 
 	SET(AMDVI_CMD_IOTLB, DEVICE_ID, command, rid);
 	SET(AMDVI_CMD_IOTLB, QUEUE_ID, command, rid);
 	SET(AMDVI_CMD_IOTLB, MAX_PEND, command, 1);
+	SET(AMDVI_CMD_IOTLB, GN, command, pasid != AMDVI_RID_PASID);
+	SET(AMDVI_CMD_IOTLB, PASID_7_0, command, pasid);
+	SET(AMDVI_CMD_IOTLB, PASID_15_8, command, pasid >> 8);
+	SET(AMDVI_CMD_IOTLB, PASID_19_16, command, pasid >> 16);
 	SET(AMDVI_CMD_IOTLB, S, command, order != 0);
 	SET_ADDR(AMDVI_CMD_IOTLB, ADDR, command, range_address(addr, order));
 	emit_invalidate(steps, IOMMU_CACHE_DEVTLB, "invalidate-iotlb-pages", order >= AMDVI_WHOLE ? "device" : "range", 0, command,
@@ -127,6 +134,15 @@ static bool dte_tables_may_mix(const uint64_t *before, const uint64_t *after)
 			   GET(AMDVI_DTE, HOST_PT_ROOT, before) == GET(AMDVI_DTE, HOST_PT_ROOT, after));
 }
 
+static const char *dte_why(unsigned facts, const uint64_t *before, const uint64_t *after)
+{
+	(void)facts;
+	if (GET(AMDVI_DTE, GV, before) && GET(AMDVI_DTE, GV, after) &&
+	    GET(AMDVI_DTE, GUEST_PAGING_MODE, before) != GET(AMDVI_DTE, GUEST_PAGING_MODE, after))
+		return "GuestPagingMode lies in the other half of the entry (2.2.2.1), and no host table stands in for a guest's";
+	return NULL;
+}
+
 static void dte_forget_entry(struct entry_steps *steps, const struct entry_change *change, const uint64_t *stale, bool fetches)
 {
 	(void)stale;
@@ -147,7 +163,7 @@ static void dte_forget_translations(struct entry_steps *steps, const struct entr
 
 static void dte_forget_devtlb(struct entry_steps *steps, const struct entry_change *change)
 {
-	invalidate_devtlb(steps, change->request.rid & 0xffff, 0, AMDVI_WHOLE);
+	invalidate_devtlb(steps, change->request.rid & 0xffff, AMDVI_RID_PASID, 0, AMDVI_WHOLE);
 }
 
 /* The device table's base can't be changed while devices do DMA: there is no page to swap. */
@@ -162,9 +178,102 @@ const struct entry_format amdvi_dte = {
 	.ats = dte_ats,
 	.block = dte_block,
 	.tables_may_mix = dte_tables_may_mix,
+	.why = dte_why,
 	.forget_entry = dte_forget_entry,
 	.forget_translations = dte_forget_translations,
 	.forget_devtlb = dte_forget_devtlb,
+};
+
+/* ---- The GCR3 entry of a PASID ---- */
+
+static void gcr3_used(const uint64_t *entry, uint64_t *used)
+{
+	uint32_t mode_bit = 1u << amdvi_gcr3_mode(entry);
+
+	AMDVI_GCR3_LIST(AMDVI_GCR3, LAYOUT_USE)
+}
+
+static void gcr3_named(uint64_t *used)
+{
+	AMDVI_GCR3_LIST(AMDVI_GCR3, LAYOUT_NAME_BITS)
+}
+
+static bool is_there(const uint64_t *entry)
+{
+	return amdvi_gcr3_mode(entry) == AMDVI_GCR3_MODE_PRESENT;
+}
+
+static void gcr3_tables(const uint64_t *entry, uint64_t *tables)
+{
+	gcr3_used(entry, tables);
+}
+
+static uint32_t gcr3_tag(const uint64_t *entry)
+{
+	return is_there(entry) ? ENTRY_TAG_ELSEWHERE : ENTRY_NO_TAG;
+}
+
+static void gcr3_set_tag(uint64_t *entry, uint32_t tag)
+{
+	(void)entry;
+	(void)tag;
+}
+
+static void gcr3_block(const uint64_t *entry, uint64_t *blocked)
+{
+	(void)entry;
+	blocked[0] = 0;
+}
+
+static bool gcr3_tables_may_mix(const uint64_t *before, const uint64_t *after)
+{
+	(void)before;
+	(void)after;
+	return true;
+}
+
+/* The command of gcr3_forget_translations() makes the unit forget the entry, too. One that was absent may be remembered as that. */
+static void gcr3_forget_entry(struct entry_steps *steps, const struct entry_change *change, const uint64_t *stale, bool fetches)
+{
+	const struct iommu_plan_request *request = &change->request;
+
+	(void)fetches;
+	if (!is_there(stale) && (request->facts & IOMMU_PLAN_CACHES_ABSENT))
+		invalidate_pages(steps, request->after_tag, true, request->pasid, 0, AMDVI_WHOLE, false);
+}
+
+static void gcr3_forget_translations(struct entry_steps *steps, const struct entry_change *change, const uint64_t *stale,
+				     uint32_t tag)
+{
+	if (is_there(stale))
+		invalidate_pages(steps, tag, true, change->request.pasid, 0, AMDVI_WHOLE, false);
+}
+
+static void gcr3_forget_devtlb(struct entry_steps *steps, const struct entry_change *change)
+{
+	invalidate_devtlb(steps, change->request.rid & 0xffff, change->request.pasid, 0, AMDVI_WHOLE);
+}
+
+/*
+ * There is no way to change a guest table but under its tag, as there is none on a processor: what is cached of a guest walk is a pointer
+ * into one tree or the other, and from there the walk stays in that tree. So "old or new" holds, as long as the DomainID is
+ * this table's alone.
+ */
+const struct entry_format amdvi_gcr3_entry = {
+	.name = "gcr3-entry",
+	.words = 1,
+	.used = gcr3_used,
+	.named = gcr3_named,
+	.tables = gcr3_tables,
+	.tag = gcr3_tag,
+	.set_tag = gcr3_set_tag,
+	.ats = is_there,
+	.block = gcr3_block,
+	.old_or_new = true,
+	.tables_may_mix = gcr3_tables_may_mix,
+	.forget_entry = gcr3_forget_entry,
+	.forget_translations = gcr3_forget_translations,
+	.forget_devtlb = gcr3_forget_devtlb,
 };
 
 /* ---- Ranges ---- */
@@ -185,21 +294,22 @@ static uint64_t aligned(uint64_t addr, unsigned order)
 }
 
 void amdvi_forget_range(struct iommu_unit *unit, struct entry_steps *steps, const struct iommu_domain *domain, uint32_t tag,
-			uint64_t first, uint64_t last, bool leaf, bool absent)
+			uint32_t pasid, uint64_t first, uint64_t last, bool leaf, bool absent)
 {
 	unsigned order = range_order(first, last);
 
 	if (absent && !(unit->facts & IOMMU_PLAN_CACHES_ABSENT))
 		return;
-	invalidate_pages(steps, tag, domain->stage == 1, AMDVI_RID_PASID, aligned(first, order), order, leaf);
+	invalidate_pages(steps, tag, domain->stage == 1, pasid, aligned(first, order), order, leaf);
 }
 
 void amdvi_forget_device_range(struct iommu_unit *unit, struct entry_steps *steps, const struct iommu_device *device,
-			       uint64_t first, uint64_t last)
+			       uint32_t pasid, uint64_t first, uint64_t last)
 {
 	unsigned order = range_order(first, last);
 
 	(void)unit;
+	(void)pasid; /* no device of this driver has any */
 	for (unsigned i = 0; i < device->nrids; i++)
-		invalidate_devtlb(steps, device->rids[i] & 0xffff, aligned(first, order), order);
+		invalidate_devtlb(steps, device->rids[i] & 0xffff, AMDVI_RID_PASID, aligned(first, order), order);
 }

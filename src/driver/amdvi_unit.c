@@ -17,32 +17,6 @@
 
 /* ---- Devices ---- */
 
-/* PCI Express: extended capability 0x000f is ATS; its control register has Enable in bit 15, STU in 4:0 (0: 4 KiB). */
-static void find_ats(const struct amdvi_unit *amdvi, struct iommu_device *device)
-{
-	const struct hitless_port *port = amdvi->unit.port;
-	unsigned where = 0x100;
-	bool wanted = device->ats;
-
-	device->ats = false;
-	if (!wanted || !AMDVI_CAPABILITY_OF(amdvi, IOTLB_SUP) || !port->pci_read || !port->pci_write)
-		return;
-	for (unsigned hops = 0; where >= 0x100 && where < 0x1000 && hops < 960; hops++) {
-		uint32_t header = port->pci_read(port->ctx, device->rids[0], where, 4);
-
-		if (header == 0 || header == 0xffffffffu)
-			return;
-		if ((header & 0xffff) == 0x000f) {
-			device->ats = true;
-			device->ats_control = (uint16_t)(where + 6);
-			device->ats_off = 0;
-			device->ats_on = 0x8000;
-			return;
-		}
-		where = header >> 20 & 0xffc;
-	}
-}
-
 /* Is the requester in this unit's segment, and in its device table? */
 static bool serves(const struct amdvi_unit *amdvi, uint32_t rid)
 {
@@ -59,7 +33,7 @@ static int amdvi_device_add(struct iommu_unit *unit, struct iommu_device *device
 		device->entry[i].table = &amdvi->devtab;
 		device->entry[i].offset = (size_t)(device->rids[i] & 0xffff) * DTE_BYTES;
 	}
-	find_ats(amdvi, device);
+	driver_find_ats(unit->port, device, AMDVI_CAPABILITY_OF(amdvi, IOTLB_SUP));
 	return 0;
 }
 
@@ -114,25 +88,39 @@ static bool has_dirty(const struct amdvi_unit *amdvi)
 	return AMDVI_EFR_OF(amdvi, HA_SUP) && AMDVI_EFR_OF(amdvi, HD_SUP);
 }
 
-/* 2.2.6.3: one page, PASIDs 0 to 511, of which only 0 is there. */
+/* A domain's own table: of its PASIDs only 0 is there. */
 static int make_gcr3_table(struct iommu_domain *domain)
 {
 	const struct hitless_port *port = domain->port;
-	uint64_t entry = 0, *table = port->alloc_pages(port->ctx, HITLESS_PAGE_SIZE);
+	struct amdvi_gcr3 *gcr3 = port->alloc(port->ctx, sizeof(*gcr3));
+	struct entry_table *table;
+	size_t offset;
+	int err;
 
-	if (!table)
+	if (!gcr3)
 		return -ENOMEM;
-	SET(AMDVI_GCR3, V, &entry, 1);
-	SET_ADDR(AMDVI_GCR3, ADDR, &entry, domain->pgtable.ops->root_phys(&domain->pgtable));
-	port->store64(port->ctx, &table[AMDVI_RID_PASID], entry);
-	domain->driver_data = table;
+	err = amdvi_gcr3_init(port, gcr3, 1, 0);
+	if (!err)
+		err = amdvi_gcr3_reach(port, gcr3, AMDVI_RID_PASID, &table, &offset);
+	if (err) {
+		amdvi_gcr3_fini(port, gcr3);
+		port->free(port->ctx, gcr3, sizeof(*gcr3));
+		return err;
+	}
+	port->store64(port->ctx, (char *)table->page + offset,
+		      amdvi_gcr3_to(domain->pgtable.ops->root_phys(&domain->pgtable)));
+	domain->driver_data = gcr3;
 	return 0;
 }
 
 static void amdvi_domain_fini(struct iommu_domain *domain)
 {
-	if (domain->driver_data)
-		domain->port->free_pages(domain->port->ctx, domain->driver_data, HITLESS_PAGE_SIZE);
+	struct amdvi_gcr3 *gcr3 = domain->driver_data;
+
+	if (!gcr3)
+		return;
+	amdvi_gcr3_fini(domain->port, gcr3);
+	domain->port->free(domain->port->ctx, gcr3, sizeof(*gcr3));
 	domain->driver_data = NULL;
 }
 
@@ -142,6 +130,8 @@ static int amdvi_domain_init(struct iommu_unit *unit, struct iommu_domain *domai
 	struct iommu_pgtable_config config = { .port = unit->port, .output_bits = 52, .max_page_shift = 30 };
 	int err;
 
+	if (desc->type == IOMMU_DOMAIN_EXTERNAL)
+		return -EINVAL;
 	if (desc->type != IOMMU_DOMAIN_PAGING)
 		return 0;
 	if (domain->stage == 0)
@@ -186,11 +176,13 @@ static int amdvi_domain_check(struct iommu_unit *unit, const struct iommu_device
 	return domain->dirty && !has_dirty(amdvi) ? -EINVAL : 0;
 }
 
-static void amdvi_make_entry(struct iommu_unit *unit, const struct iommu_device *device, const struct iommu_domain *domain,
-			     uint32_t tag, const uint64_t *before, uint64_t *entry)
+static void amdvi_make_entry(struct iommu_unit *unit, const struct iommu_device *device, const struct entry_place *place,
+			     const struct iommu_domain *domain, uint32_t tag, const uint64_t *before, uint64_t *entry)
 {
 	const struct amdvi_unit *amdvi = to_amdvi_const(unit);
+	const struct amdvi_gcr3 *gcr3;
 
+	(void)place;
 	memset(entry, 0, sizeof(*entry) * 4);
 	entry[2] = before[2] & ~BITS(AMDVI_DTE, GUEST_PAGING_MODE);
 	entry[3] = before[3];
@@ -210,11 +202,12 @@ static void amdvi_make_entry(struct iommu_unit *unit, const struct iommu_device 
 		SET(AMDVI_DTE, HAD, entry, domain->dirty ? 3 : 0);
 		return;
 	}
+	gcr3 = domain->driver_data;
 	SET(AMDVI_DTE, GV, entry, 1);
 	SET(AMDVI_DTE, GIOV, entry, 1);
-	SET(AMDVI_DTE, GLX, entry, AMDVI_GLX_1_LEVEL);
+	SET(AMDVI_DTE, GLX, entry, gcr3->levels - 1);
 	SET(AMDVI_DTE, GUEST_PAGING_MODE, entry, domain->pgtable.config.levels == 5 ? AMDVI_GPM_5_LEVEL : AMDVI_GPM_4_LEVEL);
-	amdvi_dte_set_gcr3(entry, amdvi_phys(amdvi, domain->driver_data));
+	amdvi_dte_set_gcr3(entry, amdvi_phys(amdvi, gcr3->root));
 }
 
 /* Identity too: every DTE that translates has a DomainID. */
@@ -223,6 +216,13 @@ static unsigned amdvi_tag_space(const struct iommu_unit *unit, const struct iomm
 	(void)unit;
 	(void)domain;
 	return 0;
+}
+
+/* 2.4.3: translations by guest tables are cached under DomainID and PASID. */
+static bool amdvi_tag_has_pasid(const struct iommu_unit *unit, const struct iommu_domain *domain)
+{
+	(void)unit;
+	return domain->stage == 1;
 }
 
 static uint32_t amdvi_rid_pasid(const struct iommu_unit *unit)
@@ -287,6 +287,7 @@ static const struct iommu_unit_ops amdvi_ops = {
 	.make_entry = amdvi_make_entry,
 	.tag_space = amdvi_tag_space,
 	.rid_pasid = amdvi_rid_pasid,
+	.tag_has_pasid = amdvi_tag_has_pasid,
 	.forget_range = amdvi_forget_range,
 	.forget_device_range = amdvi_forget_device_range,
 	.commands = amdvi_commands,

@@ -5,6 +5,8 @@
 
 #include "explore.h"
 
+#include <hitless/iommu.h>
+
 /* Where the entry is, and what else the recorder needs. */
 struct xp_target {
 	uint64_t table;		/* page of live entries */
@@ -14,27 +16,49 @@ struct xp_target {
 	uint64_t pool;		/* first of the free pages for table swaps; the others follow */
 	uint64_t status;	/* page of status words that waits write */
 	uint64_t sibling_root;	/* page table of the other entry in the same page */
+	unsigned pointer_shift;	/* how far right the pointer has the page's address */
 	uint32_t rid, pasid;
 	unsigned words;
 	bool ats_before;	/* does the old entry let the device have a TLB? */
+	/* Entries that translate as the old one and the new one, by tables of their own. */
+	bool has_standin[2];
+	uint64_t standin[2][IOMMU_ENTRY_WORDS];
+	size_t standin_bytes;
+};
+
+/* What of an architecture driver.c needs to run its driver on its model. */
+struct xp_driver {
+	uint64_t registers, register_bytes;
+	int (*create)(const struct hitless_port *port, struct iommu_unit **unit);
+	/* The model's capabilities; 0: its default. */
+	void (*capabilities)(uint64_t *capabilities);
+	/* The command queue, as the driver has set up the unit; `first` is left out. */
+	void (*queue)(struct iommu_model *model, struct xp_queue *queue);
+	/* Where the tail register is: a store there submits what is in the ring up to it. */
+	uint64_t doorbell;
+	unsigned quantum;		/* bytes of an entry that the hardware reads at once, at most; 0: 16 */
+	bool first_stage;		/* its domains can have stage 1 */
 };
 
 struct xp_arch {
-	const char *name;
+	const char *name, *entry;	/* "vtd", "pasid" */
+	const struct iommu_model_ops *model;
+	const struct xp_driver *driver;		/* of requests without PASID; NULL: entry layer only */
 	const struct entry_format *format;
 	uint32_t temporary_tag;
 	/* A case but for its steps. -EINVAL: not a cell of this architecture. */
 	int (*build)(const struct hitless_cell *cell, struct xp_case *c, struct xp_target *target);
 	/* The commands that end a round: `fence` only orders what follows; otherwise `value` is written to the word at `addr`. */
 	void (*wait)(bool fence, uint64_t addr, uint32_t value, uint64_t *words);
-	/* The field that holds a cache tag in a command or an entry; mutants change it. False: there is none. */
-	bool (*retag)(uint64_t *command);
+	/* The field that holds a cache tag in a command. False: there is none. */
+	bool (*tag)(const uint64_t *command, unsigned *lsb, unsigned *width);
 	/* "DID 4 -> 5": what of the entry changes in words [first, first + count). */
 	void (*changes)(const uint64_t *old, const uint64_t *new, unsigned first, unsigned count, char *text, size_t size);
 };
 
-extern const struct xp_arch xp_arch_vtd, xp_arch_vtd_legacy;
-const struct xp_arch *xp_arch_find(const char *name);
+extern const struct xp_arch xp_arch_vtd, xp_arch_vtd_legacy, xp_arch_amdvi, xp_arch_riscv_dc, xp_arch_riscv_pc;
+/* `entry` NULL: the architecture's first. NULL: there is none. */
+const struct xp_arch *xp_arch_find(const char *name, const char *entry);
 
 /* record.c: plans the change and has the commit engine carry it out; the steps go to c->steps. */
 int xp_record(const struct xp_arch *arch, const struct hitless_cell *cell, struct xp_case *c, const struct xp_target *target,

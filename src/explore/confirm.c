@@ -22,7 +22,7 @@ struct request {
 	uint32_t kind;		/* as in engine->starts */
 	uint32_t n, capacity;
 	struct {
-		uint32_t time, to;
+		uint32_t time, to, place;
 	} *steps;
 };
 
@@ -50,7 +50,7 @@ static void add_event(struct xp_run *run, const struct xp_event *event)
 	run->v[run->n++] = *event;
 }
 
-static void add_step(struct request *request, uint32_t time, uint32_t to)
+static void add_step(struct request *request, uint32_t time, uint32_t to, uint32_t place)
 {
 	if (request->n == request->capacity) {
 		request->capacity = request->capacity ? request->capacity * 2 : 32;
@@ -59,6 +59,7 @@ static void add_step(struct request *request, uint32_t time, uint32_t to)
 			abort();
 	}
 	request->steps[request->n].time = time;
+	request->steps[request->n].place = place;
 	request->steps[request->n++].to = to;
 }
 
@@ -78,7 +79,7 @@ static void add_chain(struct attempt *a, uint32_t origin)
 		at = origin;
 		for (uint32_t k = 1; k < i; k++)
 			at = e->origins[at].parent;
-		add_step(request, e->origins[at].time, e->origins[at].id);
+		add_step(request, e->origins[at].time, e->origins[at].id, e->origins[at].place);
 	}
 }
 
@@ -122,6 +123,9 @@ static void do_edge(struct xp_machine *m, const struct xp_event *edge)
 	switch (edge->kind) {
 	case 'D':
 		xp_op_do(m);
+		break;
+	case 'M':
+		xp_map_do(m);
 		break;
 	case 'F':
 		xp_flush(m, edge->which);
@@ -209,24 +213,32 @@ out:
 	return ret;
 }
 
-/* With nothing cached but what this fill filled in: does `from` become `to`? */
-static bool explains(struct xp_engine *e, const struct xp_fill *fill, const struct xp_micro *from, const struct xp_micro *to)
+/* With nothing cached but what this fill filled in: does `from` become `to`, at that place? */
+static bool explains(struct xp_engine *e, const struct xp_fill *fill, const struct xp_micro *from, const struct xp_micro *to,
+		     uint32_t place)
 {
 	struct xp_machine *m = &e->m;
-	struct xp_world *back = m->world, world = e->places[fill->place]->world;
+	struct xp_world *back = m->world, there = e->places[fill->place]->world, world = e->places[place]->world;
 	uint8_t script[XP_MAX_CHOICES], counts[XP_MAX_CHOICES];
 	unsigned fixed = m->fixed, asked = m->asked;
 	_Alignas(64) char state[1 << 15];
+	size_t prefix = m->prefix_bytes;
 	struct xp_micro filler = e->micros[e->origins[fill->from].id], reader = *from;
 	bool yes;
 
 	memcpy(script, m->script, sizeof(script));
 	memcpy(counts, m->counts, sizeof(counts));
-	memcpy(state, world.state, m->state_bytes);
-	memset(state + m->prefix_bytes, 0, m->state_bytes - m->prefix_bytes);
-	world.state = (uint64_t *)(void *)state;
-	xp_enter(m, &world);
-	yes = step_to(m, &filler, &e->micros[fill->to]) && step_to(m, &reader, to);
+	memcpy(state, there.state, prefix);
+	memset(state + prefix, 0, m->state_bytes - prefix);
+	there.state = (uint64_t *)(void *)state;
+	xp_enter(m, &there);
+	yes = step_to(m, &filler, &e->micros[fill->to]);
+	if (yes) {
+		memcpy(state, world.state, prefix);
+		world.state = (uint64_t *)(void *)state;
+		xp_enter(m, &world);
+		yes = step_to(m, &reader, to);
+	}
 	xp_enter(m, back);
 	memcpy(m->script, script, sizeof(script));
 	memcpy(m->counts, counts, sizeof(counts));
@@ -268,11 +280,12 @@ static bool solve(struct attempt *a)
 		const struct xp_fill *fill = &e->fills[f];
 
 		if (fill->time >= time || !on_path(a, fill->place) ||
-		    !explains(e, fill, &from, &e->micros[a->requests[which].steps[step].to]))
+		    !explains(e, fill, &from, &e->micros[a->requests[which].steps[step].to],
+			      a->requests[which].steps[step].place))
 			continue;
 		candidates++;
 		add_chain(a, fill->from);
-		add_step(&a->requests[a->nrequests - 1], fill->time, fill->to);
+		add_step(&a->requests[a->nrequests - 1], fill->time, fill->to, fill->place);
 		if (solve(a))
 			return true;
 		free(a->requests[--a->nrequests].steps);
@@ -311,6 +324,7 @@ bool xp_confirm(struct xp_engine *e, uint32_t place, uint32_t origin, struct xp_
 static const char *const kind_names[] = { "", " ATS translation", " translated" };
 static const char *const who_names[] = {
 	[XP_DEVICE] = "device", [XP_OLD] = "bystander (old domain)", [XP_NEW] = "bystander (new domain)", [XP_SIBLING] = "sibling entry",
+	[XP_NEXT] = "device attached later",
 };
 
 static void describe(const struct xp_machine *m, const struct xp_event *event, const struct xp_micro *micro, char *text, size_t size)
@@ -321,6 +335,9 @@ static void describe(const struct xp_machine *m, const struct xp_event *event, c
 	switch (event->kind) {
 	case 'D':
 		snprintf(text, size, "driver    %s", m->c->steps.v[m->world->op].text);
+		break;
+	case 'M':
+		snprintf(text, size, "mapper    %s", xp_map_op(m->c, m->world) ? xp_map_op(m->c, m->world)->text : "?");
 		break;
 	case 'T':
 		snprintf(text, size, "hardware  the queue goes on%s", event->nchoices && event->choices[0] ? " (another command first)" : "");
@@ -409,6 +426,8 @@ enum hitless_violation xp_replay(struct xp_case *c, const struct xp_run *run,
 		default:
 			describe(&m, event, NULL, before, sizeof(before));
 			if (event->kind == 'D' && !xp_op_ready(&m))
+				goto out;
+			if (event->kind == 'M' && !xp_map_ready(&m))
 				goto out;
 			if (event->kind == 'F' && event->which >= m.world->npending)
 				goto out;

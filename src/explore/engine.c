@@ -148,10 +148,10 @@ static void begin_all(struct xp_engine *e, struct xp_place *place, uint32_t numb
 	for (uint32_t i = 0; i < e->c->nactors * (prefetch ? 2 : 1) && !e->out_of_memory; i++) {
 		uint32_t a = i % e->c->nactors;
 		bool asked = i < e->c->nactors, device = e->c->actors[a].role == XP_DEVICE;
-		uint32_t id = e->starts[asked ? place->world.op >= e->c->steps.n : 2][a], origin;
+		uint32_t id = e->starts[asked ? xp_is_over(e->c, &place->world) : 2][a], origin;
 
 		if (e->stamp[id] == number || (asked && device && place->world.quiet) ||
-		    (ats_actor(e, a) && device && (!place->world.ats || !asked)))
+		    (ats_actor(e, a) && device && (!(place->world.ats >> a & 1) || !asked)))
 			continue;
 		origin = add_origin(e, id, XP_NONE, number);
 		e->stamp[id] = number;
@@ -298,7 +298,8 @@ static bool seen_before(struct xp_engine *e, const struct xp_place *place)
 {
 	const struct xp_world *w = &place->world;
 	uint64_t key[2] = { 0, 0 }, sum[2] = { 0, 0 };
-	uint64_t misc[8] = { w->op, w->slot, w->ats, w->ram_hash, w->freed[0], w->freed[1], w->npending, w->quiet };
+	uint64_t misc[12] = { w->op, w->slot, w->ats, w->ram_hash, w->freed[0], w->freed[1], w->npending, w->quiet,
+			      w->list, w->map_op, w->locks[0], w->locks[1] };
 	uint32_t at;
 
 	for (uint32_t i = 0; i < place->nlive; i++) {
@@ -358,7 +359,10 @@ static bool settle(struct xp_engine *e, struct xp_place *place, bool ticked)
 	struct xp_machine *m = &e->m;
 	bool lines = memcmp((char *)place->world.state + m->prefix_bytes, (char *)parent->world.state + m->prefix_bytes,
 			    m->state_bytes - m->prefix_bytes) != 0;
-	bool was_over = parent->world.op >= e->c->steps.n, is_over = place->world.op >= e->c->steps.n;
+	bool was_over = xp_is_over(e->c, &parent->world), is_over = xp_is_over(e->c, &place->world);
+	/* What is all right changes: the end of replace, the beginning and the end of the mapper. */
+	bool judged_anew = is_over != was_over || !place->world.list != !parent->world.list ||
+			   xp_map_is_over(e->c, &place->world) != xp_map_is_over(e->c, &parent->world);
 	bool gone = false;
 	uint32_t number = e->nplaces;
 
@@ -377,7 +381,7 @@ static bool settle(struct xp_engine *e, struct xp_place *place, bool ticked)
 			continue;
 		/* Not begun yet, really: others begin in its place. */
 		if (live.id == e->starts[was_over][micro->actor] &&
-		    (is_over != was_over || (!place->world.ats && micro->request.kind != IOMMU_REQUEST_UNTRANSLATED &&
+		    (is_over != was_over || (!(place->world.ats >> micro->actor & 1) && micro->request.kind != IOMMU_REQUEST_UNTRANSLATED &&
 					     e->c->actors[micro->actor].role == XP_DEVICE)))
 			continue;
 		place->live[place->nlive++] = live;
@@ -401,7 +405,7 @@ static bool settle(struct xp_engine *e, struct xp_place *place, bool ticked)
 				same = false;
 		}
 		/* What was all right until now may not be after the end: faults, which nobody keeps, are found again. */
-		live->version = lines || gone || !same || is_over != was_over ? XP_NONE : 1;
+		live->version = lines || gone || !same || judged_anew ? XP_NONE : 1;
 	}
 	if (!add_place(e, place)) {
 		e->out_of_memory = true;
@@ -409,8 +413,8 @@ static bool settle(struct xp_engine *e, struct xp_place *place, bool ticked)
 	}
 	if (place->depth > e->result->depth)
 		e->result->depth = place->depth;
-	/* What still uses the old translation when replace returns: its access may come after. */
-	if (is_over && !was_over) {
+	/* What still uses the old translation when replace (or the unmap) returns: its access may come after. */
+	if (judged_anew) {
 		xp_enter(m, &place->world);
 		for (uint32_t i = 0; i < place->nlive; i++) {
 			char detail[200];
@@ -436,6 +440,16 @@ static bool expand(struct xp_engine *e, uint32_t from)
 			return true;
 		place->edge.kind = 'D';
 		xp_op_do(m);
+		if (settle(e, place, false))
+			return true;
+		xp_enter(m, &e->places[from]->world);
+	}
+	if (xp_map_ready(m)) {
+		place = branch(e, from);
+		if (!place)
+			return true;
+		place->edge.kind = 'M';
+		xp_map_do(m);
 		if (settle(e, place, false))
 			return true;
 	}

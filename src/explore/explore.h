@@ -4,7 +4,8 @@
  *
  * A case is RAM as it stands before the first step, a unit that has been started, a list of steps, and actors: the requests
  * that may be issued at any time, each with what it has to see before and after. engine.c explores it, confirm.c makes a
- * concrete run of what it finds. Nothing here knows an architecture; setup_X.c builds cases.
+ * concrete run of what it finds. Nothing here knows an architecture; arch_X.c builds cases of the entry layer, domain.c of the
+ * domain layer. There may be a second thread of the driver, the *mapper*, that starts once, at any step where its locks let it.
  *
  * The abstract state of a *place* is RAM, the model's flat state with may-sets as caches, and a set of requests in flight, each of
  * which stands for any number. Between two steps of driver or queue both sets only grow, so a place is closed by trying every
@@ -21,6 +22,7 @@
 #define XP_PAGE_WORDS 512u
 #define XP_MAX_PAGES 128u
 #define XP_MAX_ACTORS 32u
+#define XP_MAX_MAPPERS 16u
 #define XP_MAX_CHOICES 10u
 #define XP_NONE UINT32_MAX
 
@@ -29,12 +31,15 @@
 enum xp_op_kind {
 	XP_STORE,	/* words[0 .. width / 8 - 1] to addr, at once */
 	XP_BULK,	/* plain stores to memory that the hardware can't reach yet */
-	XP_SUBMIT,	/* a command to the queue */
+	XP_SUBMIT,	/* a command to the queue; or several at once, in bulk[] */
 	XP_WAIT,	/* until the word at addr is words[0] */
 	XP_FREE,	/* the page at addr */
-	XP_ATS,		/* words[0]: on or off, in the device */
+	XP_ATS,		/* words[0]: on or off, in the device whose requester id is `addr` (XP_NONE: all that are replaced) */
 	XP_QUIET,	/* words[0]: the device issues nothing, and has nothing in flight; or it does again */
 	XP_WRITEBACK,	/* [addr, addr + width) has reached memory when it is over */
+	XP_REGISTER,	/* words[0] to the register at offset `addr`, `width` bytes */
+	XP_LOCK,	/* lock number `addr`; words[0]: and lets go of it at once */
+	XP_UNLOCK,
 	XP_NOTE		/* nothing that hardware could see */
 };
 
@@ -45,7 +50,7 @@ struct xp_op {
 	uint64_t words[4];
 	bool whole;		/* STORE: of a whole entry, quantum by quantum on the way */
 	uint32_t nbulk;
-	uint64_t (*bulk)[2];	/* BULK: address, value */
+	uint64_t (*bulk)[2];	/* BULK: address, value; SUBMIT: commands */
 	char text[168];
 };
 
@@ -60,7 +65,8 @@ enum xp_role {
 	XP_DEVICE,	/* whose entry is replaced */
 	XP_OLD,		/* another device, attached to what the device leaves */
 	XP_NEW,		/* another device, attached to what the device comes to */
-	XP_SIBLING	/* another entry in the same page */
+	XP_SIBLING,	/* another entry in the same page */
+	XP_NEXT		/* blocked, until it is attached after the end: it may get a tag that the device had */
 };
 
 struct xp_actor {
@@ -88,18 +94,45 @@ struct xp_micro {
 
 /* ---- A case ---- */
 
+/* The ring of commands, as the driver has set it up. */
+struct xp_queue {
+	uint64_t ring;
+	unsigned bytes;			/* of a command */
+	unsigned count;			/* slots */
+	unsigned first;			/* the next that is free */
+	uint64_t doorbell;		/* offset of the tail register */
+	unsigned doorbell_bytes;
+	unsigned shift;			/* what is written there is the slot, shifted */
+};
+
+/* An unmap that may start at any step: see domain.c. */
+struct xp_mapper {
+	struct xp_ops lists[XP_MAX_MAPPERS];	/* what it does: that depends on when it starts */
+	unsigned nlists;
+	uint8_t *at;			/* by number of the driver's next step: which list, from 1; 0: it can't start there */
+	uint64_t iova, phys;		/* the page that goes */
+	unsigned roles;			/* bits by xp_role: who can't reach it any more, then */
+};
+
 struct xp_case {
 	const struct iommu_model_ops *ops;
 	struct iommu_model_config config;
 	uint64_t *ram;			/* pages * 4096 bytes: what is there before the first step */
 	unsigned pages;
-	/* Brings the unit up: registers. */
+	/* One page lies elsewhere: page alias_page of physical memory is page alias_index of the RAM. 0: none does. */
+	uint64_t alias_page, alias_index;
+	/* Brings the unit up: registers. Or, if there is one: the state of a unit that is up. */
 	void (*start)(struct iommu_model *model);
-	/* A command goes into the ring at `slot`, which counts up from 0; then the doorbell. */
+	void *state;
+	/* A command goes into the ring at `slot`, which counts up from 0; then the doorbell. NULL: into `queue`. */
 	void (*submit)(void *ctx, bool (*store)(void *, uint64_t, uint64_t), struct iommu_model *model, unsigned slot,
 		       const uint64_t *words);
+	struct xp_queue queue;
 	struct xp_ops steps;
-	/* RAM in the end, as far as translations depend on it: what is stored over the RAM of the beginning. */
+	unsigned returned;		/* after how many of them replace has returned; 0: all */
+	struct xp_mapper mapper;
+	/* RAM in the end, as far as translations depend on it: all of it, or what is stored over the RAM of the beginning. */
+	uint64_t *ram_after;
 	uint64_t after_addr;
 	uint64_t after[8];
 	unsigned nafter;
@@ -108,7 +141,7 @@ struct xp_case {
 	struct xp_view views[XP_MAX_ACTORS][2];	/* before and after: filled by xp_views() */
 	/* The addresses where data lies: the tables of `before` and `after` lead there and nowhere else. */
 	bool disruptive;		/* the device may be blocked meanwhile */
-	bool ats;			/* the device's ATS is on at first */
+	bool ats;			/* the devices' ATS is on at first */
 	bool noncoherent;		/* stores reach memory any time up to their write-back */
 	bool thorough;
 	bool has_quiet;			/* there are XP_QUIET steps: then prefetch is told apart from what devices ask for */
@@ -122,8 +155,8 @@ void xp_ops_free(struct xp_ops *ops);
 
 /* One event of a concrete run. */
 struct xp_event {
-	char kind;			/* 'D' driver step, 'T' queue, 'B' begin, 'P' prefetch begins, 'S' step of a request, 'E' end of one,
-					 * 'F' store reaches memory */
+	char kind;			/* 'D' driver step, 'M' step of the mapper, 'T' queue, 'B' begin, 'P' prefetch begins, 'S' step of
+					 * a request, 'E' end of one, 'F' store reaches memory */
 	unsigned which;			/* B: actor; S: request, in the order of their beginnings */
 	unsigned nchoices;
 	uint8_t choices[XP_MAX_CHOICES];

@@ -4,6 +4,8 @@
  */
 #include "arch.h"
 
+#include <layout.h>
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -81,11 +83,10 @@ int xp_mutate(const struct xp_arch *arch, struct xp_ops *ops, unsigned n, char *
 		}
 	}
 	for (unsigned i = 0; i < ops->n; i++) {
-		uint64_t words[4];
+		unsigned lsb, width;
 
-		memcpy(words, ops->v[i].words, sizeof(words));
-		if (ops->v[i].kind == XP_SUBMIT && arch->retag(words) && --n == 0) {
-			memcpy(ops->v[i].words, words, sizeof(words));
+		if (ops->v[i].kind == XP_SUBMIT && arch->tag(ops->v[i].words, &lsb, &width) && --n == 0) {
+			layout_set(ops->v[i].words, lsb, width, layout_get(ops->v[i].words, lsb, width) ^ 1);
 			snprintf(text, size, "another tag in: %.100s", ops->v[i].text);
 			return 0;
 		}

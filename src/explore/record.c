@@ -8,6 +8,8 @@
 #include "arch.h"
 #include "entry.h"
 
+#include <layout.h>
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -71,7 +73,7 @@ static void store(struct recorder *r, void *entry, const uint64_t *words, unsign
 	memcpy((char *)r->shadow + op.addr, words, width);
 	if (op.addr / XP_PAGE == r->target->parent / XP_PAGE) {
 		snprintf(op.text, sizeof(op.text), "store %s: pointer 0x%llx", r->arch->format->parent,
-			 (unsigned long long)(words[0] & ~0xfffull));
+			 (unsigned long long)(words[0] << r->target->pointer_shift & ~0xfffull));
 	} else {
 		uint64_t next[IOMMU_ENTRY_WORDS];
 		unsigned first = (unsigned)(op.addr % XP_PAGE - r->target->offset) / 8;
@@ -157,9 +159,8 @@ static void port_free_pages(void *ctx, void *pages, size_t bytes)
 static void port_pci_write(void *ctx, uint32_t rid, unsigned offset, unsigned size, uint32_t value)
 {
 	struct recorder *r = ctx;
-	struct xp_op op = { .kind = XP_ATS };
+	struct xp_op op = { .kind = XP_ATS, .addr = rid };
 
-	(void)rid;
 	(void)offset;
 	(void)size;
 	(void)value;
@@ -178,13 +179,17 @@ static int commands(void *unit, const struct iommu_step *steps, unsigned count)
 	for (unsigned i = 0; i < count; i++) {
 		const struct iommu_step *step = &steps[i];
 		struct xp_op op = { .kind = XP_SUBMIT };
+		unsigned lsb, width;
+		int text;
 
 		if (step->op == IOMMU_STEP_INVALIDATE) {
 			if (!step->nwords)
 				continue; /* a write buffer: the model has none */
 			memcpy(op.words, step->words, step->nwords * 8);
-			snprintf(op.text, sizeof(op.text), "command %s, %s, tag %u", step->structure, step->scope,
-				 (unsigned)(step->words[0] >> 16 & 0xffff));
+			text = snprintf(op.text, sizeof(op.text), "command %s, %s", step->structure, step->scope);
+			if (r->arch->tag(step->words, &lsb, &width))
+				snprintf(op.text + text, sizeof(op.text) - (size_t)text, ", tag %u",
+					 (unsigned)layout_get(step->words, lsb, width));
 			add(r, op);
 		} else if (!step->poll) {
 			r->arch->wait(true, 0, 0, op.words);
@@ -192,10 +197,10 @@ static int commands(void *unit, const struct iommu_step *steps, unsigned count)
 			add(r, op);
 		} else {
 			r->sequence++;
-			r->arch->wait(false, status + r->sequence * 4, r->sequence, op.words);
+			r->arch->wait(false, status + r->sequence * 8, r->sequence, op.words);
 			snprintf(op.text, sizeof(op.text), "command wait, with status");
 			add(r, op);
-			op = (struct xp_op){ .kind = XP_WAIT, .addr = status + r->sequence * 4, .words = { r->sequence } };
+			op = (struct xp_op){ .kind = XP_WAIT, .addr = status + r->sequence * 8, .words = { r->sequence } };
 			snprintf(op.text, sizeof(op.text), "wait until all that is done");
 			add(r, op);
 		}
@@ -211,7 +216,8 @@ int xp_record(const struct xp_arch *arch, const struct hitless_cell *cell, struc
 	uint64_t *saved = malloc(bytes);
 	char *base = (char *)c->ram;
 	struct entry_table parent = { .page = base + t->parent, .bytes = XP_PAGE };
-	struct entry_table table = { .page = base + t->table, .bytes = XP_PAGE, .parent = &parent, .slot = t->slot };
+	struct entry_table table = { .page = base + t->table, .bytes = XP_PAGE, .parent = &parent, .slot = t->slot,
+				     .pointer_shift = t->pointer_shift };
 	const struct hitless_port port = {
 		.ctx = &r,
 		.direct_map = (uintptr_t)c->ram,
@@ -236,6 +242,8 @@ int xp_record(const struct xp_arch *arch, const struct hitless_cell *cell, struc
 		.rid = t->rid,
 		.pasid = t->pasid,
 		.temporary_tag = arch->temporary_tag,
+		.standin = { t->has_standin[0] ? t->standin[0] : NULL, t->has_standin[1] ? t->standin[1] : NULL },
+		.standin_bytes = t->standin_bytes,
 	};
 	int err;
 

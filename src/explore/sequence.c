@@ -89,7 +89,7 @@ static int header(struct reader *r, char **words, unsigned n)
 		return fail(r, "'%s' has one value", words[0]);
 	switch (key) {
 	case 0:
-		r->arch = xp_arch_find(words[1]);
+		r->arch = xp_arch_find(words[1], NULL);
 		if (!r->arch)
 			return fail(r, "there is no architecture '%s'", words[1]);
 		r->cell.arch = r->arch->name;
@@ -152,7 +152,7 @@ static void add_store(struct reader *r, unsigned word, const uint64_t *values, u
 static void add_wait(struct reader *r, bool fence)
 {
 	struct xp_op op = { .kind = XP_SUBMIT };
-	uint64_t addr = r->target.status + ++r->sequence * 4;
+	uint64_t addr = r->target.status + ++r->sequence * 8;
 
 	r->arch->wait(fence, addr, r->sequence, op.words);
 	snprintf(op.text, sizeof(op.text), fence ? "command wait (the queue orders what follows)" : "command wait, with status");
@@ -218,7 +218,7 @@ static int step(struct reader *r, char **words, unsigned n)
 	default:
 		if (n != 2 || (strcmp(words[1], "on") != 0 && strcmp(words[1], "off") != 0))
 			return fail(r, "%s wants on or off", words[0]);
-		op = (struct xp_op){ .kind = which == 7 ? XP_ATS : XP_QUIET, .words = { words[1][1] == 'n' } };
+		op = (struct xp_op){ .kind = which == 7 ? XP_ATS : XP_QUIET, .addr = XP_NONE, .words = { words[1][1] == 'n' } };
 		snprintf(op.text, sizeof(op.text), which == 7 ? "switch the device's ATS %s" : "device quiet: %s", words[1]);
 		r->c->has_quiet |= which == 8;
 		xp_op_add(&r->c->steps, &op);

@@ -70,9 +70,12 @@ static uint64_t word_hash(uint64_t addr, uint64_t value)
 
 /* ---- The model's port ---- */
 
-static bool in_ram(const struct xp_machine *m, uint64_t addr, unsigned bytes)
+/* Where in the RAM; false: nowhere. */
+static bool in_ram(const struct xp_machine *m, uint64_t *addr, unsigned bytes)
 {
-	return addr % bytes == 0 && addr < m->c->pages * XP_PAGE;
+	if (m->c->alias_page && *addr / XP_PAGE == m->c->alias_page)
+		*addr = m->c->alias_index * XP_PAGE + *addr % XP_PAGE;
+	return *addr % bytes == 0 && *addr < m->c->pages * XP_PAGE;
 }
 
 static uint64_t *word_at(const struct xp_machine *m, uint64_t addr)
@@ -99,7 +102,7 @@ static bool port_read64(void *ctx, uint64_t addr, uint64_t *value)
 {
 	struct xp_machine *m = ctx;
 
-	if (!in_ram(m, addr, 8))
+	if (!in_ram(m, &addr, 8))
 		return false;
 	note_read(m, addr, 8);
 	*value = *word_at(m, addr);
@@ -110,7 +113,7 @@ static bool port_read128(void *ctx, uint64_t addr, uint64_t value[2])
 {
 	struct xp_machine *m = ctx;
 
-	if (!in_ram(m, addr, 16))
+	if (!in_ram(m, &addr, 16))
 		return false;
 	note_read(m, addr, 16);
 	value[0] = word_at(m, addr)[0];
@@ -122,11 +125,11 @@ bool xp_store64(void *machine, uint64_t addr, uint64_t value)
 {
 	struct xp_machine *m = machine;
 	struct xp_world *w = m->world;
-	uint64_t page = addr / XP_PAGE;
-	uint64_t *word;
+	uint64_t *word, page;
 
-	if (!in_ram(m, addr, 8))
+	if (!in_ram(m, &addr, 8))
 		return false;
+	page = addr / XP_PAGE;
 	if (!(w->owned[page / 64] >> page % 64 & 1)) {
 		uint64_t *copy = xp_arena_alloc(&m->arena, XP_PAGE);
 
@@ -156,7 +159,7 @@ static bool port_write32(void *ctx, uint64_t addr, uint32_t value)
 	unsigned shift = addr % 8 * 8;
 	uint64_t word;
 
-	if (!in_ram(m, addr, 4))
+	if (!in_ram(m, &addr, 4))
 		return false;
 	word = xp_load64(m, addr);
 	word = (word & ~(0xffffffffull << shift)) | (uint64_t)value << shift;
@@ -242,12 +245,16 @@ int xp_machine_open(struct xp_machine *m, struct xp_case *c)
 		return -ENOMEM;
 	for (unsigned i = 0; i < c->pages; i++)
 		w->pages[i] = c->ram + i * XP_PAGE_WORDS;
-	w->ats = c->ats;
+	w->ats = c->ats ? UINT64_MAX : 0;
 	m->world = w;
 	if (iommu_model_init(&m->model, c->ops, &c->config, &m->port, w->state))
 		return -EINVAL;
 	xp_first(m);
-	c->start(&m->model);
+	if (c->state)
+		memcpy(w->state, c->state, m->state_bytes);
+	else
+		c->start(&m->model);
+	xp_skip(m);
 	return 0;
 }
 
@@ -285,16 +292,15 @@ static bool pending_in(const struct xp_world *w, uint64_t addr, uint64_t bytes)
 	return false;
 }
 
-bool xp_op_ready(const struct xp_machine *m)
+static bool op_ready(const struct xp_machine *m, const struct xp_op *op, unsigned who)
 {
 	const struct xp_world *w = m->world;
-	const struct xp_op *op = &m->c->steps.v[w->op];
 
-	if (w->op >= m->c->steps.n)
-		return false;
 	switch (op->kind) {
 	case XP_WAIT:
 		return (uint32_t)(xp_load64(m, op->addr) >> op->addr % 8 * 8) == (uint32_t)op->words[0];
+	case XP_LOCK:
+		return !(w->locks[!who] >> op->addr & 1);
 	case XP_WRITEBACK:
 		return !pending_in(w, op->addr, op->width);
 	case XP_STORE:
@@ -305,10 +311,43 @@ bool xp_op_ready(const struct xp_machine *m)
 	}
 }
 
-void xp_op_do(struct xp_machine *m)
+static void ring_put(struct xp_machine *m, unsigned slot, const uint64_t *words, unsigned nwords)
+{
+	const struct xp_queue *q = &m->c->queue;
+	uint64_t at = q->ring + (q->first + slot) % q->count * q->bytes;
+
+	for (unsigned i = 0; i < q->bytes / 8; i++)
+		xp_store64(m, at + i * 8, i < nwords ? words[i] : 0);
+}
+
+static void submit(struct xp_machine *m, const struct xp_op *op)
+{
+	const struct xp_queue *q = &m->c->queue;
+	struct xp_world *w = m->world;
+
+	if (m->c->submit) {
+		/* Commands that are submitted together have one doorbell; that it rings earlier is hardware's being early. */
+		m->c->submit(m, xp_store64, &m->model, w->slot++, op->words);
+		return;
+	}
+	for (unsigned i = 0; i < op->nbulk; i++)
+		ring_put(m, w->slot++, op->bulk[i], 2);
+	if (!op->nbulk)
+		ring_put(m, w->slot++, op->words, 4);
+	iommu_model_write(&m->model, q->doorbell, q->doorbell_bytes, (uint64_t)((q->first + w->slot) % q->count) << q->shift);
+}
+
+static void set_ats(struct xp_machine *m, uint32_t rid, bool on)
+{
+	for (unsigned a = 0; a < m->c->nactors; a++) {
+		if (rid == XP_NONE ? m->c->actors[a].role == XP_DEVICE : m->c->actors[a].rid == rid)
+			m->world->ats = (m->world->ats & ~(1ull << a)) | (uint64_t)on << a;
+	}
+}
+
+static void op_do(struct xp_machine *m, const struct xp_op *op, unsigned who)
 {
 	struct xp_world *w = m->world;
-	const struct xp_op *op = &m->c->steps.v[w->op++];
 
 	switch (op->kind) {
 	case XP_STORE:
@@ -325,22 +364,70 @@ void xp_op_do(struct xp_machine *m)
 			xp_store64(m, op->bulk[i][0], op->bulk[i][1]);
 		break;
 	case XP_SUBMIT:
-		/* Commands that are submitted together have one doorbell; that it rings earlier is hardware's being early. */
-		m->c->submit(m, xp_store64, &m->model, w->slot++, op->words);
+		submit(m, op);
+		break;
+	case XP_REGISTER:
+		iommu_model_write(&m->model, op->addr, op->width, op->words[0]);
 		break;
 	case XP_FREE:
 		w->freed[op->addr / XP_PAGE / 64] |= 1ull << op->addr / XP_PAGE % 64;
 		break;
 	case XP_ATS:
-		w->ats = op->words[0] != 0;
+		set_ats(m, (uint32_t)op->addr, op->words[0] != 0);
 		break;
 	case XP_QUIET:
 		w->quiet = op->words[0] != 0;
 		break;
+	case XP_LOCK:
+		if (!op->words[0])
+			w->locks[who] |= 1ull << op->addr;
+		break;
+	case XP_UNLOCK:
+		w->locks[who] &= ~(1ull << op->addr);
+		break;
 	default:
 		break;
 	}
+}
+
+bool xp_op_ready(const struct xp_machine *m)
+{
+	return m->world->op < m->c->steps.n && op_ready(m, &m->c->steps.v[m->world->op], 0);
+}
+
+void xp_op_do(struct xp_machine *m)
+{
+	op_do(m, &m->c->steps.v[m->world->op++], 0);
 	xp_skip(m);
+}
+
+static unsigned map_list(const struct xp_case *c, const struct xp_world *w)
+{
+	return w->list ? w->list : c->mapper.nlists ? c->mapper.at[w->op] : 0;
+}
+
+const struct xp_op *xp_map_op(const struct xp_case *c, const struct xp_world *w)
+{
+	unsigned list = map_list(c, w);
+
+	return list && w->map_op < c->mapper.lists[list - 1].n ? &c->mapper.lists[list - 1].v[w->map_op] : NULL;
+}
+
+bool xp_map_ready(const struct xp_machine *m)
+{
+	const struct xp_op *op = xp_map_op(m->c, m->world);
+
+	return op && op_ready(m, op, 1);
+}
+
+void xp_map_do(struct xp_machine *m)
+{
+	struct xp_world *w = m->world;
+	const struct xp_op *op = xp_map_op(m->c, w);
+
+	w->list = map_list(m->c, w);
+	w->map_op++;
+	op_do(m, op, 1);
 }
 
 void xp_flush(struct xp_machine *m, unsigned i)
@@ -367,7 +454,7 @@ void xp_begin(struct xp_machine *m, unsigned actor, struct xp_micro *micro)
 	micro->request.access = a->access;
 	micro->request.kind = a->kind;
 	micro->begun = a->kind != IOMMU_REQUEST_TRANSLATED;
-	micro->late = m->world->op >= m->c->steps.n;
+	micro->late = xp_is_over(m->c, m->world);
 	iommu_model_begin(&m->model, &micro->request);
 }
 
@@ -436,6 +523,8 @@ void xp_views(struct xp_case *c)
 			if (!xp_machine_open(&m, c)) {
 				for (unsigned i = 0; side && i < c->nafter; i++)
 					xp_store64(&m, c->after_addr + i * 8, c->after[i]);
+				for (unsigned i = 0; side && c->ram_after && i < c->pages; i++)
+					m.world->pages[i] = c->ram_after + i * XP_PAGE_WORDS;
 				view(&m, a, &c->views[a][side]);
 			}
 			xp_machine_close(&m);
@@ -472,6 +561,7 @@ static const char *const role_names[] = {
 	[XP_OLD] = "a device that stays in the old domain",
 	[XP_NEW] = "a device that is in the new domain",
 	[XP_SIBLING] = "another entry of the same page",
+	[XP_NEXT] = "a device that is attached afterwards",
 };
 
 static void tell(const struct xp_machine *m, const struct xp_micro *micro, char *detail, size_t size)
@@ -500,18 +590,36 @@ static void tell(const struct xp_machine *m, const struct xp_micro *micro, char 
 		 (unsigned long long)a->iova, role_names[a->role], kinds[a->kind], saw, expect[0], expect[1]);
 }
 
+/* Is it about the page that the mapper takes away, by somebody for whom that counts? */
+static bool is_unmapped(const struct xp_case *c, const struct xp_actor *a)
+{
+	return c->mapper.nlists && a->iova == c->mapper.iova && (c->mapper.roles >> a->role & 1);
+}
+
 enum hitless_violation xp_judge(const struct xp_machine *m, const struct xp_micro *micro, char *detail, size_t size)
 {
 	const struct xp_case *c = m->c;
 	const struct xp_actor *a = &c->actors[micro->actor];
 	const struct xp_view *old = &c->views[micro->actor][0], *new = &c->views[micro->actor][1];
 	const struct iommu_request *r = &micro->request;
-	bool over = m->world->op >= c->steps.n;
+	bool over = xp_is_over(c, m->world);
 	enum hitless_violation what;
 
 	if (r->state == IOMMU_REQUEST_RUNNING || micro->prefetch)
 		return HITLESS_NO_VIOLATION;
-	if (a->role != XP_DEVICE) {
+	if (is_unmapped(c, a)) {
+		if (r->state == IOMMU_REQUEST_DONE && r->phys == c->mapper.phys && xp_map_is_over(c, m->world)) {
+			tell(m, micro, detail, size);
+			return HITLESS_UNMAPPED_PAGE_REACHED;
+		}
+		if (r->state == IOMMU_REQUEST_FAULT && m->world->list)
+			return HITLESS_NO_VIOLATION;
+	}
+	if (a->role == XP_NEXT) {
+		if (sees(new, r) || sees(old, r))
+			return HITLESS_NO_VIOLATION;
+		what = HITLESS_BYSTANDER_CORRUPTED;
+	} else if (a->role != XP_DEVICE) {
 		if (sees(old, r))
 			return HITLESS_NO_VIOLATION;
 		what = HITLESS_BYSTANDER_CORRUPTED;
@@ -520,8 +628,8 @@ enum hitless_violation xp_judge(const struct xp_machine *m, const struct xp_micr
 	} else if (sees(old, r) && !over) {
 		return HITLESS_NO_VIOLATION;
 	} else if (r->state == IOMMU_REQUEST_FAULT) {
-		/* Blocked in between, though it may learn that later. */
-		if (c->disruptive && !micro->late)
+		/* Blocked in between, or by the old entry, though it may learn that later. */
+		if ((c->disruptive || sees(old, r)) && !micro->late)
 			return HITLESS_NO_VIOLATION;
 		what = HITLESS_BLOCKED;
 	} else if (sees(new, r)) {

@@ -16,7 +16,10 @@ struct xp_world {
 	uint64_t ram_hash;
 	unsigned op;			/* driver steps done */
 	unsigned slot;			/* commands submitted */
-	bool ats, quiet;
+	unsigned list, map_op;		/* the mapper: which of its lists, from 1 (0: not started), and how many of its steps are done */
+	uint64_t locks[2];		/* held by the driver, by the mapper */
+	uint64_t ats;			/* bits by actor */
+	bool quiet;
 	/* Stores that memory doesn't have yet: a CPU cache that the unit doesn't snoop. */
 	unsigned npending;
 	struct {
@@ -70,6 +73,20 @@ uint64_t xp_load64(const struct xp_machine *m, uint64_t addr);
 bool xp_op_ready(const struct xp_machine *m);
 void xp_op_do(struct xp_machine *m);
 void xp_skip(struct xp_machine *m);
+/* Has replace returned? */
+static inline bool xp_is_over(const struct xp_case *c, const struct xp_world *world)
+{
+	return world->op >= (c->returned ? c->returned : c->steps.n);
+}
+
+/* The same for the mapper; its first step chooses its list. NULL: none is left, or it can't start here. */
+const struct xp_op *xp_map_op(const struct xp_case *c, const struct xp_world *world);
+bool xp_map_ready(const struct xp_machine *m);
+void xp_map_do(struct xp_machine *m);
+static inline bool xp_map_is_over(const struct xp_case *c, const struct xp_world *world)
+{
+	return world->list && world->map_op >= c->mapper.lists[world->list - 1].n;
+}
 /* A pending store reaches memory. */
 void xp_flush(struct xp_machine *m, unsigned i);
 

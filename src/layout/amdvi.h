@@ -72,6 +72,7 @@ enum {
 LAYOUT_FIELDS(AMDVI_DTE, AMDVI_DTE_LIST);
 
 enum { AMDVI_GPM_4_LEVEL = 0, AMDVI_GPM_5_LEVEL = 1 };
+enum { AMDVI_GCR3_LEVEL_BITS = 9 };	/* of the PASID, per level of GCR3 table */
 enum { AMDVI_GLX_1_LEVEL = 0, AMDVI_GLX_2_LEVEL = 1, AMDVI_GLX_3_LEVEL = 2 };
 enum { AMDVI_MAX_LEVELS = 6 };
 
@@ -113,6 +114,12 @@ enum { AMDVI_GCR3_MODE_ABSENT, AMDVI_GCR3_MODE_PRESENT };
 	f(s, V, 0, 1, ALWAYS, "2.2.6.3", "0=not valid|1=valid") \
 	f(s, ADDR, 12, 40, 1u << AMDVI_GCR3_MODE_PRESENT, "2.2.6.3", "")
 LAYOUT_FIELDS(AMDVI_GCR3, AMDVI_GCR3_LIST);
+
+/* A valid one: to the guest table of a PASID, or to the next level's table. */
+static inline uint64_t amdvi_gcr3_to(uint64_t address)
+{
+	return BITS(AMDVI_GCR3, V) | (address & BITS(AMDVI_GCR3, ADDR));
+}
 
 static inline unsigned amdvi_gcr3_mode(const uint64_t *entry)
 {

@@ -123,8 +123,10 @@ struct rvm_state {
 #define RVM_DRAIN_ALL 2ull		/* all that is in flight */
 
 /* hot[0]: ddtp in use. hot[1]: counters that count something. */
-#define RVM_ROOT(state) ((state)->common.hot[0])
-#define RVM_COUNTING(state) ((state)->common.hot[1])
+#define RVM_HOT_ROOT 0
+#define RVM_HOT_COUNTING 1
+#define RVM_ROOT(state) ((state)->common.hot[RVM_HOT_ROOT])
+#define RVM_COUNTING(state) ((state)->common.hot[RVM_HOT_COUNTING])
 
 /* ---- A request's work[] ---- */
 
@@ -283,7 +285,7 @@ void rvm_run_uncached(struct iommu_model *model, struct iommu_request *request);
 /* riscv_walk.c */
 void rvm_walk_step(const struct iommu_model *model, struct iommu_request *request);
 void rvm_first_stage(const struct iommu_model *model, struct iommu_request *request, uint64_t mode, uint64_t root, uint64_t pscid);
-void rvm_no_first_stage(struct iommu_request *request);
+void rvm_no_first_stage(const struct iommu_model *model, struct iommu_request *request);
 void rvm_second_stage(struct iommu_request *request, uint64_t gpa, unsigned purpose);
 
 /* riscv_dump.c */

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-const struct tool_arch *const tool_archs[] = { &tool_vtd, &tool_vtd_legacy, &tool_amdvi, &tool_riscv, NULL };
+const struct tool_arch *const tool_archs[] = { &tool_vtd, &tool_vtd_legacy, &tool_amdvi, &tool_riscv, &tool_smmuv3, NULL };
 
 const struct tool_arch *tool_find_arch(const char *name)
 {

@@ -26,6 +26,10 @@ struct tool_entry {
 	const char *tags[2];	/* the fields that hold the cache tag: the first that is looked at */
 	uint32_t temporary_tag;	/* one that no configuration has */
 	uint32_t pasid;		/* the entry's index, where it has one */
+	bool ats_above;		/* what lets the device have a TLB is not in this entry, and does */
+	/* An entry that translates as `entry` does, by tables in another format and under the temporary tag. False, or NULL: there is none. */
+	bool (*standin)(const uint64_t *entry, uint64_t *standin);
+	void (*set_ats)(uint64_t *words);	/* lets the device have a TLB, if the entry translates; NULL: the names tell */
 	unsigned nconfigs;
 	/* The configuration of that number; `words` is zeroed. */
 	void (*config)(unsigned number, struct tool_config *config);
@@ -48,6 +52,7 @@ struct tool_arch {
 };
 
 extern const struct tool_arch tool_riscv;
+extern const struct tool_arch tool_smmuv3;
 extern const struct tool_arch tool_vtd;
 extern const struct tool_arch tool_vtd_legacy;
 extern const struct tool_arch tool_amdvi;

@@ -174,6 +174,11 @@ static void dc_config(unsigned number, struct tool_config *config)
 	}
 }
 
+static void set_ats(uint64_t *words)
+{
+	SET(RISCV_DC, EN_ATS, words, GET(RISCV_DC, V, words));
+}
+
 static const struct pc_config {
 	const char *name;
 	bool valid;
@@ -211,6 +216,7 @@ static const struct tool_entry entries[] = {
 		.temporary_tag = 9,
 		.nconfigs = COUNT(dc_configs),
 		.config = dc_config,
+		.set_ats = set_ats,
 	},
 	{
 		.name = "pc",
@@ -219,6 +225,7 @@ static const struct tool_entry entries[] = {
 		.temporary_tag = 9,
 		.nconfigs = COUNT(pc_configs),
 		.config = pc_config,
+		.ats_above = true,
 	},
 };
 

@@ -194,6 +194,7 @@ static void context_config(unsigned number, struct tool_config *config)
 }
 
 static const struct tool_entry pasid_entry = {
+	.ats_above = true,
 	.name = "pasid",
 	.format = &vtd_pasid_entry,
 	.tags = { "DID" },

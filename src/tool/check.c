@@ -10,24 +10,25 @@
 #include <string.h>
 
 enum { OPTION_ARCH = 0x2000, OPTION_FROM, OPTION_TO, OPTION_TAGS, OPTION_STRATEGY, OPTION_QUANTUM, OPTION_SEQUENCE, OPTION_WITHOUT,
-       OPTION_STEP, OPTION_SVG };
+       OPTION_STEP, OPTION_SVG, OPTION_ATS };
 
 struct check {
 	const struct tool_arch *arch;
 	const char *from, *to, *file, *id, *svg;
 	struct tool_config before, after;
 	unsigned quantum, strategies, freedoms;
-	bool private_tags;
+	bool private_tags, ats;
 	uint64_t step;
 	char *text;
 	struct hitless_report report;
 };
 
 static const struct argp_option check_options[] = {
-	{ "arch", OPTION_ARCH, "A", 0, "vtd, vtd-legacy", 0 },
+	{ "arch", OPTION_ARCH, "A", 0, "vtd, vtd-legacy, amdvi, riscv", 0 },
 	{ "from", OPTION_FROM, "C", 0, "The configuration now, like s2 or s2:did=2,root=a", 0 },
 	{ "to", OPTION_TO, "C", 0, "The configuration to come", 0 },
 	{ "tags", OPTION_TAGS, "WHOSE", 0, "private or shared", 0 },
+	{ "ats", OPTION_ATS, "on|off", 0, "The entries let the device have a TLB of its own, where names leave that open", 0 },
 	{ "strategy", OPTION_STRATEGY, "NAME", 0, "Allow only this one", 0 },
 	{ "quantum", OPTION_QUANTUM, "BITS", 0, "64 or 128: the widest store", 0 },
 	{ "sequence", OPTION_SEQUENCE, "FILE", 0, "A sequence of another driver (docs/sequence.md)", 0 },
@@ -96,6 +97,9 @@ static error_t parse(int key, char *value, struct argp_state *state)
 		if (strcmp(value, "private") != 0 && strcmp(value, "shared") != 0)
 			tool_fail(TOOL_USAGE, "--tags: '%s' is not private or shared", value);
 		check->private_tags = value[0] == 'p';
+		return 0;
+	case OPTION_ATS:
+		check->ats = tool_on_off("--ats", value);
 		return 0;
 	case OPTION_STRATEGY:
 		check->strategies = find_strategy(value);
@@ -299,7 +303,7 @@ static void print_json(const struct check *check)
 int tool_check(int argc, char **argv)
 {
 	const struct argp argp = { check_options, parse, NULL, check_doc, NULL, NULL, NULL };
-	struct check check = { .arch = &tool_vtd, .quantum = 16, .strategies = IOMMU_STRATEGY_ANY, .freedoms = ~0u };
+	struct check check = { .arch = &tool_vtd, .strategies = IOMMU_STRATEGY_ANY, .freedoms = ~0u };
 	int err, status;
 
 	tool_parse(&argp, argc, argv, &check);
@@ -311,14 +315,17 @@ int tool_check(int argc, char **argv)
 		if (err == -EINVAL)
 			tool_fail(TOOL_USAGE, "%s: %s", check.file, error);
 	} else {
+		const struct tool_entry *entry;
 		struct hitless_cell cell;
 
 		if (!check.from || !check.to)
 			tool_fail(TOOL_USAGE, "check: %s is missing (see hitless check --help)", check.from ? "--to" : "--from");
-		if (!hitless_check_knows(check.arch->name))
-			tool_fail(TOOL_SKIPPED, "this build can't explore %s yet", check.arch->name);
-		tool_find_configs(check.arch, check.from, check.to, &check.before, &check.after);
-		tool_cell(check.arch, &check.before, &check.after, check.quantum, check.private_tags, &cell);
+		entry = tool_find_configs(check.arch, check.from, check.to, &check.before, &check.after);
+		if (!hitless_check_knows(check.arch->name, entry->name))
+			tool_fail(TOOL_SKIPPED, "this build can't explore %s of %s yet", entry->name, check.arch->name);
+		if (!check.quantum)
+			check.quantum = check.arch->quantum ? check.arch->quantum : 16;
+		tool_cell(check.arch, entry, &check.before, &check.after, check.quantum, check.private_tags, check.ats, &cell);
 		cell.strategies = check.strategies;
 		cell.freedoms = check.freedoms;
 		err = hitless_check_cell(&cell, &check.report);

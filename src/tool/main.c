@@ -11,7 +11,6 @@
 #pragma weak tool_matrix
 #pragma weak tool_check
 #pragma weak tool_replay
-#pragma weak tool_bench
 
 static const struct verb {
 	const char *name;
@@ -170,6 +169,15 @@ void tool_parse(const struct argp *argp, int argc, char **argv, void *input)
 
 	whole.children = children;
 	argp_parse(&whole, argc, argv, ARGP_NO_ERRS | ARGP_NO_HELP, NULL, input);
+}
+
+bool tool_on_off(const char *option, const char *value)
+{
+	bool on = strcmp(value, "on") == 0;
+
+	if (!on && strcmp(value, "off") != 0)
+		tool_fail(TOOL_USAGE, "%s: '%s' is not on or off", option, value);
+	return on;
 }
 
 bool tool_number(const char *text, uint64_t *value)

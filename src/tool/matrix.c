@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { OPTION_ARCH = 0x2000, OPTION_LAYER, OPTION_QUANTUM, OPTION_MUTANTS, OPTION_TAGS };
+enum { OPTION_ARCH = 0x2000, OPTION_LAYER, OPTION_QUANTUM, OPTION_MUTANTS, OPTION_TAGS, OPTION_ATS };
 
 struct cell {
 	const struct tool_arch *arch;
@@ -27,7 +27,7 @@ struct matrix {
 	const struct tool_arch *arch;	/* NULL: all */
 	unsigned quantum;		/* 0: both */
 	int private_tags;		/* -1: both */
-	bool mutants;
+	bool mutants, ats;
 	struct cell *cells;
 	unsigned n, capacity;
 	/* Under the lock: */
@@ -37,10 +37,11 @@ struct matrix {
 };
 
 static const struct argp_option options[] = {
-	{ "arch", OPTION_ARCH, "A", 0, "vtd, vtd-legacy or all", 0 },
+	{ "arch", OPTION_ARCH, "A", 0, "vtd, vtd-legacy, amdvi, riscv or all", 0 },
 	{ "layer", OPTION_LAYER, "LAYER", 0, "entry", 0 },
 	{ "quantum", OPTION_QUANTUM, "BITS", 0, "64 or 128; without it, both", 0 },
 	{ "tags", OPTION_TAGS, "WHOSE", 0, "private or shared; without it, both", 0 },
+	{ "ats", OPTION_ATS, "on|off", 0, "The entries let the device have a TLB of its own, where names leave that open (off)", 0 },
 	{ "mutants", OPTION_MUTANTS, NULL, 0, "Damage each sequence in every way, and see whether that is noticed", 0 },
 	{ 0 },
 };
@@ -76,6 +77,9 @@ static error_t parse(int key, char *value, struct argp_state *state)
 			tool_fail(TOOL_USAGE, "--tags: '%s' is not private or shared", value);
 		matrix->private_tags = value[0] == 'p';
 		return 0;
+	case OPTION_ATS:
+		matrix->ats = tool_on_off("--ats", value);
+		return 0;
 	case OPTION_MUTANTS:
 		matrix->mutants = true;
 		return 0;
@@ -86,20 +90,27 @@ static error_t parse(int key, char *value, struct argp_state *state)
 
 /* ---- Cells ---- */
 
-void tool_cell(const struct tool_arch *arch, const struct tool_config *before, const struct tool_config *after, unsigned quantum,
-	       bool private_tags, struct hitless_cell *cell)
+void tool_cell(const struct tool_arch *arch, const struct tool_entry *entry, const struct tool_config *before,
+	       const struct tool_config *after, unsigned quantum, bool private_tags, bool ats, struct hitless_cell *cell)
 {
 	*cell = (struct hitless_cell){
 		.arch = arch->name,
+		.entry = entry->name,
 		.quantum = quantum,
 		.facts = private_tags ? IOMMU_PLAN_OLD_PRIVATE | IOMMU_PLAN_NEW_PRIVATE : 0,
 		.strategies = IOMMU_STRATEGY_ANY,
 		.freedoms = ~0u,
 	};
+	/* Names stand for tables: `pdt=p` is one process directory. */
+	cell->facts |= IOMMU_PLAN_ONE_TO_ONE;
 	memcpy(cell->before, before->words, sizeof(cell->before));
 	memcpy(cell->after, after->words, sizeof(cell->after));
-	/* In VT-d's legacy mode the entry decides; in scalable mode the one above it, which lets it. */
-	if (strcmp(arch->name, "vtd-legacy") != 0 || strstr(before->name, "devtlb=on") || strstr(after->name, "devtlb=on"))
+	if (ats && entry->set_ats) {
+		entry->set_ats(cell->before);
+		entry->set_ats(cell->after);
+	}
+	/* In VT-d's legacy mode the name tells. */
+	if (entry->ats_above || (ats && entry->set_ats) || strstr(before->name, "devtlb=on") || strstr(after->name, "devtlb=on"))
 		cell->facts |= IOMMU_PLAN_ATS;
 }
 
@@ -141,7 +152,7 @@ static void add_pairs(struct matrix *matrix, const struct tool_arch *arch, const
 			entry->config(to, &cell.after);
 			if (from == to || strcmp(cell.before.name, "invalid") == 0 || strcmp(cell.after.name, "invalid") == 0)
 				continue;
-			tool_cell(arch, &cell.before, &cell.after, quantum, private_tags, &cell.cell);
+			tool_cell(arch, entry, &cell.before, &cell.after, quantum, private_tags, matrix->ats, &cell.cell);
 			if (!matrix->mutants) {
 				add_cell(matrix, &cell);
 				continue;
@@ -295,18 +306,16 @@ int tool_matrix(int argc, char **argv)
 	for (unsigned a = 0; tool_archs[a]; a++) {
 		if (matrix.arch && matrix.arch != tool_archs[a])
 			continue;
-		if (!hitless_check_knows(tool_archs[a]->name)) {
-			if (matrix.arch)
-				tool_fail(TOOL_SKIPPED, "this build can't explore %s yet", matrix.arch->name);
-			continue;
-		}
 		for (unsigned e = 0; e < tool_archs[a]->nentries; e++)
 			for (unsigned quantum = 8; quantum <= 16; quantum += 8)
 				for (int tags = 0; tags < 2; tags++)
 					if ((!matrix.quantum || matrix.quantum == quantum) &&
-					    (matrix.private_tags < 0 || matrix.private_tags == tags))
+					    (matrix.private_tags < 0 || matrix.private_tags == tags) &&
+					    hitless_check_knows(tool_archs[a]->name, tool_archs[a]->entries[e].name))
 						add_pairs(&matrix, tool_archs[a], &tool_archs[a]->entries[e], quantum, tags);
 	}
+	if (!matrix.n)
+		tool_fail(TOOL_SKIPPED, "this build can't explore %s yet", matrix.arch->name);
 	explore(&matrix);
 	for (unsigned i = 0; i < matrix.n; i++) {
 		const struct cell *cell = &matrix.cells[i];

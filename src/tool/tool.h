@@ -43,6 +43,8 @@ void tool_parse(const struct argp *argp, int argc, char **argv, void *input);
 
 /* "1,2" is not a number: the whole text must be one, decimal or 0x. */
 bool tool_number(const char *text, uint64_t *value);
+/* The value of an option that is on or off; exits if it is neither. */
+bool tool_on_off(const char *option, const char *value);
 
 /* ---- Output ---- */
 

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/* instant.c - a command queue whose hardware is done inside the doorbell write. */
+#include "instant.h"
+
+#include <string.h>
+
+#include "amdvi.h"
+#include "bench.h"
+#include "riscv.h"
+#include "vtd.h"
+
+/* ---- VT-d: 6.5.2 ---- */
+
+static void vtd_ring(uint64_t iqa, uint64_t *phys, unsigned *count)
+{
+	*phys = GET_ADDR(VTD_IQA, IQA, &iqa);
+	*count = (unsigned)(HITLESS_PAGE_SIZE << GET(VTD_IQA, QS, &iqa)) / (GET(VTD_IQA, DW, &iqa) ? 32 : 16);
+}
+
+static bool vtd_wait(const uint64_t *command, uint64_t *phys, uint64_t *value, unsigned *bytes)
+{
+	if (GET(VTD_DESC, TYPE, command) != VTD_DESC_WAIT || !GET(VTD_DESC_WAIT, SW, command))
+		return false;
+	*phys = command[1];
+	*value = GET(VTD_DESC_WAIT, STATUS_DATA, command);
+	*bytes = 4;
+	return true;
+}
+
+/* ---- AMD-Vi: 2.4 ---- */
+
+static void amdvi_ring(uint64_t base, uint64_t *phys, unsigned *count)
+{
+	*phys = GET_ADDR(AMDVI_BUFFER, BASE, &base);
+	*count = 1u << GET(AMDVI_BUFFER, LEN, &base);
+}
+
+static bool amdvi_wait(const uint64_t *command, uint64_t *phys, uint64_t *value, unsigned *bytes)
+{
+	if (GET(AMDVI_CMD, OPCODE, command) != AMDVI_CMD_WAIT || !GET(AMDVI_CMD_WAIT, S, command))
+		return false;
+	*phys = GET_ADDR(AMDVI_CMD_WAIT, STORE_ADDR, command);
+	*value = GET(AMDVI_CMD_WAIT, STORE_DATA, command);
+	*bytes = 8;
+	return true;
+}
+
+/* ---- RISC-V: 3.1 ---- */
+
+static void riscv_ring(uint64_t cqb, uint64_t *phys, unsigned *count)
+{
+	*phys = GET(RISCV_QUEUE_BASE, PPN, &cqb) << 12;
+	*count = 2u << GET(RISCV_QUEUE_BASE, LOG2SZ, &cqb);
+}
+
+static bool riscv_wait(const uint64_t *command, uint64_t *phys, uint64_t *value, unsigned *bytes)
+{
+	if (GET(RISCV_IOFENCE, OPCODE, command) != RISCV_OP_IOFENCE || !GET(RISCV_IOFENCE, AV, command))
+		return false;
+	*phys = GET(RISCV_IOFENCE, ADDR, command) << 2;
+	*value = GET(RISCV_IOFENCE, DATA, command);
+	*bytes = 4;
+	return true;
+}
+
+static const struct instant_arch archs[] = {
+	{ "vtd", VTD_REG_IQA, VTD_REG_IQH, VTD_REG_IQT, 64, 5, 4, vtd_ring, vtd_wait },
+	{ "vtd-legacy", VTD_REG_IQA, VTD_REG_IQH, VTD_REG_IQT, 64, 4, 2, vtd_ring, vtd_wait },
+	{ "amdvi", AMDVI_REG_CMD_BASE, AMDVI_REG_CMD_HEAD, AMDVI_REG_CMD_TAIL, 64, 4, 2, amdvi_ring, amdvi_wait },
+	{ "riscv", RISCV_REG_CQB, RISCV_REG_CQH, RISCV_REG_CQT, 32, 0, 2, riscv_ring, riscv_wait },
+};
+
+const struct instant_arch *instant_find(const char *name)
+{
+	for (unsigned i = 0; i < sizeof(archs) / sizeof(archs[0]); i++)
+		if (strcmp(archs[i].name, name) == 0)
+			return &archs[i];
+	return NULL;
+}
+
+/* ---- The queue ---- */
+
+void instant_consume(const struct instant *instant, const uint64_t *commands, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++, commands += instant->arch->words) {
+		uint64_t phys, value;
+		unsigned bytes;
+
+		if (!instant->arch->wait(commands, &phys, &value, &bytes))
+			continue;
+		if (bytes == 4)
+			__atomic_store_n((uint32_t *)machine_virt(instant->machine, phys), (uint32_t)value, __ATOMIC_RELEASE);
+		else
+			__atomic_store_n((uint64_t *)machine_virt(instant->machine, phys), value, __ATOMIC_RELEASE);
+	}
+}
+
+/* One machine at a time; its port's context is the machine, which has no place for us. */
+static struct instant *current;
+
+static void ring_doorbell(uint64_t value)
+{
+	struct instant *in = current;
+	unsigned tail = (unsigned)(value >> in->arch->shift) % in->count;
+
+	while (in->at != tail) {
+		const uint64_t *command = in->ring + (size_t)in->at * in->arch->words;
+
+		instant_consume(in, command, 1);
+		if (in->logging) {
+			bench_check(in->log_n + in->arch->words <= INSTANT_LOG ? 0 : -1, "the log of commands");
+			memcpy(in->log + in->log_n, command, in->arch->words * 8);
+			in->log_n += in->arch->words;
+		}
+		in->at = (in->at + 1) % in->count;
+	}
+	if (in->logging) {
+		bench_check(in->doorbells < 64 ? 0 : -1, "the log of doorbells");
+		in->log_end[in->doorbells++] = in->log_n;
+	}
+}
+
+static void write32(void *ctx, uint64_t addr, uint32_t value)
+{
+	if (addr == current->machine->config.arch->registers + current->arch->tail)
+		ring_doorbell(value);
+	else
+		current->port.mmio_write32(ctx, addr, value);
+}
+
+static void write64(void *ctx, uint64_t addr, uint64_t value)
+{
+	if (addr == current->machine->config.arch->registers + current->arch->tail)
+		ring_doorbell(value);
+	else
+		current->port.mmio_write64(ctx, addr, value);
+}
+
+static uint32_t read32(void *ctx, uint64_t addr)
+{
+	if (addr == current->machine->config.arch->registers + current->arch->head)
+		return current->at << current->arch->shift;
+	return current->port.mmio_read32(ctx, addr);
+}
+
+static uint64_t read64(void *ctx, uint64_t addr)
+{
+	if (addr == current->machine->config.arch->registers + current->arch->head)
+		return (uint64_t)current->at << current->arch->shift;
+	return current->port.mmio_read64(ctx, addr);
+}
+
+void instant_take(struct instant *in, const struct instant_arch *arch, struct machine *machine)
+{
+	struct hitless_port *port = &machine->port;
+	uint64_t registers = machine->config.arch->registers, base, phys, tail;
+
+	memset(in, 0, sizeof(*in));
+	in->arch = arch;
+	in->machine = machine;
+	in->port = *port;
+	base = port->mmio_read64(port->ctx, registers + arch->base);
+	arch->ring(base, &phys, &in->count);
+	in->ring = machine_virt(machine, phys);
+	tail = arch->tail_bits == 32 ? port->mmio_read32(port->ctx, registers + arch->tail)
+				     : port->mmio_read64(port->ctx, registers + arch->tail);
+	in->at = (unsigned)(tail >> arch->shift) % in->count;
+	current = in;
+	port->mmio_write32 = write32;
+	port->mmio_write64 = write64;
+	port->mmio_read32 = read32;
+	port->mmio_read64 = read64;
+}
+
+void instant_give_back(struct instant *in)
+{
+	struct hitless_port *port = &in->machine->port;
+	uint64_t registers = in->machine->config.arch->registers;
+
+	port->mmio_write32 = in->port.mmio_write32;
+	port->mmio_write64 = in->port.mmio_write64;
+	port->mmio_read32 = in->port.mmio_read32;
+	port->mmio_read64 = in->port.mmio_read64;
+	/* The model catches up with the ring: it does again what is still in it, which does no harm. */
+	if (in->arch->tail_bits == 32)
+		port->mmio_write32(port->ctx, registers + in->arch->tail, in->at << in->arch->shift);
+	else
+		port->mmio_write64(port->ctx, registers + in->arch->tail, (uint64_t)in->at << in->arch->shift);
+	current = NULL;
+}

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * arch_amdvi.c - a small machine around a device table entry of AMD-Vi.
+ *
+ * Host tables (v1) a and b; GCR3 tables a, b and c with one entry each, for guest tables (v2) of 4, 4 and 5 levels, as `hitless plan`
+ * names them. GCR3 table b lies beyond the RAM of this machine, so that each piece of its address has something in it: one page is there.
+ */
+#include "setup.h"
+
+#include <amdvi.h>
+#include <hitless/amdvi.h>
+#include <hitless/model-amdvi.h>
+
+#include <errno.h>
+#include <string.h>
+
+enum {
+	PAGE_DEVTAB = 1, PAGE_QUEUE, PAGE_STATUS,
+	/* 0xa and 0xb: the roots a and b; 0x11, 0x33: GCR3 tables a and c */
+	PAGE_GCR3_B = 0x12, PAGE_POOL = 0x14, PAGE_CLONES = 0x18, PAGE_TABLES = 0x34, PAGES = 0x70
+};
+
+#define GCR3_A 0x11000ull
+#define GCR3_B 0x80022000ull
+#define GCR3_C 0x33000ull
+
+#define DID_SIBLING 12u
+
+/* ---- Page tables ---- */
+
+#define V1_RIGHTS (BITS(AMDVI_V1, PR) | BITS(AMDVI_V1, IR) | BITS(AMDVI_V1, A))
+#define V2_RIGHTS (BITS(AMDVI_V2, P) | BITS(AMDVI_V2, US) | BITS(AMDVI_V2, A))
+
+static uint64_t v1_table(uint64_t addr, unsigned level)
+{
+	return addr | V1_RIGHTS | BITS(AMDVI_V1, IW) | (uint64_t)(level - 1) << AMDVI_V1_NEXT_LEVEL_LSB;
+}
+
+static uint64_t v1_page(uint64_t addr, unsigned level, bool write)
+{
+	(void)level;
+	return addr | V1_RIGHTS | BITS(AMDVI_V1, D) | (write ? BITS(AMDVI_V1, IW) : 0);
+}
+
+static uint64_t v2_table(uint64_t addr, unsigned level)
+{
+	(void)level;
+	return addr | V2_RIGHTS | BITS(AMDVI_V2, RW);
+}
+
+static uint64_t v2_page(uint64_t addr, unsigned level, bool write)
+{
+	return addr | V2_RIGHTS | BITS(AMDVI_V2, D) | (level > 1 ? BITS(AMDVI_V2, PS) : 0) | (write ? BITS(AMDVI_V2, RW) : 0);
+}
+
+static uint64_t address(uint64_t entry)
+{
+	return GET_ADDR(AMDVI_V1, ADDR, &entry);
+}
+
+static const struct xp_format v1 = { 4, 9, v1_table, v1_page, address };
+static const struct xp_format v2_4 = { 4, 9, v2_table, v2_page, address }, v2_5 = { 5, 9, v2_table, v2_page, address };
+
+/* A GCR3 table of one entry, of PASID 0. */
+static void build_guest(struct xp_builder *b, unsigned gcr3_page, const struct xp_format *format, unsigned n)
+{
+	uint64_t root = b->next++ * XP_PAGE;
+
+	xp_map_guest(b, format, root, n);
+	b->ram[gcr3_page * XP_PAGE_WORDS] = root | BITS(AMDVI_GCR3, V);
+}
+
+static void build_tables(struct xp_builder *b)
+{
+	for (unsigned n = 0; n < 2; n++) {
+		xp_map_host(b, &v1, (0xa + n) * XP_PAGE, n);
+		xp_map_parent(b, &v1, (0xa + n) * XP_PAGE, n);
+	}
+	build_guest(b, GCR3_A / XP_PAGE, &v2_4, 0);
+	build_guest(b, PAGE_GCR3_B, &v2_4, 1);
+	build_guest(b, GCR3_C / XP_PAGE, &v2_5, 2);
+}
+
+/* ---- The unit ---- */
+
+static void start_with(struct iommu_model *model, bool coherent)
+{
+	uint64_t devtab = 0, buffer = 0, control = 0;
+
+	SET_ADDR(AMDVI_DEVTAB, BASE, &devtab, PAGE_DEVTAB * XP_PAGE); /* SIZE 0: one page, 128 entries */
+	SET(AMDVI_BUFFER, LEN, &buffer, 8);			       /* 256 commands, a page */
+	SET_ADDR(AMDVI_BUFFER, BASE, &buffer, PAGE_QUEUE * XP_PAGE);
+	SET(AMDVI_CONTROL, IOMMU_EN, &control, 1);
+	SET(AMDVI_CONTROL, CMD_BUF_EN, &control, 1);
+	SET(AMDVI_CONTROL, GT_EN, &control, 1);
+	SET(AMDVI_CONTROL, COHERENT, &control, coherent);
+	iommu_model_write(model, AMDVI_REG_DEVTAB, 8, devtab);
+	iommu_model_write(model, AMDVI_REG_CMD_BASE, 8, buffer);
+	iommu_model_write(model, AMDVI_REG_CONTROL, 8, control);
+	xp_ticks(model);
+}
+
+static void start(struct iommu_model *model)
+{
+	start_with(model, true);
+}
+
+static void start_noncoherent(struct iommu_model *model)
+{
+	start_with(model, false);
+}
+
+static void submit(void *ctx, bool (*store)(void *, uint64_t, uint64_t), struct iommu_model *model, unsigned slot,
+		   const uint64_t *words)
+{
+	uint64_t at = slot % 256 * 16;
+
+	store(ctx, PAGE_QUEUE * XP_PAGE + at, words[0]);
+	store(ctx, PAGE_QUEUE * XP_PAGE + at + 8, words[1]);
+	iommu_model_write(model, AMDVI_REG_CMD_TAIL, 8, (slot + 1) % 256 * 16);
+}
+
+static void wait(bool fence, uint64_t addr, uint32_t value, uint64_t *words)
+{
+	memset(words, 0, 4 * sizeof(*words));
+	SET(AMDVI_CMD_WAIT, OPCODE, words, AMDVI_CMD_WAIT);
+	SET(AMDVI_CMD_WAIT, F, words, 1);
+	if (fence)
+		return;
+	SET(AMDVI_CMD_WAIT, S, words, 1);
+	SET_ADDR(AMDVI_CMD_WAIT, STORE_ADDR, words, addr);
+	SET(AMDVI_CMD_WAIT, STORE_DATA, words, value);
+}
+
+static bool tag(const uint64_t *command, unsigned *lsb, unsigned *width)
+{
+	if (GET(AMDVI_CMD, OPCODE, command) != AMDVI_CMD_PAGES)
+		return false;
+	*lsb = AMDVI_CMD_PAGES_DOMAIN_ID_LSB;
+	*width = AMDVI_CMD_PAGES_DOMAIN_ID_WIDTH;
+	return true;
+}
+
+/* ---- Cases ---- */
+
+static bool translates(const uint64_t *entry)
+{
+	return GET(AMDVI_DTE, V, entry) && GET(AMDVI_DTE, TV, entry);
+}
+
+/* Do both say the same tables, so that a device with either can have the domain id? */
+static bool same_tables(const uint64_t *a, const uint64_t *b)
+{
+	return GET(AMDVI_DTE, MODE, a) == GET(AMDVI_DTE, MODE, b) &&
+	       GET(AMDVI_DTE, HOST_PT_ROOT, a) == GET(AMDVI_DTE, HOST_PT_ROOT, b) &&
+	       GET(AMDVI_DTE, GV, a) == GET(AMDVI_DTE, GV, b) && amdvi_dte_gcr3(a) == amdvi_dte_gcr3(b);
+}
+
+/* Host tables that translate as the guest tables of a host-owned first stage do. The guest's own tables have no such stand-in. */
+static void add_standins(const struct hitless_cell *cell, struct xp_builder *b, struct xp_target *t)
+{
+	for (unsigned side = 0; side < 2; side++) {
+		const uint64_t *entry = side ? cell->after : cell->before;
+		uint64_t gcr3 = amdvi_dte_gcr3(entry);
+		unsigned guest = gcr3 == GCR3_A ? 0 : gcr3 == GCR3_B ? 1 : 2;
+		uint64_t root = (PAGE_CLONES + guest) * XP_PAGE;
+
+		if (amdvi_dte_mode(entry) != AMDVI_DTE_MODE_V2)
+			continue;
+		t->standin_bytes = b->next * XP_PAGE;
+		xp_map_guest(b, &v1, root, guest);
+		t->standin_bytes = (b->next + 1) * XP_PAGE - t->standin_bytes;
+		t->has_standin[side] = true;
+		memset(t->standin[side], 0, sizeof(t->standin[side]));
+		SET(AMDVI_DTE, V, t->standin[side], 1);
+		SET(AMDVI_DTE, TV, t->standin[side], 1);
+		SET(AMDVI_DTE, IR, t->standin[side], GET(AMDVI_DTE, IR, entry));
+		SET(AMDVI_DTE, IW, t->standin[side], GET(AMDVI_DTE, IW, entry));
+		SET(AMDVI_DTE, I, t->standin[side], GET(AMDVI_DTE, I, entry));
+		SET(AMDVI_DTE, MODE, t->standin[side], v1.levels);
+		SET(AMDVI_DTE, DOMAIN_ID, t->standin[side], xp_arch_amdvi.temporary_tag);
+		SET_ADDR(AMDVI_DTE, HOST_PT_ROOT, t->standin[side], root);
+	}
+}
+
+static int build(const struct hitless_cell *cell, struct xp_case *c, struct xp_target *t)
+{
+	struct xp_builder b = { .next = PAGE_TABLES };
+	uint64_t table = PAGE_DEVTAB * XP_PAGE;
+	uint64_t sibling[4] = { 0 };
+	bool bystanders = GET(AMDVI_DTE, DOMAIN_ID, cell->before) != GET(AMDVI_DTE, DOMAIN_ID, cell->after) ||
+			  same_tables(cell->before, cell->after);
+	int err = xp_setup(cell, c, &amdvi_model, PAGES);
+
+	if (err)
+		return err;
+	b.ram = c->ram;
+	build_tables(&b);
+	t->sibling_root = b.next++ * XP_PAGE;
+	xp_map(&b, &v1, t->sibling_root, XP_IOVA_SMALL, xp_data(6, false), 1, true);
+	add_standins(cell, &b, t);
+	if (b.next > PAGES)
+		return -EINVAL;
+	c->alias_page = GCR3_B / XP_PAGE;
+	c->alias_index = PAGE_GCR3_B;
+	c->config.capabilities[3] = cell->facts & IOMMU_PLAN_CACHES_ABSENT ? AMDVI_MODEL_NPCACHE : 0;
+	c->start = c->noncoherent ? start_noncoherent : start;
+	c->submit = submit;
+	t->status = PAGE_STATUS * XP_PAGE;
+	t->pool = PAGE_POOL * XP_PAGE;
+	t->rid = XP_RID_DEVICE;
+	t->table = table;
+	t->offset = XP_RID_DEVICE * 32;
+	t->words = 4;
+	t->ats_before = translates(cell->before) && GET(AMDVI_DTE, I, cell->before);
+	c->ats = t->ats_before && (cell->facts & IOMMU_PLAN_ATS);
+	c->after_addr = table + t->offset;
+	c->nafter = 4;
+	memcpy(c->after, cell->after, 32);
+	xp_put(c, table + XP_RID_DEVICE * 32, cell->before, 4);
+	xp_put(c, table + XP_RID_OLD * 32, cell->before, 4);
+	xp_put(c, table + XP_RID_NEW * 32, cell->after, 4);
+	SET(AMDVI_DTE, V, sibling, 1);
+	SET(AMDVI_DTE, TV, sibling, 1);
+	SET(AMDVI_DTE, IR, sibling, 1);
+	SET(AMDVI_DTE, IW, sibling, 1);
+	SET(AMDVI_DTE, MODE, sibling, 4);
+	SET(AMDVI_DTE, DOMAIN_ID, sibling, DID_SIBLING);
+	SET_ADDR(AMDVI_DTE, HOST_PT_ROOT, sibling, t->sibling_root);
+	xp_put(c, table + XP_RID_SIBLING * 32, sibling, 4);
+	xp_actors(cell, c, IOMMU_NO_PASID, XP_RID_SIBLING, IOMMU_NO_PASID, bystanders);
+	return 0;
+}
+
+static void changes(const uint64_t *old, const uint64_t *new, unsigned first, unsigned count, char *text, size_t size)
+{
+	static const struct layout_field fields[] = LAYOUT_TABLE(AMDVI_DTE, AMDVI_DTE_LIST);
+
+	xp_changes(fields, sizeof(fields) / sizeof(fields[0]), old, new, first, count, text, size);
+}
+
+const struct xp_arch xp_arch_amdvi = {
+	.name = "amdvi",
+	.entry = "dte",
+	.format = &amdvi_dte,
+	.temporary_tag = 10,
+	.build = build,
+	.wait = wait,
+	.tag = tag,
+	.changes = changes,
+};
