@@ -148,6 +148,7 @@ struct xp_case {
 	bool thorough;
 	bool has_quiet;			/* there are XP_QUIET steps: then prefetch is told apart from what devices ask for */
 	unsigned max_places;		/* 0: a default */
+	bool situations;		/* note them in the result */
 };
 
 void xp_op_add(struct xp_ops *ops, const struct xp_op *op);
@@ -179,6 +180,9 @@ struct xp_result {
 	const char *limit;		/* bounded: which limit */
 	uint64_t places, states, requests;
 	unsigned depth;
+	/* What was in the caches and in flight at some place, hashed, once each, in ascending order. Free with free(). */
+	uint64_t *situations;
+	uint32_t nsituations;
 	char detail[200];
 };
 
