@@ -75,12 +75,21 @@ struct entry_format {
 	void (*forget_devtlb)(struct entry_steps *steps, const struct entry_change *change);
 };
 
+/* What becomes of the enable bit of the device's own TLB. */
+enum entry_ats {
+	ENTRY_ATS_BY_ENTRY,		/* it goes and comes with the entry's permission to use it */
+	ENTRY_ATS_STAYS,		/* other entries of the device need it, or nothing changes for it */
+	ENTRY_ATS_ON,			/* this is the first entry of the device that lets something through */
+	ENTRY_ATS_OFF			/* ... or was the last */
+};
+
 /* One requester's entry from `before` to `after`. */
 struct entry_change {
 	struct iommu_plan_request request;	/* its words point to the arrays below */
 	uint64_t before[IOMMU_ENTRY_WORDS];
 	uint64_t after[IOMMU_ENTRY_WORDS];
 	unsigned device;
+	enum entry_ats ats;
 	/* The device's ATS control register: its place in config space and its value on and off. */
 	uint16_t ats_control, ats_on, ats_off;
 	struct entry_table *table;		/* NULL: a plan that is only asked for */

@@ -320,6 +320,24 @@ static bool drops_ats(const struct iommu_plan_request *request, const uint64_t *
 	return (request->facts & IOMMU_PLAN_ATS) && request->format->ats(from) && !request->format->ats(to);
 }
 
+static bool turns_on_ats(const struct entry_change *change)
+{
+	const struct iommu_plan_request *request = &change->request;
+
+	if (change->ats == ENTRY_ATS_BY_ENTRY)
+		return drops_ats(request, request->after, request->before);
+	return change->ats == ENTRY_ATS_ON && (request->facts & IOMMU_PLAN_ATS);
+}
+
+static bool turns_off_ats(const struct entry_change *change)
+{
+	const struct iommu_plan_request *request = &change->request;
+
+	if (change->ats == ENTRY_ATS_BY_ENTRY)
+		return drops_ats(request, request->before, request->after);
+	return change->ats == ENTRY_ATS_OFF && (request->facts & IOMMU_PLAN_ATS);
+}
+
 static void add_stale(struct entry_change *change, const uint64_t *entry, uint32_t tag)
 {
 	if (change->nstale == sizeof(change->stale) / sizeof(change->stale[0]))
@@ -604,7 +622,7 @@ void entry_finish(struct entry_steps *steps, struct entry_change *changes, unsig
 
 		/* A device TLB that was off is empty, and must not be asked. */
 		if (!(request->facts & IOMMU_PLAN_ATS) || changes[i].strategy == IOMMU_STRATEGY_NONE ||
-		    !request->format->ats(request->before))
+		    changes[i].ats == ENTRY_ATS_ON || !request->format->ats(request->before))
 			continue;
 		steps->change = &changes[i];
 		if (!devtlb)
@@ -614,15 +632,13 @@ void entry_finish(struct entry_steps *steps, struct entry_change *changes, unsig
 	}
 	emit_wait(steps, true);
 	for (unsigned i = 0; i < count; i++) {
-		const struct iommu_plan_request *request = &changes[i].request;
-
 		/* A device TLB is switched off once it is empty and can't be filled, and on once it can. */
 		steps->change = &changes[i];
-		if (changes[i].strategy == IOMMU_STRATEGY_NONE)
+		if (changes[i].strategy == IOMMU_STRATEGY_NONE && changes[i].ats == ENTRY_ATS_BY_ENTRY)
 			continue;
-		if (drops_ats(request, request->before, request->after))
+		if (turns_off_ats(&changes[i]))
 			emit_ats(steps, false);
-		if (drops_ats(request, request->after, request->before))
+		if (turns_on_ats(&changes[i]))
 			emit_ats(steps, true);
 	}
 	steps->change = NULL;
