@@ -125,25 +125,36 @@ static void run_pair(const struct side *from, const struct side *to, enum method
 		print_row(&rows[nrows++]);
 }
 
+/* Paced, then saturated; if the unit can do it at all. */
+static void run_both(const struct side *from, const struct side *to, enum method method)
+{
+	if (!measure_supports(from) || !measure_supports(to))
+		return;
+	run_pair(from, to, method, true);
+	run_pair(from, to, method, false);
+}
+
+static const struct side *find_side(const char *name)
+{
+	for (unsigned i = 0; i < sizeof(sides) / sizeof(sides[0]); i++)
+		if (text_equal(sides[i].name, name))
+			return &sides[i];
+	panic("there is no configuration %s", name);
+}
+
 static void run_all(void)
 {
 	char from[TEXT_SIZE], to[TEXT_SIZE], method[TEXT_SIZE];
-	const char *only_from = option_text("from", from, NULL), *only_to = option_text("to", to, NULL);
-	const char *only_method = option_text("method", method, NULL);
+	bool one = option_text("from", from, NULL) && option_text("to", to, NULL);
+	const char *only = option_text("method", method, NULL);
 
 	for (unsigned m = 0; m < METHODS; m++) {
-		if (only_method && text_equal(only_method, "attach-detach") != (m == METHOD_ATTACH_DETACH))
+		if (only && text_equal(only, "attach-detach") != (m == METHOD_ATTACH_DETACH))
 			continue;
-		for (unsigned i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
-			const struct side *a = &sides[pairs[i][0]], *b = &sides[pairs[i][1]];
-
-			if (only_from && (!text_equal(only_from, a->name) || !text_equal(only_to, b->name)))
-				continue;
-			if (!measure_supports(a) || !measure_supports(b))
-				continue;
-			run_pair(a, b, (enum method)m, true);
-			run_pair(a, b, (enum method)m, false);
-		}
+		if (one)
+			run_both(find_side(from), find_side(to), (enum method)m);
+		for (unsigned i = 0; i < sizeof(pairs) / sizeof(pairs[0]) && !one; i++)
+			run_both(&sides[pairs[i][0]], &sides[pairs[i][1]], (enum method)m);
 	}
 }
 

@@ -82,7 +82,7 @@ static int start(struct process *process, const struct qemu_board *board, const 
 	const char *argv[MAX_ARGUMENTS];
 	pid_t parent = getpid();
 	unsigned n = 0;
-	char path[4096];
+	char path[4096 + 64];
 	int ends[2];
 
 	memset(process, 0, sizeof(*process));

@@ -49,7 +49,6 @@ static bool read_row(const json_t *from, const struct qemu_board *board, struct 
 	row->pace = text_of(from, "pace");
 	row->why = text_of(from, "why");
 	row->unit = board->name;
-	row->guest = true;
 	row->hitless = json_is_true(json_object_get(from, "hitless"));
 	row->devices = (unsigned)number_of(from, "devices");
 	row->quantum = (unsigned)number_of(from, "quantum");
@@ -116,4 +115,9 @@ const char *run_guests(const char *const *archs, const char *options, struct run
 		ask(qemu_boards[b], image, options, new_row, ctx);
 	tool_progress(NULL);
 	return boards ? NULL : "QEMU has no such unit";
+}
+
+bool run_guest_has_fault(const char *name)
+{
+	return strcmp(name, "skip-iotlb-invalidation") == 0 || strcmp(name, "skip-entry-invalidation") == 0;
 }
