@@ -191,19 +191,29 @@ static void make_ste(const struct smmuv3_unit *smmu, const struct iommu_device *
 		make_second_stage(smmu, domain, tag, ste);
 }
 
+static void invalidate(const struct entry_format *format, uint64_t *entry)
+{
+	if (format == &smmuv3_ste)
+		SET(SMMU_STE, V, entry, 0);
+	else
+		SET(SMMU_CD, V, entry, 0);
+}
+
 static void smmuv3_make_entry(struct iommu_unit *unit, const struct iommu_device *device, const struct entry_place *place,
 			      const struct iommu_domain *domain, uint32_t tag, const uint64_t *before, uint64_t *entry)
 {
 	const struct smmuv3_unit *smmu = to_smmuv3_const(unit);
 	unsigned rid = 0;
 
-	(void)before; /* nothing in it belongs to anybody else */
-	memset(entry, 0, place->format->words * sizeof(*entry));
-	if (!domain || domain->type == IOMMU_DOMAIN_BLOCKED)
+	if (!domain || domain->type == IOMMU_DOMAIN_BLOCKED || (place->format != &smmuv3_ste && !is_first_stage(domain))) {
+		/* Not valid: what else there is, is ignored, and one store does it. */
+		memcpy(entry, before, place->format->words * sizeof(*entry));
+		invalidate(place->format, entry);
 		return;
+	}
+	memset(entry, 0, place->format->words * sizeof(*entry));
 	if (place->format != &smmuv3_ste) {
-		if (is_first_stage(domain))
-			smmuv3_make_cd(smmu, domain, tag, entry);
+		smmuv3_make_cd(smmu, domain, tag, entry);
 		return;
 	}
 	while (rid < device->nrids - 1 &&

@@ -190,7 +190,7 @@ static void emit_store(struct entry_steps *steps, unsigned quantum, const uint64
 /* ---- Used bits ---- */
 
 struct flip {
-	uint64_t ahead[IOMMU_ENTRY_WORDS];	/* `from`, with all bits that it ignores already as in `to` */
+	uint64_t ahead[IOMMU_ENTRY_WORDS];	/* `from`, with what it ignores and `to` looks at already as in `to` */
 	unsigned critical;			/* how many quanta must flip */
 	unsigned quantum;			/* the last of them */
 	unsigned preloads, cleans;		/* quanta to store before and after */
@@ -207,15 +207,21 @@ static void find_flip(const struct iommu_plan_request *request, const uint64_t *
 	format->used(to, to_used);
 	if (format->safe)
 		format->safe(from, to, safe);
-	for (unsigned i = 0; i < format->words; i++)
-		from_used[i] &= ~(safe[i] & to_used[i]);
-	for (unsigned i = 0; i < format->words; i++)
-		flip->ahead[i] = (from[i] & from_used[i]) | (to[i] & ~from_used[i]);
+	for (unsigned i = 0; i < format->words; i++) {
+		safe[i] &= from_used[i] & to_used[i];
+		from_used[i] &= ~safe[i];
+		to_used[i] &= ~safe[i];
+	}
 	for (unsigned q = 0; q * per < format->words; q++) {
-		bool differs = false;
+		bool differs = false, ahead = false;
 
+		for (unsigned i = q * per; i < (q + 1) * per && i < format->words; i++) {
+			differs |= ((from[i] ^ to[i]) & from_used[i] & to_used[i]) != 0;
+			ahead |= ((from[i] ^ to[i]) & ~from_used[i] & to_used[i]) != 0;
+		}
+		/* What neither looks at goes along, or is left to the cleaning. */
 		for (unsigned i = q * per; i < (q + 1) * per && i < format->words; i++)
-			differs |= ((flip->ahead[i] ^ to[i]) & to_used[i]) != 0;
+			flip->ahead[i] = ahead ? (from[i] & from_used[i]) | (to[i] & ~from_used[i]) : from[i];
 		if (differs) {
 			flip->critical++;
 			flip->quantum = q;
