@@ -77,6 +77,8 @@ enum { LPAE_S2_XN_NONE = 2 };
 
 /* D8.6.3: the memory types that a stage-1 leaf names by their place in MAIR, eight bits each. */
 enum { LPAE_MAIR_DEVICE_NGNRE = 0x04, LPAE_MAIR_NC = 0x44, LPAE_MAIR_WB = 0xff };
+/* And the places that Hitless gives them. */
+enum { LPAE_ATTR_WB, LPAE_ATTR_NC, LPAE_ATTR_DEVICE };
 
 /* For the printer: T(decode-name, kind, prefix, words, mode function or NULL, mode names or NULL). */
 #define LPAE_STRUCTURES(T) \
