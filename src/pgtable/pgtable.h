@@ -38,6 +38,11 @@ struct iommu_pgtable {
 	uint64_t first, last;	/* IOVAs that can be mapped */
 	uint64_t grow_last;	/* the last after growing; 0: it can't grow any more */
 	size_t table_bytes;	/* memory in tables, the root included */
+	/* The engine's own: the table of smallest pages that was used last. NULL: none. */
+	struct {
+		uint64_t iova;
+		uint64_t *table, *through;
+	} near;
 };
 
 /*

@@ -10,8 +10,8 @@
  *   1. an entry that is not present is 0;
  *   2. a table other than the root is linked in one place and not empty;
  *   3. the entry that points to a table also holds the number of its entries that are present, in
- *      bits that hardware ignores. Where a format has too few of those, the number stops at
- *      FMT_COUNT_MAX, which then means "that many or more": then it has to be counted.
+ *      bits that hardware ignores. Where a format has too few of those, the number stays at
+ *      FMT_COUNT_MAX once it has come there, which then means "some": then one has to look.
  * From 2 and 3 follows most of the rest: that a table has become empty is seen without looking
  * through it; a present entry whose whole span is asked for is an overlap, whatever is below; and
  * the bytes mapped by a table of smallest pages are known without reading it, so that a subtree is
@@ -216,14 +216,26 @@ static inline uint64_t pt_more(uint64_t entry, unsigned n)
 	return fmt_with_count(entry, pt_counts_exactly() || count < FMT_COUNT_MAX ? count : FMT_COUNT_MAX);
 }
 
-/* How many entries of a table are present; if it is `enough` or more, `enough` will do. */
-static inline unsigned pt_look(const uint64_t *table, unsigned enough)
+/* How many entries of a table are present. */
+static inline unsigned pt_look(const uint64_t *table)
 {
 	unsigned n = 0;
 
-	for (unsigned i = 0; i < PT_ENTRIES && n < enough; i++)
+	for (unsigned i = 0; i < PT_ENTRIES; i++)
 		n += fmt_present(pt_load(&table[i]));
 	return n;
+}
+
+/* Is any? Those beside entry `near`, which has gone, are the likeliest. */
+static inline bool pt_any(const uint64_t *table, unsigned near)
+{
+	for (unsigned up = near, down = near; up < PT_ENTRIES || down > 0; up++) {
+		if (up < PT_ENTRIES && fmt_present(pt_load(&table[up])))
+			return true;
+		if (down > 0 && fmt_present(pt_load(&table[--down])))
+			return true;
+	}
+	return false;
 }
 
 /* How many entries are present in the table that the entry points to. */
@@ -231,7 +243,7 @@ static inline unsigned pt_count(const struct iommu_pgtable *pt, uint64_t entry)
 {
 	unsigned count = fmt_count(entry);
 
-	return pt_counts_exactly() || count < FMT_COUNT_MAX ? count : pt_look(pt_child(pt, entry), PT_ENTRIES);
+	return pt_counts_exactly() || count < FMT_COUNT_MAX ? count : pt_look(pt_child(pt, entry));
 }
 
 /*
@@ -330,6 +342,26 @@ static PT_ALWAYS_INLINE void pt_descend(const struct iommu_pgtable *pt, struct p
 		PT_STEP(1);
 	}
 #undef PT_STEP
+}
+
+/*
+ * The table of smallest pages that has `iova`, and the entry that points to it; NULL: there is none,
+ * or the root is one. What was found last is remembered: the next page is mostly near.
+ */
+static PT_ALWAYS_INLINE uint64_t *pt_pages(struct iommu_pgtable *pt, uint64_t iova, uint64_t **through)
+{
+	struct pt_walk walk;
+
+	if (!pt->near.table || (iova ^ pt->near.iova) >> pt_shift(1)) {
+		pt_descend(pt, &walk, iova, iova);
+		if (walk.level > 0 || fmt_top_level(&pt->config) == 0)
+			return NULL;
+		pt->near.iova = iova;
+		pt->near.table = walk.table;
+		pt->near.through = walk.through[0];
+	}
+	*through = pt->near.through;
+	return pt->near.table;
 }
 
 static inline int pt_check_range(const struct iommu_pgtable *pt, uint64_t iova, uint64_t size)
@@ -626,6 +658,7 @@ static int pt_map(struct iommu_pgtable *pt, uint64_t iova, uint64_t phys, uint64
 {
 	uint64_t last = iova + (size - 1);
 	uint64_t attributes;
+	uint64_t *table, *through;
 	struct pt_walk walk;
 	unsigned n;
 	int err;
@@ -638,14 +671,18 @@ static int pt_map(struct iommu_pgtable *pt, uint64_t iova, uint64_t phys, uint64
 	if ((phys | (phys + (size - 1))) >> pt->config.output_bits)
 		return -ERANGE;
 
+	n = (unsigned)(size >> FMT_PAGE_SHIFT);
+	if (!((iova ^ last) >> pt_shift(1)) && (table = pt_pages(pt, iova, &through))) {
+		err = pt_map_pages(pt, &table[iova >> FMT_PAGE_SHIFT & (PT_ENTRIES - 1)], n, iova, phys, attributes);
+		if (!err)
+			pt_add_count(through, n);
+		return err;
+	}
 	pt_descend(pt, &walk, iova, last);
 	if (walk.level > 0)
 		return pt_map_tables(pt, &walk, iova, last, phys, attributes);
-	n = (unsigned)(size >> FMT_PAGE_SHIFT);
-	err = pt_map_pages(pt, &walk.table[pt_index(pt, iova, 0)], n, iova, phys, attributes);
-	if (!err && walk.table != pt->root)
-		pt_add_count(walk.through[0], n);
-	return err;
+	/* The root itself. */
+	return pt_map_pages(pt, &walk.table[pt_index(pt, iova, 0)], n, iova, phys, attributes);
 }
 
 /* ---- unmap ---- */
@@ -668,6 +705,8 @@ static void pt_gather_table(struct iommu_pgtable *pt, uint64_t *table, struct io
 	gather->free_list = pt_phys(pt, table);
 	gather->tables++;
 	pt->table_bytes -= PT_TABLE_BYTES;
+	if (table == pt->near.table)
+		pt->near.table = NULL;
 }
 
 /*
@@ -805,10 +844,10 @@ static PT_ALWAYS_INLINE unsigned pt_unmap_pages(struct iommu_pgtable *pt, uint64
 }
 
 /*
- * `removed` entries are gone from the table behind `slot`. Says whether it was the last: then the
- * table is gone too.
+ * `removed` entries are gone from the table behind `slot`, entry `near` among them. Says whether it
+ * was the last: then the table is gone too.
  */
-static inline bool pt_shrink(struct iommu_pgtable *pt, uint64_t *slot, unsigned removed,
+static inline bool pt_shrink(struct iommu_pgtable *pt, uint64_t *slot, unsigned removed, unsigned near,
 			     struct iommu_gather *gather)
 {
 	uint64_t entry = pt_load(slot);
@@ -817,7 +856,7 @@ static inline bool pt_shrink(struct iommu_pgtable *pt, uint64_t *slot, unsigned 
 	if (pt_counts_exactly() || left < FMT_COUNT_MAX)
 		left -= removed;
 	else
-		left = pt_look(pt_child(pt, entry), FMT_COUNT_MAX);
+		left = pt_any(pt_child(pt, entry), near) ? FMT_COUNT_MAX : 0;
 	if (left) {
 		pt_store(slot, fmt_with_count(entry, left));
 		return false;
@@ -859,7 +898,7 @@ static unsigned pt_unmap_range(struct iommu_pgtable *pt, uint64_t *table, unsign
 			unsigned below = pt_unmap_range(pt, pt_child(pt, entry), level - 1, at, end,
 							splits, gather, bytes);
 
-			if (below && pt_shrink(pt, slot, below, gather))
+			if (below && pt_shrink(pt, slot, below, pt_index(pt, end, level - 1), gather))
 				removed++;
 		} else {
 			if (whole) {
@@ -897,14 +936,14 @@ static unsigned pt_unmap_range(struct iommu_pgtable *pt, uint64_t *table, unsign
 }
 
 /*
- * `removed` entries are gone from the table that the walk has come to: it may be empty now, and
- * then those above it.
+ * `removed` entries are gone from the table that the walk has come to, that of `at` among them: it
+ * may be empty now, and then those above it.
  */
-static inline void pt_prune(struct iommu_pgtable *pt, const struct pt_walk *walk, unsigned removed,
+static inline void pt_prune(struct iommu_pgtable *pt, const struct pt_walk *walk, unsigned removed, uint64_t at,
 			    struct iommu_gather *gather)
 {
 	for (unsigned level = walk->level; removed && level < fmt_top_level(&pt->config); level++)
-		removed = pt_shrink(pt, walk->through[level], removed, gather);
+		removed = pt_shrink(pt, walk->through[level], removed, pt_index(pt, at, level), gather);
 }
 
 /* Where several tables have a part in the range, or a large leaf has. */
@@ -933,7 +972,7 @@ static __attribute__((noinline)) int64_t pt_unmap_tables(struct iommu_pgtable *p
 	}
 	pt_ungroup_ends(pt, walk->table, walk->level, first, last);
 	pt_prune(pt, walk,
-		 pt_unmap_range(pt, walk->table, walk->level, first, last, splits, gather, &bytes),
+		 pt_unmap_range(pt, walk->table, walk->level, first, last, splits, gather, &bytes), last,
 		 gather);
 	return (int64_t)bytes;
 }
@@ -942,6 +981,7 @@ static int64_t pt_unmap(struct iommu_pgtable *pt, uint64_t iova, uint64_t size,
 			struct iommu_gather *gather)
 {
 	uint64_t last = iova + (size - 1);
+	uint64_t *table, *through;
 	struct pt_walk walk;
 	unsigned removed;
 	int err;
@@ -949,13 +989,24 @@ static int64_t pt_unmap(struct iommu_pgtable *pt, uint64_t iova, uint64_t size,
 	err = pt_check_range(pt, iova, size);
 	if (err)
 		return err;
+	if (!((iova ^ last) >> pt_shift(1)) && (table = pt_pages(pt, iova, &through))) {
+		unsigned index = iova >> FMT_PAGE_SHIFT & (PT_ENTRIES - 1);
+
+		pt_ungroup_ends(pt, table, 0, iova, last);
+		removed = pt_unmap_pages(pt, &table[index], (unsigned)(size >> FMT_PAGE_SHIFT), iova, gather);
+		if (removed && pt_shrink(pt, through, removed, index, gather)) {
+			pt_descend(pt, &walk, iova, iova);
+			pt_prune(pt, &walk, 1, iova, gather);
+		}
+		return (int64_t)removed << FMT_PAGE_SHIFT;
+	}
 	pt_descend(pt, &walk, iova, last);
 	if (walk.level > 0)
 		return pt_unmap_tables(pt, &walk, iova, last, gather);
+	/* The root itself, which stays. */
 	pt_ungroup_ends(pt, walk.table, 0, iova, last);
 	removed = pt_unmap_pages(pt, &walk.table[pt_index(pt, iova, 0)],
 				 (unsigned)(size >> FMT_PAGE_SHIFT), iova, gather);
-	pt_prune(pt, &walk, removed, gather);
 	return (int64_t)removed << FMT_PAGE_SHIFT;
 }
 
@@ -1100,7 +1151,7 @@ static int pt_grow(const struct iommu_pgtable *pt, struct iommu_pgtable *grown, 
 	grown->last = pt_last(&config);
 	grown->grow_last = pt_grow_last(&config);
 	grown->table_bytes += fmt_root_bytes(&config);
-	count = pt_look(pt->root, PT_ENTRIES);
+	count = pt_look(pt->root);
 	if (count)
 		root[0] = pt_more(fmt_table(pt_phys(pt, pt->root), fmt_top_level(&config)), count);
 	pt_writeback(grown, root, fmt_root_bytes(&config) / 8);
