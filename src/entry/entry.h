@@ -52,6 +52,11 @@ struct entry_format {
 	bool old_or_new;
 	/* May a table pointer change under a live tag at all, if that holds? */
 	bool (*tables_may_mix)(const uint64_t *before, const uint64_t *after);
+	/* Does the hardware cache something behind `before`, by the requester alone, that would mean something else behind `after`? Then
+	 * no direct way is hitless. `facts` as in a plan's request. NULL: it doesn't. */
+	bool (*behind_mixes)(unsigned facts, const uint64_t *before, const uint64_t *after);
+	/* The rule that keeps out every hitless way, where the format knows better than the planner; NULL: it doesn't. */
+	const char *(*why)(unsigned facts, const uint64_t *before, const uint64_t *after);
 	/* The parent's pointer to `page`, one quantum: its words; returns how many. */
 	unsigned (*pointer)(uint64_t page, uint64_t *words);
 
@@ -97,6 +102,7 @@ struct entry_steps {
 	struct iommu_cost cost;
 	const struct entry_change *change;	/* whose steps are emitted now */
 	bool pending;				/* commands that the CPU has not waited for */
+	bool loose;				/* the same, but later ones need not wait for them */
 	bool fence;				/* the next command must not start before the earlier ones have finished */
 	const struct entry_change *held;	/* whose table swap holds its lock until the next poll */
 };
