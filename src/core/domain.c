@@ -419,8 +419,8 @@ int64_t iommu_unmap(struct iommu_domain *domain, uint64_t iova, uint64_t size)
 	lock_domain(domain);
 	size = within_table(domain, iova, size);
 	unmapped = is_lost(domain) ? -EIO : !size ? 0 : domain->pgtable.ops->unmap(&domain->pgtable, iova, size, &gather);
-	if (unmapped > 0) {
-		err = forget(domain, gather.first, gather.last, !gather.tables, false);
+	if (unmapped >= 0) {
+		err = unmapped ? forget(domain, gather.first, gather.last, !gather.tables, false) : 0;
 		err = err ? err : forget_retired(domain);
 		if (err) {
 			/* Somebody may still walk them: they are never freed. */

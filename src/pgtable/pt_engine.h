@@ -610,6 +610,20 @@ static __attribute__((noinline)) void pt_retire(struct iommu_pgtable *pt)
 }
 
 /*
+ * Before anything is done to [first, last] in more than one table: the idle table is out of the way, unless the range is a part
+ * of its own.
+ */
+static inline void pt_make_way(struct iommu_pgtable *pt, uint64_t first, uint64_t last)
+{
+	uint64_t span = pt_span(pt->idle.level + 1), idle = pt->idle.iova & ~span;
+
+	if (!pt->idle.table || first > (idle | span) || last < idle)
+		return;
+	if (first < idle || last > (idle | span) || last - first == span)
+		pt_retire(pt);
+}
+
+/*
  * `removed` entries are gone from `table`, that of `iova` among them. If it is empty now it stays as the
  * idle one.
  */
@@ -741,17 +755,9 @@ static __attribute__((noinline)) int pt_map_tables(struct iommu_pgtable *pt,
 						   uint64_t attributes)
 {
 	const struct hitless_port *port = pt->config.port;
-	struct pt_walk again;
 	unsigned added;
 	int err;
 
-	/* Where the idle table is a larger leaf may fit. */
-	if (pt->idle.table && walk->level > pt->idle.level && (pt->idle.iova | pt_span(pt->idle.level + 1)) >= first &&
-	    (pt->idle.iova & ~pt_span(pt->idle.level + 1)) <= last) {
-		pt_retire(pt);
-		pt_descend(pt, &again, first, last);
-		walk = &again;
-	}
 	err = pt_map_prepare(pt, walk->table, walk->level, first, last, phys, attributes);
 	if (err)
 		return err;
@@ -782,16 +788,17 @@ static int pt_map(struct iommu_pgtable *pt, uint64_t iova, uint64_t phys, uint64
 		return -ERANGE;
 
 	n = (unsigned)(size >> FMT_PAGE_SHIFT);
-	if (!((iova ^ last) >> pt_shift(1)) && (table = pt_pages(pt, iova, &through))) {
+	if (!((iova ^ last) >> pt_shift(1)) && n < PT_ENTRIES && (table = pt_pages(pt, iova, &through))) {
 		err = pt_map_pages(pt, &table[iova >> FMT_PAGE_SHIFT & (PT_ENTRIES - 1)], n, iova, phys, attributes);
 		if (!err)
 			pt_add_count(through, n);
 		return err;
 	}
+	pt_make_way(pt, iova, last);
 	pt_descend(pt, &walk, iova, last);
 	if (walk.level > 0)
 		return pt_map_tables(pt, &walk, iova, last, phys, attributes);
-	/* The root itself. */
+	/* The root itself, or one that is asked for whole: then it has something. */
 	return pt_map_pages(pt, &walk.table[pt_index(pt, iova, 0)], n, iova, phys, attributes);
 }
 
@@ -1052,6 +1059,7 @@ static int64_t pt_unmap(struct iommu_pgtable *pt, uint64_t iova, uint64_t size,
 			pt_leave(pt, table, 0, through, removed, iova);
 		return (int64_t)removed << FMT_PAGE_SHIFT;
 	}
+	pt_make_way(pt, iova, last);
 	pt_descend(pt, &walk, iova, last);
 	if (walk.level > 0)
 		return pt_unmap_tables(pt, &walk, iova, last, gather);
