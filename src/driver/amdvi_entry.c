@@ -294,21 +294,22 @@ static uint64_t aligned(uint64_t addr, unsigned order)
 }
 
 void amdvi_forget_range(struct iommu_unit *unit, struct entry_steps *steps, const struct iommu_domain *domain, uint32_t tag,
-			uint64_t first, uint64_t last, bool leaf, bool absent)
+			uint32_t pasid, uint64_t first, uint64_t last, bool leaf, bool absent)
 {
 	unsigned order = range_order(first, last);
 
 	if (absent && !(unit->facts & IOMMU_PLAN_CACHES_ABSENT))
 		return;
-	invalidate_pages(steps, tag, domain->stage == 1, AMDVI_RID_PASID, aligned(first, order), order, leaf);
+	invalidate_pages(steps, tag, domain->stage == 1, pasid, aligned(first, order), order, leaf);
 }
 
 void amdvi_forget_device_range(struct iommu_unit *unit, struct entry_steps *steps, const struct iommu_device *device,
-			       uint64_t first, uint64_t last)
+			       uint32_t pasid, uint64_t first, uint64_t last)
 {
 	unsigned order = range_order(first, last);
 
 	(void)unit;
+	(void)pasid; /* no device of this driver has any */
 	for (unsigned i = 0; i < device->nrids; i++)
 		invalidate_devtlb(steps, device->rids[i] & 0xffff, AMDVI_RID_PASID, aligned(first, order), order);
 }

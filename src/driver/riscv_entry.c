@@ -429,7 +429,7 @@ static uint64_t aligned(uint64_t addr, unsigned order)
 }
 
 void riscv_forget_range(struct iommu_unit *unit, struct entry_steps *steps, const struct iommu_domain *domain, uint32_t tag,
-			uint64_t first, uint64_t last, bool leaf, bool absent)
+			uint32_t pasid, uint64_t first, uint64_t last, bool leaf, bool absent)
 {
 	const struct riscv_unit *riscv = to_riscv_const(unit);
 	bool second = domain->stage == 2;
@@ -437,6 +437,7 @@ void riscv_forget_range(struct iommu_unit *unit, struct entry_steps *steps, cons
 		.second = second, .with_gscid = second, .gscid = tag, .with_pscid = !second, .pscid = tag, .tables = !leaf,
 	};
 
+	(void)pasid; /* PSCIDs are enough */
 	/* 2.8: nothing that is not valid is cached. */
 	if (absent && !(unit->facts & IOMMU_PLAN_CACHES_ABSENT))
 		return;
@@ -461,11 +462,12 @@ void riscv_forget_range(struct iommu_unit *unit, struct entry_steps *steps, cons
 }
 
 void riscv_forget_device_range(struct iommu_unit *unit, struct entry_steps *steps, const struct iommu_device *device,
-			       uint64_t first, uint64_t last)
+			       uint32_t pasid, uint64_t first, uint64_t last)
 {
 	unsigned order = range_order(first, last);
 
 	(void)unit;
+	(void)pasid; /* no device of this driver has any */
 	for (unsigned i = 0; i < device->nrids; i++)
 		emit_ats_inval(steps, device->rids[i] & 0xffffff, IOMMU_NO_PASID, aligned(first, order), order);
 }
