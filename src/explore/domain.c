@@ -14,6 +14,8 @@
 #include "domain.h"
 #include "driver.h"
 #include "report.h"
+#include "setup.h"
+#include "world.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -21,17 +23,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define RID_DEVICE 0x10u
+/* As in setup.h, and more. */
 #define RID_SECOND 0x18u
-#define RID_OLD 0x20u
 #define RID_NEXT 0x28u
-#define RID_NEW 0x30u
 
-#define IOVA_SMALL 0x600000ull		/* 4K, read and write */
-#define IOVA_RIGHTS 0x601000ull		/* read; in the new domain, write too */
 #define IOVA_SAME 0x602000ull		/* the same page in both */
 #define IOVA_GONE 0x605000ull		/* the mapper's */
-#define IOVA_LARGE 0xa00000ull		/* 4K; in the new domain, 2M */
 #define IOVA_ALONE 0x40000000ull	/* the mapper's, with no other page in its table */
 #define PHYS_SAME 0x180000000ull
 
@@ -70,10 +67,10 @@ static int fill_domain(struct iommu_domain *domain, unsigned side)
 {
 	const uint64_t to = data(side);
 	const bool odd = side & 1;
-	int err = iommu_map(domain, IOVA_SMALL, to, XP_PAGE, IOMMU_READ | IOMMU_WRITE);
+	int err = iommu_map(domain, XP_IOVA_SMALL, to, XP_PAGE, IOMMU_READ | IOMMU_WRITE);
 
 	if (!err)
-		err = iommu_map(domain, IOVA_RIGHTS, to + 0x1000, XP_PAGE, odd ? IOMMU_READ | IOMMU_WRITE : IOMMU_READ);
+		err = iommu_map(domain, XP_IOVA_RIGHTS, to + 0x1000, XP_PAGE, odd ? IOMMU_READ | IOMMU_WRITE : IOMMU_READ);
 	if (!err)
 		err = iommu_map(domain, IOVA_SAME, PHYS_SAME, XP_PAGE, IOMMU_READ | IOMMU_WRITE);
 	if (!err)
@@ -81,7 +78,7 @@ static int fill_domain(struct iommu_domain *domain, unsigned side)
 	if (!err)
 		err = iommu_map(domain, IOVA_ALONE, to + 0x6000, XP_PAGE, IOMMU_READ | IOMMU_WRITE);
 	if (!err)
-		err = iommu_map(domain, IOVA_LARGE, to + 0x200000, odd ? 0x200000 : XP_PAGE, IOMMU_READ | IOMMU_WRITE);
+		err = iommu_map(domain, XP_IOVA_LARGE, to + 0x200000, odd ? 0x200000 : XP_PAGE, IOMMU_READ | IOMMU_WRITE);
 	return err;
 }
 
@@ -113,22 +110,25 @@ static int add_group(struct scene *s, const uint32_t *rids, unsigned count, bool
 	return err;
 }
 
+/* Goes there, sets all accessed flags, and leaves: then no walk writes any more. */
+static int warm_up(struct scene *s, struct iommu_group *group, uint32_t rid, unsigned side)
+{
+	static const uint64_t iovas[] = { XP_IOVA_SMALL, XP_IOVA_RIGHTS, XP_IOVA_LARGE, IOVA_SAME, IOVA_GONE, IOVA_ALONE };
+	int err = iommu_attach_group(group, s->domains[side]);
+
+	if (err)
+		return err;
+	for (unsigned i = 0; i < sizeof(iovas) / sizeof(iovas[0]) && s->domain_locks[side]; i++)
+		xp_host_read(&s->host, rid, iovas[i]);
+	return iommu_detach_group(group);
+}
+
 static int open_scene(struct scene *s, const struct hitless_domain_cell *cell)
 {
-	static const uint32_t group[] = { RID_DEVICE, RID_SECOND }, others[] = { RID_OLD, RID_NEW, RID_NEXT };
+	static const uint32_t group[] = { XP_RID_DEVICE, RID_SECOND }, others[] = { XP_RID_OLD, XP_RID_NEW, RID_NEXT };
 	const struct iommu_domain_desc next = { .type = IOMMU_DOMAIN_PAGING, .stage = cell->to.stage, .levels = cell->to.levels };
 	const struct xp_arch *arch = xp_arch_find(cell->arch, NULL);
-	struct iommu_model_config config = {
-		.freedoms = cell->freedoms,
-		.quantum = cell->quantum,
-		.lanes = 1,
-		.entry_lines = 16,
-		.pasid_lines = 16,
-		.walk_lines = 64,
-		.iotlb_lines = 64,
-		.devtlb_lines = 32,
-		.maysets = true,
-	};
+	struct iommu_model_config config = xp_config(cell->freedoms, cell->quantum);
 	int err;
 
 	memset(s, 0, sizeof(*s));
@@ -146,6 +146,10 @@ static int open_scene(struct scene *s, const struct hitless_domain_cell *cell)
 	if (!err)
 		err = add_group(s, group, cell->devices, true, &s->group);
 	if (!err)
+		err = warm_up(s, s->group, XP_RID_DEVICE, NEW);
+	if (!err)
+		err = warm_up(s, s->group, XP_RID_DEVICE, OLD);
+	if (!err)
 		err = iommu_attach_group(s->group, s->domains[OLD]);
 	for (unsigned side = OLD; side <= NEW && !err && !cell->private_tags; side++) {
 		if (!passes(side == OLD ? &cell->from : &cell->to))
@@ -158,6 +162,8 @@ static int open_scene(struct scene *s, const struct hitless_domain_cell *cell)
 		err = add_domain(s, NEXT, &next);
 		if (!err)
 			err = add_group(s, &others[NEXT], 1, false, &s->bystanders[NEXT]);
+		if (!err)
+			err = warm_up(s, s->bystanders[NEXT], RID_NEXT, NEXT);
 	}
 	return err;
 }
@@ -546,38 +552,38 @@ static void add_actors(const struct scene *s, struct xp_case *c, enum hitless_ma
 	if (mapper != HITLESS_MAPPER_NONE) {
 		uint64_t iova = mapper_iova(mapper);
 
-		actors(c, XP_DEVICE, RID_DEVICE, iova, IOMMU_READ, ats);
-		actor(c, XP_DEVICE, RID_DEVICE, IOVA_SMALL, IOMMU_READ, IOMMU_REQUEST_UNTRANSLATED);
+		actors(c, XP_DEVICE, XP_RID_DEVICE, iova, IOMMU_READ, ats);
+		actor(c, XP_DEVICE, XP_RID_DEVICE, XP_IOVA_SMALL, IOMMU_READ, IOMMU_REQUEST_UNTRANSLATED);
 		if (cell->devices > 1)
 			actors(c, XP_DEVICE, RID_SECOND, iova, IOMMU_READ, ats);
 		for (unsigned side = OLD; side <= NEW; side++) {
 			if (s->bystanders[side])
-				actor(c, side == OLD ? XP_OLD : XP_NEW, side == OLD ? RID_OLD : RID_NEW, iova, IOMMU_READ,
+				actor(c, side == OLD ? XP_OLD : XP_NEW, side == OLD ? XP_RID_OLD : XP_RID_NEW, iova, IOMMU_READ,
 				      IOMMU_REQUEST_UNTRANSLATED);
 		}
 		return;
 	}
-	actors(c, XP_DEVICE, RID_DEVICE, IOVA_SMALL, IOMMU_READ, ats);
-	actor(c, XP_DEVICE, RID_DEVICE, IOVA_SMALL, IOMMU_WRITE, IOMMU_REQUEST_UNTRANSLATED);
-	actor(c, XP_DEVICE, RID_DEVICE, IOVA_RIGHTS, IOMMU_READ, IOMMU_REQUEST_UNTRANSLATED);
-	actors(c, XP_DEVICE, RID_DEVICE, IOVA_RIGHTS, IOMMU_WRITE, ats);
-	actor(c, XP_DEVICE, RID_DEVICE, IOVA_SAME, IOMMU_READ, IOMMU_REQUEST_UNTRANSLATED);
-	actor(c, XP_DEVICE, RID_DEVICE, IOVA_LARGE, IOMMU_READ, IOMMU_REQUEST_UNTRANSLATED);
+	actors(c, XP_DEVICE, XP_RID_DEVICE, XP_IOVA_SMALL, IOMMU_READ, ats);
+	actor(c, XP_DEVICE, XP_RID_DEVICE, XP_IOVA_SMALL, IOMMU_WRITE, IOMMU_REQUEST_UNTRANSLATED);
+	actor(c, XP_DEVICE, XP_RID_DEVICE, XP_IOVA_RIGHTS, IOMMU_READ, IOMMU_REQUEST_UNTRANSLATED);
+	actors(c, XP_DEVICE, XP_RID_DEVICE, XP_IOVA_RIGHTS, IOMMU_WRITE, ats);
+	actor(c, XP_DEVICE, XP_RID_DEVICE, IOVA_SAME, IOMMU_READ, IOMMU_REQUEST_UNTRANSLATED);
+	actor(c, XP_DEVICE, XP_RID_DEVICE, XP_IOVA_LARGE, IOMMU_READ, IOMMU_REQUEST_UNTRANSLATED);
 	if (cell->devices > 1) {
-		actors(c, XP_DEVICE, RID_SECOND, IOVA_SMALL, IOMMU_READ, ats);
-		actor(c, XP_DEVICE, RID_SECOND, IOVA_RIGHTS, IOMMU_WRITE, IOMMU_REQUEST_UNTRANSLATED);
+		actors(c, XP_DEVICE, RID_SECOND, XP_IOVA_SMALL, IOMMU_READ, ats);
+		actor(c, XP_DEVICE, RID_SECOND, XP_IOVA_RIGHTS, IOMMU_WRITE, IOMMU_REQUEST_UNTRANSLATED);
 	}
 	if (s->bystanders[OLD]) {
-		actor(c, XP_OLD, RID_OLD, IOVA_SMALL, IOMMU_READ, IOMMU_REQUEST_UNTRANSLATED);
-		actor(c, XP_OLD, RID_OLD, IOVA_RIGHTS, IOMMU_WRITE, IOMMU_REQUEST_UNTRANSLATED);
+		actor(c, XP_OLD, XP_RID_OLD, XP_IOVA_SMALL, IOMMU_READ, IOMMU_REQUEST_UNTRANSLATED);
+		actor(c, XP_OLD, XP_RID_OLD, XP_IOVA_RIGHTS, IOMMU_WRITE, IOMMU_REQUEST_UNTRANSLATED);
 	}
 	if (s->bystanders[NEW]) {
-		actor(c, XP_NEW, RID_NEW, IOVA_SMALL, IOMMU_READ, IOMMU_REQUEST_UNTRANSLATED);
-		actor(c, XP_NEW, RID_NEW, IOVA_RIGHTS, IOMMU_WRITE, IOMMU_REQUEST_UNTRANSLATED);
+		actor(c, XP_NEW, XP_RID_NEW, XP_IOVA_SMALL, IOMMU_READ, IOMMU_REQUEST_UNTRANSLATED);
+		actor(c, XP_NEW, XP_RID_NEW, XP_IOVA_RIGHTS, IOMMU_WRITE, IOMMU_REQUEST_UNTRANSLATED);
 	}
 	if (s->bystanders[NEXT]) {
-		actor(c, XP_NEXT, RID_NEXT, IOVA_SMALL, IOMMU_READ, IOMMU_REQUEST_UNTRANSLATED);
-		actor(c, XP_NEXT, RID_NEXT, IOVA_RIGHTS, IOMMU_READ, IOMMU_REQUEST_UNTRANSLATED);
+		actor(c, XP_NEXT, RID_NEXT, XP_IOVA_SMALL, IOMMU_READ, IOMMU_REQUEST_UNTRANSLATED);
+		actor(c, XP_NEXT, RID_NEXT, XP_IOVA_RIGHTS, IOMMU_READ, IOMMU_REQUEST_UNTRANSLATED);
 	}
 }
 
@@ -593,6 +599,7 @@ static void *copy_of(const void *memory, size_t bytes)
 static int take_picture(const struct scene *s, struct xp_case *c)
 {
 	const struct xp_host *h = &s->host;
+	size_t prefix = xp_prefix_bytes(h->arch->model, &h->config);
 
 	c->ops = h->arch->model;
 	c->config = h->config;
@@ -601,7 +608,10 @@ static int take_picture(const struct scene *s, struct xp_case *c)
 	c->state = copy_of(h->model.state, h->state_bytes);
 	c->queue = h->queue;
 	c->thorough = s->cell->thorough;
-	return c->ram && c->state ? 0 : -ENOMEM;
+	if (!c->ram || !c->state)
+		return -ENOMEM;
+	memset((char *)c->state + prefix, 0, h->state_bytes - prefix);
+	return 0;
 }
 
 /* Replace has returned: what comes after, and the case is complete but for the mapper. */

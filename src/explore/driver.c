@@ -455,11 +455,24 @@ static bool model_write32(void *ctx, uint64_t addr, uint32_t value)
 
 static bool model_cas64(void *ctx, uint64_t addr, uint64_t *expected, uint64_t value)
 {
-	(void)ctx;
-	(void)addr;
-	(void)expected;
-	(void)value;
-	return false; /* no request is ever made on this machine */
+	struct xp_host *h = ctx;
+
+	if (!in_ram(addr, 8))
+		return false;
+	if (h->ram[addr / 8] != *expected) {
+		*expected = h->ram[addr / 8];
+		return false;
+	}
+	h->ram[addr / 8] = h->shadow[addr / 8] = value;
+	return true;
+}
+
+void xp_host_read(struct xp_host *h, uint32_t rid, uint64_t iova)
+{
+	struct iommu_request request = { .rid = rid, .pasid = IOMMU_NO_PASID, .addr = iova, .access = IOMMU_READ };
+
+	iommu_model_translate(&h->model, &request);
+	iommu_model_end(&h->model, &request);
 }
 
 /* ---- Power ---- */

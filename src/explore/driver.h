@@ -59,6 +59,8 @@ struct xp_host {
 int xp_host_open(struct xp_host *host, const struct xp_arch *arch, const struct iommu_model_config *config, bool store128,
 		 struct iommu_unit **unit);
 void xp_host_close(struct xp_host *host);
+/* A request, from beginning to end. It sets accessed flags, and leaves lines in the caches. */
+void xp_host_read(struct xp_host *host, uint32_t rid, uint64_t iova);
 /* Plain stores since the last call of the port become a step. At the end of a recording. */
 void xp_host_sync(struct xp_host *host);
 
