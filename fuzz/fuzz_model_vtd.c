@@ -202,10 +202,16 @@ static void translate_both_ways(struct fuzz *fuzz)
 	memcpy(fuzz->ram, before, RAM_BYTES);
 	iommu_model_translate(&fuzz->model, &fast);
 	iommu_model_end(&fuzz->model, &fast);
-	MUST(memcmp(after, fuzz->ram, RAM_BYTES) == 0);
-	MUST(fast.state == slow.state && fast.reason == slow.reason && fast.phys == slow.phys && fast.size == slow.size &&
-	     fast.rights == slow.rights && fast.pc == slow.pc);
-	MUST(memcmp(fast.work, slow.work, sizeof(fast.work)) == 0);
+	check_result(fuzz, &fast);
+	if (fast.pc == slow.pc) {
+		MUST(memcmp(after, fuzz->ram, RAM_BYTES) == 0);
+		MUST(fast.state == slow.state && fast.reason == slow.reason && fast.phys == slow.phys && fast.size == slow.size &&
+		     fast.rights == slow.rights);
+		MUST(memcmp(fast.work, slow.work, sizeof(fast.work)) == 0);
+	} else {
+		/* A shortcut: what it came to earlier, which the tables may not say any more. */
+		MUST(fast.state == IOMMU_REQUEST_DONE && memcmp(before, fuzz->ram, RAM_BYTES) == 0);
+	}
 	free(state);
 	fuzz->port.choose = fuzz->choosing ? fuzz_choose : NULL;
 }

@@ -236,6 +236,59 @@ static void test_many_devices(void **state)
 	replace_often(&config, true);
 }
 
+/* A level more on top, where the live entry can be changed for it in one store. */
+static void test_growth(void **state)
+{
+	struct live_config config = config_of("amdvi", s2, s2);
+
+	(void)state;
+	config.method = LIVE_GROW;
+	for (unsigned i = 0; i < 4; i++) {
+		struct live *live;
+
+		config.patient = i & 1;
+		config.ats = i & 2;
+		live = open_live(&config);
+		switch_often(live, SWITCHES);
+		live_stop(live);
+		for (unsigned direction = 0; direction < 2; direction++) {
+			struct live_result result;
+
+			live_get_result(live, direction, &result);
+			free(result.latency_ns);
+			assert_string_equal(result.seen, "");
+			assert_int_equal(result.dma.blocked + result.dma.wrong + result.dma.stale, 0);
+			assert_int_equal(result.switches, direction ? 0 : SWITCHES);
+			if (direction)
+				continue;
+			assert_true(result.hitless);
+			assert_int_equal(result.strategy, IOMMU_STRATEGY_ONE_STORE);
+			assert_int_equal(result.cost.stores, config.devices);
+			assert_true(result.dma.new > SWITCHES);
+		}
+		assert_int_equal(live_close(live), 0);
+	}
+}
+
+static void test_no_growth(void **state)
+{
+	struct live_config config = config_of("vtd", s2, s2);
+	struct live *live;
+
+	(void)state;
+	config.method = LIVE_GROW;
+	assert_int_equal(live_open(&live, &config), -EOPNOTSUPP);
+	config = config_of("amdvi", s1, s1);
+	config.method = LIVE_GROW;
+	assert_int_equal(live_open(&live, &config), -EOPNOTSUPP);
+	config.kind[0] = config.kind[1] = s2_5;
+	assert_int_equal(live_open(&live, &config), -EINVAL);
+	/* There would be no way to go on once the table is as deep as can be. */
+	config.kind[0] = config.kind[1] = s2;
+	config.quantum64 = true;
+	assert_int_equal(live_open(&live, &config), -EOPNOTSUPP);
+}
+
 /* ---- Does the measurement see anything? ---- */
 
 static void test_gap_is_seen(void **state)
@@ -268,6 +321,22 @@ static void forget_everything(void *ctx, struct iommu_plan *plan)
 		if (plan->steps[i].op != IOMMU_STEP_INVALIDATE)
 			plan->steps[n++] = plan->steps[i];
 	plan->nsteps = n;
+}
+
+/* The devices' entries are not forgotten: they go on with the old depth. */
+static void test_bad_growth_is_seen(void **state)
+{
+	struct live_config config = config_of("amdvi", s2, s2);
+	struct live *live;
+
+	(void)state;
+	config.method = LIVE_GROW;
+	config.review = forget_everything;
+	live = open_live(&config);
+	switch_often(live, SWITCHES);
+	live_stop(live);
+	assert_true(counts_of(live, true).blocked > 0);
+	assert_int_equal(live_close(live), 0);
 }
 
 static void test_faults_are_seen(void **state)
@@ -578,6 +647,9 @@ int main(void)
 			add("faults are seen", test_faults_are_seen, t);
 	}
 	add("strategies", test_strategies, NULL);
+	add("growth", test_growth, NULL);
+	add("no growth", test_no_growth, NULL);
+	add("bad growth is seen", test_bad_growth_is_seen, NULL);
 	add("many devices", test_many_devices, NULL);
 	add("recording", test_recording, NULL);
 	add("refused", test_refused, NULL);

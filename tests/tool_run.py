@@ -47,8 +47,10 @@ class Run(Case):
     def test_default_list(self):
         rows = self.rows(*SHORT)
         self.clean(rows)
-        ran = {(r["arch"], r["from"], r["to"], r["tags"], r["ats"]) for r in rows}
-        self.assertEqual(len(ran), len(rows))
+        ran = {(r["arch"], r["from"], r["to"], r["tags"], r["ats"]) for r in rows if r["method"] == "replace"}
+        grown = [row for row in rows if row["method"] == "grow"]
+        self.assertEqual([(row["arch"], row["from"], row["to"], row["strategy"]) for row in grown], [("amdvi", "s2", "s2", "one store")])
+        self.assertEqual(len(ran) + len(grown), len(rows))
         for arch in ("vtd", "vtd-legacy", "amdvi", "riscv"):
             for case in (("s2", "s2", "private", False), ("s2", "s2", "shared", False), ("s2", "s2", "private", True),
                          ("identity", "s2", "private", False), ("s2", "identity", "private", False)):
@@ -60,7 +62,7 @@ class Run(Case):
             self.assertIn(("riscv", *case), ran)
         for row in rows:
             quantum = 64 if row["arch"] == "riscv" else 128
-            self.assertEqual((row["replaces"], row["devices"], row["quantum"], row["method"]), (40, 2, quantum, "replace"))
+            self.assertEqual((row["replaces"], row["devices"], row["quantum"]), (40, 2, quantum))
 
     def test_default_amount(self):
         for row in self.rows("--arch", "vtd", "--from", "s2", "--to", "s2"):
@@ -252,6 +254,9 @@ class Run(Case):
                 (["--from", "identity", "--to", "identity"], "nothing to switch"),
                 (["--method", "attach-detach", "--strategy", "break"], "--strategy"),
                 (["--method", "remap", "--tags", "shared"], "remap"),
+                (["--method", "grow", "--tags", "shared"], "grow"),
+                (["--method", "grow", "--strategy", "break"], "--strategy"),
+                (["--method", "grow", "--arch", "vtd"], "don't grow"),
                 (["--method", "remap", "--inject", "skip-wait"], "--inject"),
                 (["--arch", "vtd", "--from", "s2", "--to", "s2", "--strategy", "preload"], "preload"),
                 (["--arch", "vtd", "--from", "s2", "--to", "s2", "--strategy", "tag hop"], "--devices 1"),

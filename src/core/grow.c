@@ -136,7 +136,10 @@ static void emit_job(struct unit_job *job, struct iommu_step *v, unsigned capaci
 	for (unsigned i = 0; i < job->nchanges; i++)
 		entry_emit(&steps, &job->changes[i]);
 	entry_finish(&steps, job->changes, job->nchanges);
-	job->plan = (struct iommu_plan){ .steps = v, .nsteps = steps.n, .capacity = capacity, .cost = steps.cost };
+	job->plan = (struct iommu_plan){ .hitless = true, .steps = v, .nsteps = steps.n, .capacity = capacity, .cost = steps.cost };
+	for (unsigned i = 0; i < job->nchanges; i++)
+		if (job->changes[i].strategy > job->plan.strategy)
+			job->plan.strategy = job->changes[i].strategy;
 }
 
 static int plan_all(struct growth *g)

@@ -21,6 +21,10 @@
 #define DMAS_PER_LAZY_TICK 4	/* ... and of the unit that goes with it */
 #define SWITCHES_PER_FAULT_POLL 64
 
+/* What a table of so many levels does not reach: 3, 4, 5. */
+static const uint64_t beyond[] = { 1ull << 39, 1ull << 48, 1ull << 57 };
+#define BEYOND (sizeof(beyond) / sizeof(beyond[0]))
+
 #define NOBODY 0xff		/* owner of a frame that no current object maps */
 
 struct object {
@@ -101,6 +105,8 @@ struct live {
 	pthread_mutex_t lock __attribute__((aligned(128))); /* seen, found */
 	struct direction directions[2];
 	struct iommu_cost steps;	/* of the switch under way */
+	enum iommu_strategy strategy;	/* ... where no report says it */
+	unsigned grown, growths;	/* LIVE_GROW: how many levels the domain has got, and how many it can get */
 	struct live_mark *marks;
 	unsigned nmarks, max_marks;
 };
@@ -123,6 +129,8 @@ static unsigned object_after(const struct live *live, uint64_t n)
 {
 	unsigned side = n & 1;
 
+	if (live->config.method == LIVE_GROW)
+		return 0;
 	return side * 2 + (unsigned)(n >> 1) % live->per_side[side];
 }
 
@@ -393,7 +401,11 @@ static void on_review(void *ctx, struct iommu_plan *plan)
 {
 	struct live *live = ((struct machine *)ctx)->observer;
 
-	if (switching && live->config.review)
+	if (!switching)
+		return;
+	if (plan->strategy > live->strategy)
+		live->strategy = plan->strategy;
+	if (live->config.review)
 		live->config.review(live->config.review_ctx, plan);
 }
 
@@ -423,7 +435,7 @@ static void watch(struct live *live, unsigned object, bool compare, uint64_t n)
 	uint64_t *saved = live->snapshot, late = 0;
 	unsigned at_page = 0;
 
-	if (live->objects[object].kind->type == IOMMU_DOMAIN_BLOCKED)
+	if (live->objects[object].kind->type == IOMMU_DOMAIN_BLOCKED || live->config.method == LIVE_GROW)
 		return;
 	for (unsigned page = 0; page < live->config.pages; page++)
 		for (unsigned i = 0; i < live->nengines; i++) {
@@ -480,6 +492,50 @@ static int map_window(struct live *live, struct iommu_domain *domain, const stru
 	return err;
 }
 
+/* Can the group reach the page that the domain has grown for? */
+static bool reaches(struct live *live, uint64_t iova)
+{
+	struct machine_dma dma = {
+		.rid = live_rid(live, 0), .pasid = IOMMU_NO_PASID, .iova = iova, .access = IOMMU_READ,
+		.lane = live->nthreads + live->config.lanes,
+		.ats = live->config.ats && machine_ats_enabled(&live->machine, live_rid(live, 0)),
+	};
+
+	machine_dma(&live->machine, &dma);
+	return dma.done && dma.phys == set_frame(live, 0, 0);
+}
+
+static int grow(struct live *live)
+{
+	return iommu_map(live->objects[0].domain, beyond[live->grown++], set_frame(live, 0, 0), FRAME, IOMMU_READ | IOMMU_WRITE);
+}
+
+/* A domain that has grown as far as it can is replaced by a fresh one that maps the same; with `query`, could it be? */
+static int renew(struct live *live, bool query)
+{
+	const struct iommu_replace_options hitless = { .flags = IOMMU_REPLACE_HITLESS_ONLY };
+	const struct live_kind *kind = live->objects[0].kind;
+	const struct iommu_domain_desc desc = { .type = kind->type, .stage = kind->stage, .dirty = kind->dirty };
+	struct iommu_group *group = live->parties[0].group;
+	struct iommu_domain *fresh, *old = live->objects[0].domain;
+	struct iommu_replace_report report;
+	int err = iommu_domain_alloc(live->machine.unit, &desc, &fresh);
+
+	if (err)
+		return err;
+	err = map_window(live, fresh, &live->objects[0]);
+	if (!err)
+		err = query ? iommu_replace_query(group, fresh, &hitless, &report)
+			    : iommu_group_replace_domain(group, fresh, &hitless, &report);
+	if (err || query) {
+		iommu_domain_free(fresh);
+		return err;
+	}
+	live->objects[0].domain = fresh;
+	live->grown = 0;
+	return iommu_domain_free(old);
+}
+
 static int do_switch(struct live *live, struct object *to, struct iommu_replace_report *report)
 {
 	struct iommu_group *group = live->parties[0].group;
@@ -494,6 +550,8 @@ static int do_switch(struct live *live, struct object *to, struct iommu_replace_
 
 		return unmapped < 0 ? (int)unmapped : map_window(live, to->domain, to);
 	}
+	case LIVE_GROW:
+		return grow(live);
 	default:
 		return iommu_group_replace_domain(group, to->domain, &live->config.options, report);
 	}
@@ -537,7 +595,13 @@ static int timed_switch(struct live *live, uint64_t *t0, uint64_t *t1)
 	int err;
 
 	check_late_writes(live);
+	if (live->config.method == LIVE_GROW && live->grown == live->growths) {
+		err = renew(live, false);
+		if (err)
+			return err;
+	}
 	memset(&live->steps, 0, sizeof(live->steps));
+	live->strategy = IOMMU_STRATEGY_NONE;
 	switching = true;
 	__atomic_store_n(&live->phase, 2 * n - 1, __ATOMIC_SEQ_CST);
 	*t0 = now_ns();
@@ -559,6 +623,13 @@ static int timed_switch(struct live *live, uint64_t *t0, uint64_t *t1)
 			direction->why = report.why;
 		}
 		direction->requesters = report.requesters;
+	} else if (live->config.method == LIVE_GROW) {
+		highest(&direction->cost, &live->steps);
+		if (live->strategy > direction->strategy)
+			direction->strategy = live->strategy;
+		direction->requesters = live->config.devices;
+		if (!reaches(live, beyond[live->grown - 1]))
+			live_report(live, LIVE_BLOCKED, "blocked: what a domain has grown for can't be reached");
 	} else {
 		highest(&direction->cost, &live->steps);
 		direction->disruptive = true;
@@ -679,6 +750,8 @@ static int make_objects(struct live *live)
 		const struct live_kind *kind = &live->config.kind[side];
 
 		live->per_side[side] = live->config.shared || kind->type != IOMMU_DOMAIN_PAGING ? 1 : 2;
+		if (live->config.method == LIVE_GROW)
+			live->per_side[side] = 1 - side;
 		for (unsigned i = 0; i < live->per_side[side] && !err; i++)
 			err = make_object(live, side * 2 + i, kind);
 	}
@@ -808,6 +881,8 @@ static bool valid(const struct live_config *config)
 		return false;
 	if (same && from->type != IOMMU_DOMAIN_PAGING)
 		return false;
+	if (config->method == LIVE_GROW)
+		return same && !from->levels && !config->shared;
 	if (config->method != LIVE_REMAP)
 		return true;
 	/* One domain that can stand for both. */
@@ -819,7 +894,23 @@ static bool valid(const struct live_config *config)
 static int ask(struct live *live)
 {
 	struct iommu_replace_report report;
+	uint64_t first, last;
+	int err;
 
+	if (live->config.method == LIVE_GROW) {
+		err = iommu_domain_get_geometry(live->objects[0].domain, &first, &last);
+		while (!err && live->growths < BEYOND && beyond[live->growths] <= last)
+			live->growths++;
+		if (err || !live->growths)
+			return err ? err : -EOPNOTSUPP;
+		/* Once without DMA: a table that was that deep from the start stores nothing. */
+		switching = true;
+		err = grow(live);
+		switching = false;
+		if (!err && !live->steps.stores)
+			return -EOPNOTSUPP;
+		return err ? err : renew(live, true);
+	}
 	if (live->config.method != LIVE_REPLACE)
 		return 0;
 	return iommu_replace_query(live->parties[0].group, live->objects[2].domain, &live->config.options, &report);
@@ -833,7 +924,7 @@ static int bring_up(struct live *live)
 	const struct live_config *config = &live->config;
 	const struct machine_config machine = {
 		.arch = config->arch,
-		.lanes = live->nthreads + config->lanes,
+		.lanes = live->nthreads + config->lanes + (config->method == LIVE_GROW),
 		.freedoms = (1u << IOMMU_FREEDOMS) - 1,
 		.no_store128 = config->quantum64,
 		.noncoherent = config->noncoherent,

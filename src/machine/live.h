@@ -27,7 +27,13 @@ struct live_kind {
 enum live_method {
 	LIVE_REPLACE,
 	LIVE_ATTACH_DETACH,		/* detach, then attach */
-	LIVE_REMAP			/* one paging domain: unmap all, then map all */
+	LIVE_REMAP,			/* one paging domain: unmap all, then map all */
+	/*
+	 * A page table gets a level on top, because something is mapped that is beyond it: a switch of another kind. Both kinds are
+	 * the same, and what the window maps stays the same; every DMA counts as new. When a table can't grow any more, the
+	 * devices are replaced into a fresh one, which maps the same.
+	 */
+	LIVE_GROW
 };
 
 struct live_config {
@@ -111,7 +117,7 @@ bool live_supports(const struct machine_arch *arch, const struct live_kind *kind
 
 /*
  * Brings up a machine, the domains and groups, and starts the DMA. -EINVAL: the architecture lacks a kind; -EOPNOTSUPP: a
- * kind's variant, or replace can't do it with these options; others as machine_create().
+ * kind's variant, or replace can't do it with these options, or no table grows; others as machine_create().
  */
 int live_open(struct live **live, const struct live_config *config);
 

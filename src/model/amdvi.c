@@ -241,7 +241,7 @@ static void write_control(struct amdvim_state *state, uint64_t mask, uint64_t va
 	control = (old & ~mask) | (value & mask & can);
 	if (!(control & BITS(AMDVI_CONTROL, CMD_BUF_EN)) || !(control & BITS(AMDVI_CONTROL, IOMMU_EN)))
 		word_store(&state->cmd_edge, 1);
-	word_store(&AMDVIM_CONTROL(state), control);
+	model_hot_store(&state->common, AMDVIM_HOT_CONTROL, control);
 	/* 2.5.1: after an overflow the log starts again only when that has been cleared, and the log disabled and enabled. */
 	if (!logging(control))
 		word_clear(status, BITS(AMDVI_STATUS, EVENT_LOG_RUN));

@@ -41,11 +41,15 @@ struct model_common {
 	/* Read by every request, written by the unit: one cache line of 64 bytes. */
 	uint64_t gens[MODEL_GENS / 2];	/* two 32-bit generations in a word */
 	uint64_t epoch;
-	uint64_t hot[5];	/* for the architecture */
+	uint64_t stamp;		/* shortcut.h */
+	uint64_t hot[4];	/* for the architecture; changed by model_hot_store(). hot[1]: not 0: no shortcuts */
 	uint64_t fetch_epoch;
 	/* Written in rare cases. */
 	uint64_t overflow;
-	uint64_t unused2[6];
+	/* Written by init only: shortcut.h. */
+	uint64_t shortcut_first;
+	uint64_t shortcuts;	/* per lane; 0: none */
+	uint64_t unused2[4];
 };
 
 struct model_lane {
@@ -125,14 +129,30 @@ static inline bool model_gen_current(const struct model_common *common, const ui
 	return !(noted & 1) && gen_of(word_load_sc(&common->gens[gen / 2]), gen) == noted;
 }
 
+/* Something has changed on which translations depend: shortcuts made before this are void. Any thread. */
+static inline void model_stamp(struct model_common *common)
+{
+	if (!common->maysets)
+		__atomic_add_fetch(&common->stamp, 1, __ATOMIC_SEQ_CST);
+}
+
 /* Around a scan. Only the unit changes generations. */
 static inline void model_gen_turn(struct model_common *common, enum model_gen gen)
 {
 	uint64_t *word = &common->gens[gen / 2];
 	uint64_t others = gen % 2 ? 0xffffffff : 0xffffffffull << 32;
 
-	if (!common->maysets)
-		word_store_sc(word, (*word & others) | ((*word + (gen % 2 ? 1ull << 32 : 1)) & ~others));
+	if (common->maysets)
+		return;
+	word_store_sc(word, (*word & others) | ((*word + (gen % 2 ? 1ull << 32 : 1)) & ~others));
+	model_stamp(common);
+}
+
+/* A register that every request looks at takes effect. The register first: who notes the new stamp has seen it. */
+static inline void model_hot_store(struct model_common *common, unsigned i, uint64_t value)
+{
+	word_store_sc(&common->hot[i], value);
+	model_stamp(common);
 }
 
 /* All that is in flight now will be waited for. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /* model.c - the public functions, which only find the architecture's own; and text. */
-#include "model.h"
+#include "shortcut.h"
 
 const char *iommu_freedom_name(enum iommu_freedom freedom)
 {
@@ -24,8 +24,16 @@ static bool power_of_two(unsigned lines)
 	return lines >= 1 && lines <= 1u << 20 && (lines & (lines - 1)) == 0;
 }
 
+/* As many shortcuts as the IOTLB has lines: whoever wants that many translations near wants them nearer still. */
+static uint64_t shortcuts(const struct iommu_model_config *config)
+{
+	return config->maysets || !(config->freedoms & IOMMU_FREE_BIT(IOMMU_FREE_KEEP)) ? 0 : config->iotlb_lines;
+}
+
 size_t iommu_model_size(const struct iommu_model_ops *ops, const struct iommu_model_config *config)
 {
+	size_t size;
+
 	if (config->quantum != 8 && config->quantum != 16)
 		return 0;
 	if (config->lanes < 1 || config->lanes > IOMMU_MODEL_MAX_LANES)
@@ -33,13 +41,15 @@ size_t iommu_model_size(const struct iommu_model_ops *ops, const struct iommu_mo
 	if (!power_of_two(config->entry_lines) || !power_of_two(config->pasid_lines) || !power_of_two(config->walk_lines) ||
 	    !power_of_two(config->iotlb_lines) || !power_of_two(config->devtlb_lines))
 		return 0;
-	return ops->size(config);
+	size = ops->size(config);
+	return size ? size + config->lanes * model_shortcut_words(shortcuts(config)) * sizeof(uint64_t) : 0;
 }
 
 int iommu_model_init(struct iommu_model *model, const struct iommu_model_ops *ops, const struct iommu_model_config *config,
 		     const struct iommu_model_port *port, void *state)
 {
 	size_t size = iommu_model_size(ops, config);
+	struct model_common *common;
 
 	if (!size || ((uintptr_t)state & 63))
 		return -EINVAL;
@@ -48,6 +58,9 @@ int iommu_model_init(struct iommu_model *model, const struct iommu_model_ops *op
 	model->state = state;
 	memset(state, 0, size);
 	ops->init(model, config);
+	common = state;
+	common->shortcuts = shortcuts(config);
+	common->shortcut_first = ops->size(config) / sizeof(uint64_t);
 	return 0;
 }
 
@@ -63,6 +76,7 @@ void iommu_model_write(struct iommu_model *model, uint64_t offset, unsigned size
 	if ((size != 4 && size != 8) || offset % size)
 		return;
 	model->ops->write(model, offset, size, value);
+	model_stamp(model->state);
 }
 
 bool iommu_model_tick(struct iommu_model *model)
@@ -83,12 +97,29 @@ void iommu_model_step(struct iommu_model *model, struct iommu_request *request)
 
 void iommu_model_end(struct iommu_model *model, struct iommu_request *request)
 {
+	if (request->pc == MODEL_PC_SHORTCUT) {
+		model_lane_leave(model_lane(model->state, request->lane), (unsigned)request->work[0]);
+		request->pc = 0;
+		return;
+	}
 	model->ops->end(model, request);
 }
 
 int iommu_model_translate(struct iommu_model *model, struct iommu_request *request)
 {
+	const struct model_common *common = model->state;
+	struct model_shortcut_note note;
+
+	if (!common->shortcuts || model->port->choose || request->lane >= common->lanes) {
+		model->ops->translate(model, request);
+		return request->state;
+	}
+	if (request->kind == IOMMU_REQUEST_UNTRANSLATED && model_shortcut_take(common, request))
+		return IOMMU_REQUEST_DONE;
+	model_shortcut_note(common, &note);
 	model->ops->translate(model, request);
+	if (request->state == IOMMU_REQUEST_DONE)
+		model_shortcut_fill(common, request, &note);
 	return request->state;
 }
 

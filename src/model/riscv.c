@@ -180,7 +180,7 @@ static void update_counting(struct rvm_state *state)
 		if (GET(RISCV_IOHPMEVT, EVENT, &state->evt[i]) && !(inhibited >> (i + 1) & 1))
 			counting |= 1ull << i;
 	}
-	word_store(&RVM_COUNTING(state), counting);
+	model_hot_store(&state->common, RVM_HOT_COUNTING, counting);
 }
 
 /* 5.23: a partial match ignores the lowest bit that is 0 and all below it. */
@@ -532,7 +532,7 @@ static bool set_ddtp(struct iommu_model *model)
 	/* A fence's drain, or what is left of it, ends first: there is only one at a time. */
 	if (state->draining && word_load(&state->ddtp_busy) != 2 && !rvm_drain_done(state))
 		return false;
-	word_store(&RVM_ROOT(state), ddtp);
+	model_hot_store(&state->common, RVM_HOT_ROOT, ddtp);
 	if (GET(RISCV_DDTP, MODE, &ddtp) == RISCV_DDTP_OFF) {
 		/* Requests that were under way have been processed or aborted, and are globally done. */
 		if (state->common.maysets) {

@@ -123,8 +123,10 @@ struct rvm_state {
 #define RVM_DRAIN_ALL 2ull		/* all that is in flight */
 
 /* hot[0]: ddtp in use. hot[1]: counters that count something. */
-#define RVM_ROOT(state) ((state)->common.hot[0])
-#define RVM_COUNTING(state) ((state)->common.hot[1])
+#define RVM_HOT_ROOT 0
+#define RVM_HOT_COUNTING 1
+#define RVM_ROOT(state) ((state)->common.hot[RVM_HOT_ROOT])
+#define RVM_COUNTING(state) ((state)->common.hot[RVM_HOT_COUNTING])
 
 /* ---- A request's work[] ---- */
 

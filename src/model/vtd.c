@@ -437,7 +437,7 @@ static bool global_command(struct iommu_model *model, uint64_t command)
 		uint64_t root = word_load(&state->regs[VTD_REG_RTADDR / 8]);
 
 		if ((VTDM_ROOT(state) & ~VTDM_ROOT_TE) != root)
-			word_store(&VTDM_ROOT(state), root | (VTDM_ROOT(state) & VTDM_ROOT_TE));
+			model_hot_store(&state->common, VTDM_HOT_ROOT, root | (VTDM_ROOT(state) & VTDM_ROOT_TE));
 		if (GET(VTD_CAP, ESRTPS, &state->cap)) {
 			/* 11.4.2: then setting the pointer also invalidates all that came from the old one. One kind per tick. */
 			struct vtdm_invalidation inv;
@@ -464,7 +464,8 @@ static bool global_command(struct iommu_model *model, uint64_t command)
 	if ((command & BITS(VTD_GCMD, QIE)) != (gsts & BITS(VTD_GCMD, QIE)))
 		word_store(&state->regs[VTD_REG_IQH / 8], 0);
 	set_status(state, BITS(VTD_GCMD, QIE), command & BITS(VTD_GCMD, QIE));
-	word_store(&VTDM_ROOT(state), (VTDM_ROOT(state) & ~VTDM_ROOT_TE) | (command & BITS(VTD_GCMD, TE) ? VTDM_ROOT_TE : 0));
+	model_hot_store(&state->common, VTDM_HOT_ROOT,
+			(VTDM_ROOT(state) & ~VTDM_ROOT_TE) | (command & BITS(VTD_GCMD, TE) ? VTDM_ROOT_TE : 0));
 	set_status(state, BITS(VTD_GCMD, TE), command & BITS(VTD_GCMD, TE));
 	/* Unless another one was written meanwhile. */
 	word_replace(&state->gcmd, command | VTDM_PENDING, 0);

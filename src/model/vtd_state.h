@@ -110,7 +110,8 @@ struct vtdm_state {
 
 /* hot[0]: the root table pointer in use (address, TTM) and, in bit 0, translation enable. */
 #define VTDM_ROOT_TE 1ull
-#define VTDM_ROOT(state) ((state)->common.hot[0])
+#define VTDM_HOT_ROOT 0
+#define VTDM_ROOT(state) ((state)->common.hot[VTDM_HOT_ROOT])
 
 /* ---- A request's work[] ---- */
 

@@ -27,20 +27,22 @@ struct run_case {
 	const char *from, *to;
 	bool shared, ats;
 	const char *not_on;		/* an architecture where it can't be hitless; NULL: none */
+	bool grows;			/* the page table gets more levels, instead of a replace */
 };
 
 static const struct run_case default_cases[] = {
-	{ "s2", "s2", false, false, NULL },
-	{ "s2", "s2", true, false, NULL },
-	{ "s2", "s2", false, true, NULL },
-	{ "s2", "s2:levels=5", false, false, NULL },
-	{ "identity", "s2", false, false, NULL },
-	{ "s1", "s1", false, false, NULL },
-	{ "s1", "s1", true, false, NULL },
+	{ "s2", "s2", false, false, NULL, false },
+	{ "s2", "s2", true, false, NULL, false },
+	{ "s2", "s2", false, true, NULL, false },
+	{ "s2", "s2:levels=5", false, false, NULL, false },
+	{ "identity", "s2", false, false, NULL, false },
+	{ "s1", "s1", false, false, NULL, false },
+	{ "s1", "s1", true, false, NULL, false },
 	/* AMD-Vi: both halves of the device table entry would have to change at once. */
-	{ "s1", "s1:levels=5", false, false, "amdvi" },
-	{ "identity", "s1", false, false, NULL },
-	{ "s1", "s2", false, false, NULL },
+	{ "s1", "s1:levels=5", false, false, "amdvi", false },
+	{ "identity", "s1", false, false, NULL, false },
+	{ "s1", "s2", false, false, NULL, false },
+	{ .from = "s2", .to = "s2", .grows = true },
 };
 
 struct options {
@@ -73,7 +75,7 @@ struct run {
 	unsigned recorded_row;
 };
 
-static const char *const method_names[] = { "replace", "attach-detach", "remap" };
+static const char *const method_names[] = { "replace", "attach-detach", "remap", "grow" };
 
 /* ---- Options ---- */
 
@@ -93,7 +95,7 @@ static const struct argp_option argp_options[] = {
 	{ "tags", OPTION_TAGS, "WORD", 0, "private, or shared with other devices", 0 },
 	{ "strategy", OPTION_STRATEGY, "NAME", 0, "Only this one: \"table swap\", \"break\", ...", 0 },
 	{ "quantum", OPTION_QUANTUM, "BITS", 0, "64 or 128: the widest atomic store", 0 },
-	{ "method", OPTION_METHOD, "WORD", 0, "replace, or the old ways: attach-detach, remap", 0 },
+	{ "method", OPTION_METHOD, "WORD", 0, "replace, or the old ways: attach-detach, remap; grow", 0 },
 	{ "inject", OPTION_INJECT, "NAME", 0, "Break the driver on purpose; list: how", 0 },
 	{ "seed", OPTION_SEED, "N", 0, "Of all random choices (1)", 0 },
 	{ "svg", OPTION_SVG, "FILE", 0, "Draw the DMAs of one replace", 0 },
@@ -187,7 +189,7 @@ static enum live_method parse_method(const char *text)
 	for (unsigned i = 0; i < sizeof(method_names) / sizeof(method_names[0]); i++)
 		if (strcmp(method_names[i], text) == 0)
 			return (enum live_method)i;
-	tool_fail(TOOL_USAGE, "--method: '%s' is not replace, attach-detach or remap", text);
+	tool_fail(TOOL_USAGE, "--method: '%s' is not replace, attach-detach, remap or grow", text);
 }
 
 static double parse_seconds(const char *text)
@@ -289,6 +291,8 @@ static void check_options(const struct options *options)
 		tool_fail(TOOL_USAGE, "--inject is about --method replace, not %s", method_names[options->method]);
 	if (options->method == LIVE_REMAP && options->tags && strcmp(options->tags, "shared") == 0)
 		tool_fail(TOOL_USAGE, "--method remap changes one domain: its tag can't be shared with another");
+	if (options->method == LIVE_GROW && options->tags && strcmp(options->tags, "shared") == 0)
+		tool_fail(TOOL_USAGE, "--method grow: its tag is the domain's own");
 	if (options->fault && strcmp(options->fault->shown_by, "check") == 0)
 		tool_fail(TOOL_USAGE, "--inject: '%s' is shown by hitless check, not by run", options->fault->name);
 }
@@ -506,10 +510,11 @@ static uint64_t percentile(const struct live_result *result, unsigned percent)
 	return result->switches ? result->latency_ns[(uint64_t)(result->switches - 1) * percent / 100] : 0;
 }
 
-static const char *strategy_of(const struct run *run, const struct live_result *result)
+static const char *strategy_of(enum live_method method, const struct live_result *result)
 {
-	switch (run->options.method) {
+	switch (method) {
 	case LIVE_REPLACE:
+	case LIVE_GROW:
 		return iommu_strategy_name(result->strategy);
 	case LIVE_ATTACH_DETACH:
 		return "break"; /* detach goes to the blocking entry */
@@ -524,7 +529,7 @@ static void fill_row(struct run *run, struct run_row *row, const struct live_con
 	row->arch = config->arch->name;
 	strcpy(row->from, from->text);
 	strcpy(row->to, to->text);
-	row->method = method_names[run->options.method];
+	row->method = method_names[config->method];
 	row->shared = config->shared;
 	row->ats = config->ats;
 	row->quantum = config->quantum64 || config->arch->quantum == 8 ? 64 : 128;
@@ -533,14 +538,14 @@ static void fill_row(struct run *run, struct run_row *row, const struct live_con
 }
 
 /* What a replace of one device costs: the same switch in a group of one. */
-static void find_cost(struct run *run, const struct live_config *config, unsigned directions, struct run_row *rows)
+static void find_cost(const struct live_config *config, unsigned directions, struct run_row *rows)
 {
 	struct live_config one = *config;
 	struct live *live;
 
 	for (unsigned d = 0; d < directions; d++)
 		rows[d].cost = rows[d].result.cost;
-	if (config->devices == 1 || run->options.method == LIVE_REMAP)
+	if (config->devices == 1 || config->method == LIVE_REMAP)
 		return;
 	one.devices = 1;
 	one.patient = false;
@@ -580,7 +585,7 @@ static struct live_config make_config(const struct options *options, const struc
 	struct live_config config = {
 		.arch = arch,
 		.kind = { from->kind, to->kind },
-		.method = options->method,
+		.method = c->grows ? LIVE_GROW : options->method,
 		.devices = (unsigned)options->devices,
 		.shared = c->shared,
 		.ats = c->ats || from->ats || to->ats,
@@ -641,6 +646,10 @@ static const char *run_case(struct run *run, const struct machine_arch *arch, co
 			 live_supports(arch, &from.kind) ? c->to : c->from);
 		return reason;
 	}
+	if (config.method == LIVE_GROW && (directions == 2 || from.kind.levels)) {
+		snprintf(reason, sizeof(reason), "--method grow: from s2 to s2, without a number of levels");
+		return reason;
+	}
 	if (options->method == LIVE_REMAP && !can_remap(&from, &to)) {
 		add_na_rows(run, &config, &from, &to);
 		return NULL;
@@ -651,6 +660,11 @@ static const char *run_case(struct run *run, const struct machine_arch *arch, co
 		snprintf(reason, sizeof(reason), "%s %s -> %s: strategy \"%s\" can't do that%s", arch->name, c->from, c->to,
 			 iommu_strategy_name((enum iommu_strategy)options->strategy),
 			 config.options.assumptions ? " (it takes a tag that is private: --devices 1, --tags private)" : "");
+		return reason;
+	}
+	if (err == -EOPNOTSUPP && config.method == LIVE_GROW) {
+		snprintf(reason, sizeof(reason), "%s: page tables of %s don't grow%s", arch->name, c->from,
+			 config.quantum64 ? ", or there is no hitless replace once they have" : "");
 		return reason;
 	}
 	if (err)
@@ -670,14 +684,14 @@ static const char *run_case(struct run *run, const struct machine_arch *arch, co
 
 		live_get_result(live, d, &row->result);
 		row->hitless = row->result.hitless;
-		row->strategy = strategy_of(run, &row->result);
+		row->strategy = strategy_of(config.method, &row->result);
 		row->why = row->result.why;
 		row->p50 = percentile(&row->result, 50);
 		row->p99 = percentile(&row->result, 99);
 		row->max = percentile(&row->result, 100);
 	}
 	live_close(live);
-	find_cost(run, &config, directions, &run->rows[first]);
+	find_cost(&config, directions, &run->rows[first]);
 	return NULL;
 }
 
@@ -687,7 +701,7 @@ static void add_case(struct run_case *cases, unsigned *ncases, struct run_case c
 {
 	for (unsigned i = 0; i < *ncases; i++)
 		if (strcmp(cases[i].from, c.from) == 0 && strcmp(cases[i].to, c.to) == 0 && cases[i].shared == c.shared &&
-		    cases[i].ats == c.ats)
+		    cases[i].ats == c.ats && cases[i].grows == c.grows)
 			return;
 	cases[(*ncases)++] = c;
 }
@@ -707,13 +721,18 @@ static unsigned choose_cases(struct options *options, struct run_case *cases)
 			options->quantum = setup->quantum;
 		add_case(cases, &ncases, (struct run_case){ options->from ? options->from : setup->from,
 							    options->to ? options->to : setup->to,
-							    options->tags ? shared : setup->shared, setup->ats, NULL });
+							    options->tags ? shared : setup->shared, setup->ats, NULL, false });
 	} else if (options->from) {
-		add_case(cases, &ncases, (struct run_case){ options->from, options->to, shared, false, NULL });
+		add_case(cases, &ncases, (struct run_case){ options->from, options->to, shared, false, NULL, false });
 	} else {
 		for (unsigned i = 0; i < sizeof(default_cases) / sizeof(default_cases[0]); i++) {
 			struct run_case c = default_cases[i];
 
+			/* Who asks for a method, a strategy or a tag asks about replaces. */
+			if (c.grows ? options->tags || options->strategy >= 0 || (options->method != LIVE_REPLACE &&
+										    options->method != LIVE_GROW)
+				    : options->method == LIVE_GROW)
+				continue;
 			if (options->tags)
 				c.shared = shared;
 			if (options->method == LIVE_REMAP)
