@@ -212,9 +212,48 @@ out:
 	return ret;
 }
 
-/* With nothing cached but what this fill filled in: does `from` become `to`? */
-static bool explains(struct xp_engine *e, const struct xp_fill *fill, const struct xp_micro *from, const struct xp_micro *to)
+/* Takes the step again that was this fill. */
+static void do_fill(struct xp_engine *e, const struct xp_fill *fill)
 {
+	struct xp_machine *m = &e->m;
+	struct xp_micro filler = e->micros[e->origins[fill->from].id];
+
+	memcpy(m->script, fill->choices, fill->nchoices);
+	m->fixed = fill->nchoices;
+	m->asked = 0;
+	xp_step(m, &filler);
+}
+
+/* The place as it was right before its fill number f: its parent, the event that led there, and the fills before. */
+static void just_before(struct xp_engine *e, uint32_t f, struct xp_world *world, char *state)
+{
+	struct xp_machine *m = &e->m;
+	uint32_t number = e->fills[f].place, first = f;
+	const struct xp_place *place = e->places[number];
+	bool root = place->parent == XP_NONE;
+
+	*world = root ? place->world : e->places[place->parent]->world;
+	memset(world->owned, 0, sizeof(world->owned));
+	memcpy(state, world->state, m->state_bytes);
+	world->state = (uint64_t *)(void *)state;
+	xp_enter(m, world);
+	if (root)
+		memset(state + m->prefix_bytes, 0, m->state_bytes - m->prefix_bytes);
+	else
+		do_edge(m, &place->edge);
+	while (first > 0 && e->fills[first - 1].place == number)
+		first--;
+	for (; first < f; first++)
+		do_fill(e, &e->fills[first]);
+}
+
+/*
+ * Does this fill put something into a cache by which `from` becomes `to`? Either it does so with nothing else cached; or, if it needs
+ * something itself, `from` can take that step right after it and could not right before.
+ */
+static bool explains(struct xp_engine *e, uint32_t f, const struct xp_micro *from, const struct xp_micro *to)
+{
+	const struct xp_fill *fill = &e->fills[f];
 	struct xp_machine *m = &e->m;
 	struct xp_world *back = m->world, world = e->places[fill->place]->world;
 	uint8_t script[XP_MAX_CHOICES], counts[XP_MAX_CHOICES];
@@ -229,7 +268,17 @@ static bool explains(struct xp_engine *e, const struct xp_fill *fill, const stru
 	memset(state + m->prefix_bytes, 0, m->state_bytes - m->prefix_bytes);
 	world.state = (uint64_t *)(void *)state;
 	xp_enter(m, &world);
-	yes = step_to(m, &filler, &e->micros[fill->to]) && step_to(m, &reader, to);
+	if (step_to(m, &filler, &e->micros[fill->to])) {
+		yes = step_to(m, &reader, to);
+	} else {
+		just_before(e, f, &world, state);
+		yes = !step_to(m, &reader, to);
+		if (yes) {
+			reader = *from;
+			do_fill(e, fill);
+			yes = step_to(m, &reader, to);
+		}
+	}
 	xp_enter(m, back);
 	memcpy(m->script, script, sizeof(script));
 	memcpy(m->counts, counts, sizeof(counts));
@@ -271,7 +320,7 @@ static bool solve(struct attempt *a)
 		const struct xp_fill *fill = &e->fills[f];
 
 		if (fill->time >= time || !on_path(a, fill->place) ||
-		    !explains(e, fill, &from, &e->micros[a->requests[which].steps[step].to]))
+		    !explains(e, f, &from, &e->micros[a->requests[which].steps[step].to]))
 			continue;
 		candidates++;
 		add_chain(a, fill->from);

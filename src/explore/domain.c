@@ -469,6 +469,16 @@ static void forget_lock(struct xp_ops *ops, uint64_t lock)
 	}
 }
 
+static void drop_notes(struct xp_ops *ops)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < ops->n; i++)
+		if (ops->v[i].kind != XP_NOTE)
+			ops->v[n++] = ops->v[i];
+	ops->n = n;
+}
+
 /* Taken and let go of with nothing visible in between: one step. */
 static void join_locks(struct xp_ops *ops)
 {
@@ -503,6 +513,8 @@ static void simplify_locks(struct xp_case *c)
 			forget_lock(&c->mapper.lists[k], lock);
 	}
 	join_locks(&c->steps);
+	for (unsigned k = 0; k < c->mapper.nlists; k++)
+		drop_notes(&c->mapper.lists[k]);
 }
 
 /* Every wait has a status word of its own. */
@@ -630,6 +642,7 @@ static int finish(struct scene *s, struct xp_case *c, enum hitless_mapper mapper
 	if (s->host.deadlock || s->host.full)
 		return s->host.full ? -E2BIG : -EDEADLK;
 	c->disruptive = !report->hitless;
+	c->from_blocked = !passes(&s->cell->from);
 	c->ats = ats;
 	c->ram_after = copy_of(s->host.ram, XP_MAX_PAGES * XP_PAGE);
 	if (!c->ram_after)

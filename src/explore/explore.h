@@ -141,6 +141,7 @@ struct xp_case {
 	struct xp_view views[XP_MAX_ACTORS][2];	/* before and after: filled by xp_views() */
 	/* The addresses where data lies: the tables of `before` and `after` lead there and nowhere else. */
 	bool disruptive;		/* the device may be blocked meanwhile */
+	bool from_blocked;		/* the old domain blocks: who has met it may learn that late, and has left nothing behind */
 	bool ats;			/* the devices' ATS is on at first */
 	bool noncoherent;		/* stores reach memory any time up to their write-back */
 	bool thorough;

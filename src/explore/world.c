@@ -642,7 +642,7 @@ enum hitless_violation xp_judge(const struct xp_machine *m, const struct xp_micr
 		what = HITLESS_BYSTANDER_CORRUPTED;
 	} else if (sees(new, r) && (m->world->op > 0 || sees(old, r))) {
 		return HITLESS_NO_VIOLATION;
-	} else if (sees(old, r) && !over) {
+	} else if (sees(old, r) && (!over || (c->from_blocked && !micro->late))) {
 		return HITLESS_NO_VIOLATION;
 	} else if (r->state == IOMMU_REQUEST_FAULT) {
 		/* Blocked in between, though it may learn that later. */
