@@ -217,8 +217,9 @@ static void changes(const uint64_t *old, const uint64_t *new, unsigned first, un
 /* The first word of the PCI capability block: secure device, IOMMU, IotlbSup, EFRSup. */
 #define CAPABILITY 0x0903000fu
 
-static int create(const struct hitless_port *port, struct iommu_unit **unit)
+static int create(const struct hitless_port *port, bool noncoherent, struct iommu_unit **unit)
 {
+	(void)noncoherent; /* they all snoop */
 	/* A device table of one page has 128 entries. */
 	return amdvi_unit_create(port, &(struct amdvi_unit_desc){ .registers = REGISTERS, .capability = CAPABILITY, .last_device = 0x7f },
 				 unit);

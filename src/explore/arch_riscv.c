@@ -280,9 +280,9 @@ static void changes_pc(const uint64_t *old, const uint64_t *new, unsigned first,
 
 #define REGISTERS 0x03010000u
 
-static int create(const struct hitless_port *port, struct iommu_unit **unit)
+static int create(const struct hitless_port *port, bool noncoherent, struct iommu_unit **unit)
 {
-	return riscv_unit_create(port, &(struct riscv_unit_desc){ .registers = REGISTERS }, unit);
+	return riscv_unit_create(port, &(struct riscv_unit_desc){ .registers = REGISTERS, .noncoherent = noncoherent }, unit);
 }
 
 /* 5.6, 5.8 */

@@ -110,16 +110,17 @@ static int add_group(struct scene *s, const uint32_t *rids, unsigned count, bool
 	return err;
 }
 
-/* Goes there, sets all accessed flags, and leaves: then no walk writes any more. */
+/* Goes there, sets all accessed and dirty flags, and leaves: then no walk writes any more. */
 static int warm_up(struct scene *s, struct iommu_group *group, uint32_t rid, unsigned side)
 {
-	static const uint64_t iovas[] = { XP_IOVA_SMALL, XP_IOVA_RIGHTS, XP_IOVA_LARGE, IOVA_SAME, IOVA_GONE, IOVA_ALONE };
+	/* The first is read-only in the old domain. */
+	static const uint64_t iovas[] = { XP_IOVA_RIGHTS, XP_IOVA_SMALL, XP_IOVA_LARGE, IOVA_SAME, IOVA_GONE, IOVA_ALONE };
 	int err = iommu_attach_group(group, s->domains[side]);
 
 	if (err)
 		return err;
 	for (unsigned i = 0; i < sizeof(iovas) / sizeof(iovas[0]) && s->domain_locks[side]; i++)
-		xp_host_read(&s->host, rid, iovas[i]);
+		xp_host_dma(&s->host, rid, iovas[i], i || side != OLD ? IOMMU_READ | IOMMU_WRITE : IOMMU_READ);
 	return iommu_detach_group(group);
 }
 
@@ -136,9 +137,11 @@ static int open_scene(struct scene *s, const struct hitless_domain_cell *cell)
 	if (!arch || !arch->driver || cell->devices < 1 || cell->devices > 2 || (cell->quantum != 8 && cell->quantum != 16) ||
 	    (arch->driver->quantum && cell->quantum > arch->driver->quantum))
 		return -EINVAL;
+	if (cell->noncoherent && !arch->driver->noncoherent)
+		return -EINVAL;
 	if (arch->driver->capabilities)
-		arch->driver->capabilities(config.capabilities);
-	err = xp_host_open(&s->host, arch, &config, cell->quantum == 16, &s->unit);
+		arch->driver->capabilities(cell->noncoherent, config.capabilities);
+	err = xp_host_open(&s->host, arch, &config, cell->quantum == 16, cell->noncoherent, &s->unit);
 	if (!err)
 		err = add_domain(s, OLD, &cell->from);
 	if (!err)
@@ -380,7 +383,7 @@ static void damage_mapper(struct xp_ops *list, unsigned faults)
 /* All lists, and which of them starts where. */
 static int add_mapper(const struct hitless_domain_cell *cell, enum hitless_mapper mapper, unsigned lock, struct xp_case *c)
 {
-	unsigned faults = cell->fault ? cell->fault->unmap : 0, moments = 0;
+	unsigned faults = cell->fault ? cell->fault->bits : 0, moments = 0;
 	uint8_t list_of[XP_MAX_PAGES] = { 0 };
 	struct xp_mapper *m = &c->mapper;
 	unsigned side = mapper_is_old(mapper) ? OLD : NEW;
@@ -430,7 +433,7 @@ static int add_mapper(const struct hitless_domain_cell *cell, enum hitless_mappe
 
 static bool visible(const struct xp_op *op)
 {
-	return op->kind != XP_NOTE && op->kind != XP_LOCK && op->kind != XP_UNLOCK;
+	return op->kind != XP_NOTE && op->kind != XP_RETURN && op->kind != XP_LOCK && op->kind != XP_UNLOCK;
 }
 
 /* Is the lock ever held over more than one step that others could see? */
@@ -620,10 +623,64 @@ static int take_picture(const struct scene *s, struct xp_case *c)
 	c->state = copy_of(h->model.state, h->state_bytes);
 	c->queue = h->queue;
 	c->thorough = s->cell->thorough;
+	c->noncoherent = s->cell->noncoherent;
 	if (!c->ram || !c->state)
 		return -ENOMEM;
 	memset((char *)c->state + prefix, 0, h->state_bytes - prefix);
 	return 0;
+}
+
+static void find_return(struct xp_case *c)
+{
+	c->returned = 0;
+	for (unsigned i = 0; i < c->steps.n; i++) {
+		if (c->steps.v[i].kind == XP_RETURN)
+			c->returned = i + 1;
+	}
+}
+
+/* Batches of commands become one step each, so that they can be damaged one by one. */
+static void split_batches(struct xp_ops *ops)
+{
+	struct xp_ops split = { 0 };
+
+	for (unsigned i = 0; i < ops->n; i++) {
+		struct xp_op op = ops->v[i];
+
+		if (op.kind != XP_SUBMIT || !op.nbulk) {
+			xp_op_add(&split, &op);
+			continue;
+		}
+		for (unsigned k = 0; k < op.nbulk; k++) {
+			struct xp_op one = { .kind = XP_SUBMIT };
+
+			memcpy(one.words, op.bulk[k], 16);
+			snprintf(one.text, sizeof(one.text), "command %u of: %.140s", k + 1, op.text);
+			xp_op_add(&split, &one);
+		}
+		free(op.bulk);
+	}
+	free(ops->v);
+	*ops = split;
+}
+
+int xp_domain_mutate(const struct hitless_domain_cell *cell, struct xp_case *c, char *text, size_t size)
+{
+	struct xp_ops tail = { 0 };
+	int err;
+
+	split_batches(&c->steps);
+	find_return(c);
+	/* What comes after is no part of replace. */
+	for (unsigned i = c->returned; c->returned && i < c->steps.n; i++)
+		xp_op_add(&tail, &c->steps.v[i]);
+	c->steps.n -= tail.n;
+	err = xp_mutate(xp_arch_find(cell->arch, NULL), &c->steps, cell->mutant, text, size);
+	for (unsigned i = 0; i < tail.n; i++)
+		xp_op_add(&c->steps, &tail.v[i]);
+	free(tail.v);
+	find_return(c);
+	return err;
 }
 
 /* Replace has returned: what comes after, and the case is complete but for the mapper. */
@@ -633,7 +690,7 @@ static int finish(struct scene *s, struct xp_case *c, enum hitless_mapper mapper
 
 	if (s->bystanders[NEXT] && mapper == HITLESS_MAPPER_NONE) {
 		xp_host_sync(&s->host);
-		c->returned = c->steps.n;
+		xp_op_add(&c->steps, &(struct xp_op){ .kind = XP_RETURN, .text = "replace has returned; another group is attached" });
 		err = iommu_attach_group(s->bystanders[NEXT], s->domains[NEXT]);
 	}
 	stop_recording(s);
@@ -641,6 +698,7 @@ static int finish(struct scene *s, struct xp_case *c, enum hitless_mapper mapper
 		return err;
 	if (s->host.deadlock || s->host.full)
 		return s->host.full ? -E2BIG : -EDEADLK;
+	find_return(c);
 	c->disruptive = !report->hitless;
 	c->from_blocked = !passes(&s->cell->from);
 	c->ats = ats;
@@ -754,6 +812,7 @@ int xp_domain_fail(const struct hitless_domain_cell *cell, unsigned n, struct xp
 	ats = s.host.functions[0].ats;
 	start_recording(&s, &c->steps);
 	s.host.fail_at = n;
+	s.host.keeps = cell->fault && (cell->fault->bits & HITLESS_FAILURE_KEEPS);
 	err = replace(&s, report);
 	if (s.host.fail_at) {
 		err = -ENOENT; /* it hasn't come to that */

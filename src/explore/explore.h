@@ -40,6 +40,7 @@ enum xp_op_kind {
 	XP_REGISTER,	/* words[0] to the register at offset `addr`, `width` bytes */
 	XP_LOCK,	/* lock number `addr`; words[0]: and lets go of it at once */
 	XP_UNLOCK,
+	XP_RETURN,	/* replace has returned */
 	XP_NOTE		/* nothing that hardware could see */
 };
 
@@ -129,7 +130,7 @@ struct xp_case {
 		       const uint64_t *words);
 	struct xp_queue queue;
 	struct xp_ops steps;
-	unsigned returned;		/* after how many of them replace has returned; 0: all */
+	unsigned returned;		/* after how many of them replace has returned (XP_RETURN is the last of those); 0: all */
 	struct xp_mapper mapper;
 	/* RAM in the end, as far as translations depend on it: all of it, or what is stored over the RAM of the beginning. */
 	uint64_t *ram_after;

@@ -26,7 +26,7 @@ struct tool_kind {
 extern const struct tool_kind tool_kinds[];
 
 /* These exit with one line that says what there is. */
-const struct tool_kind *tool_find_kind(const char *name);
+struct iommu_domain_desc tool_find_kind(const char *name);
 unsigned tool_find_mapper(const char *name);
 unsigned tool_devices(const char *value);
 /* "domain" is true, "entry" is false. */

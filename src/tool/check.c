@@ -360,6 +360,7 @@ static int check_domain(struct check *check)
 		check->to = fault->setup.to;
 		if (!check->quantum)
 			check->quantum = fault->setup.quantum / 8;
+		cell.noncoherent = fault->setup.noncoherent;
 		if (fault->setup.strategy && check->strategies == IOMMU_STRATEGY_ANY)
 			check->strategies = find_strategy(fault->setup.strategy);
 	}
@@ -371,8 +372,8 @@ static int check_domain(struct check *check)
 		check->quantum = check->arch->quantum;
 	check->before.name = check->from;
 	check->after.name = check->to;
-	cell.from = tool_find_kind(check->from)->desc;
-	cell.to = tool_find_kind(check->to)->desc;
+	cell.from = tool_find_kind(check->from);
+	cell.to = tool_find_kind(check->to);
 	if (!hitless_check_knows_domain(cell.arch, &cell.from) || !hitless_check_knows_domain(cell.arch, &cell.to))
 		tool_fail(TOOL_SKIPPED, "this build can't explore %s -> %s of %s", check->from, check->to, cell.arch);
 	cell.devices = check->devices;

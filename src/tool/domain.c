@@ -14,14 +14,31 @@ const struct tool_kind tool_kinds[] = {
 	{ .name = NULL },
 };
 
-const struct tool_kind *tool_find_kind(const char *name)
+struct iommu_domain_desc tool_find_kind(const char *name)
 {
-	for (const struct tool_kind *kind = tool_kinds; kind->name; kind++)
-		if (strcmp(kind->name, name) == 0)
-			return kind;
+	size_t n = strcspn(name, ":");
+
+	for (const struct tool_kind *kind = tool_kinds; kind->name; kind++) {
+		struct iommu_domain_desc desc = kind->desc;
+
+		if (strlen(kind->name) != n || memcmp(kind->name, name, n) != 0)
+			continue;
+		if (!name[n])
+			return desc;
+		if (strncmp(name + n, ":levels=", 8) == 0 && desc.type == IOMMU_DOMAIN_PAGING && name[n + 8] >= '3' &&
+		    name[n + 8] <= '6' && !name[n + 9]) {
+			desc.levels = (unsigned)(name[n + 8] - '0');
+			return desc;
+		}
+		if (strcmp(name + n, ":dirty=on") == 0 && desc.type == IOMMU_DOMAIN_PAGING) {
+			desc.dirty = true;
+			return desc;
+		}
+	}
 	if (strncmp(name, "nested", 6) == 0)
 		tool_fail(TOOL_SKIPPED, "--layer domain: 'nested' is not available yet");
-	tool_fail(TOOL_USAGE, "--layer domain: there is no kind of domain '%s'; there are blocked, identity, s1, s2", name);
+	tool_fail(TOOL_USAGE, "--layer domain: there is no kind of domain '%s'; there are blocked, identity, s1, s2, "
+		  "and of the last two :levels=N and :dirty=on", name);
 }
 
 unsigned tool_find_mapper(const char *name)

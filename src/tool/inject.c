@@ -302,6 +302,8 @@ static const struct run_fault faults[] = {
 	  { .from = "s2", .to = "s2", .quantum = 128 } },
 	{ { "unmap-misses-tag", NULL, HITLESS_UNMAP_OLD_TAGS }, all, "unmap doesn't know the tags that a replace has published", "check",
 	  { .from = "s2", .to = "s2", .quantum = 128 } },
+	{ { "failure-keeps-memory", NULL, HITLESS_FAILURE_KEEPS }, all, "a replace that finds no memory keeps what it has", "check",
+	  { .from = "s2", .to = "s2", .quantum = 128 } },
 	{ { "unmap-frees-early", NULL, HITLESS_UNMAP_EARLY_FREE }, all, "unmap frees table pages before its invalidations", "check",
 	  { .from = "s2", .to = "s2", .quantum = 128 } },
 };
