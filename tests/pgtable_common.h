@@ -67,7 +67,7 @@ static void *mem_alloc_pages(void *ctx, size_t bytes)
 	struct mem *m = ctx;
 	unsigned n = (unsigned)(bytes / 4096);
 
-	assert_true(bytes == 4096 || bytes == 16384);
+	assert_true(bytes >= 4096 && !(bytes & (bytes - 1)));
 	if (m->fail_after == 0)
 		return NULL;
 	if (m->fail_after > 0)
@@ -171,7 +171,7 @@ struct spec {
 	unsigned min_levels, max_levels;
 	unsigned low_levels, high_levels; /* those that the long sequences run on */
 	int unusable_bits;	/* of the address, at the top; < 0: so many more */
-	unsigned root_pages;
+	unsigned root_pages;	/* of 4 KiB, whatever the page table calls a page */
 	unsigned output_bits;	/* of a physical address, at most */
 	uint64_t addr_bits;	/* where it is in an entry */
 	unsigned (*count)(uint64_t entry);
@@ -183,10 +183,48 @@ struct spec {
 	uint64_t table_accessed; /* what hardware may set in a table's entry */
 	uint64_t accessed, dirty;
 	bool (*table_ok)(uint64_t entry, unsigned level); /* all but address, accessed flag and count is as it must be */
-	bool preset;	       /* unless dirty pages are recorded, leaves start out accessed and dirty */
+	enum { PRESET_NONE, PRESET_ALL, PRESET_WRITABLE } preset; /* which leaves start out dirty unless dirty pages are recorded */
 	uint64_t leaf_known;   /* what a leaf may have set beside its address */
 	const unsigned *prots; /* what can be mapped, ending with 0 */
+	unsigned page_shift, index_bits, max_leaf_shift;
+	bool input_bits;	/* the configuration names the width of the address */
+	bool leaf_rights;	/* a table doesn't limit what is below it */
+	uint64_t clean;		/* of accessed and dirty: set if not */
+	uint64_t contiguous;	/* one of (1 << group(level)) leaves that are one to the hardware */
+	unsigned (*group)(unsigned level);
 };
+
+static inline uint64_t spec_page(const struct spec *spec)
+{
+	return 1ull << spec->page_shift;
+}
+
+static inline unsigned spec_shift(const struct spec *spec, unsigned level)
+{
+	return spec->page_shift + level * spec->index_bits;
+}
+
+static inline unsigned spec_address_bits(const struct spec *spec, unsigned levels)
+{
+	return (unsigned)((int)spec_shift(spec, levels) - spec->unusable_bits);
+}
+
+static inline unsigned spec_entries(const struct spec *spec)
+{
+	return 1u << spec->index_bits;
+}
+
+/* Of 4 KiB, in a table other than the root. */
+static inline unsigned spec_table_pages(const struct spec *spec)
+{
+	return spec_entries(spec) / 512;
+}
+
+/* The entry with flags set that hardware sets. */
+static inline uint64_t spec_flagged(const struct spec *spec, uint64_t entry, uint64_t flags)
+{
+	return ((entry ^ spec->clean) | flags) ^ spec->clean;
+}
 
 /* Figure "Format for second-stage paging entries": R, W in bits 0, 1; page size 7; A 8; D 9. */
 static bool ss_present(uint64_t entry)
@@ -311,22 +349,118 @@ static bool amd_table_ok(uint64_t entry, unsigned level)
 	return (entry & 0xe41) == (1 | level << 9) && (entry >> 52 & 0x7ff) == 0x600;
 }
 
+/*
+ * Arm ARM, D8.3: valid 0, table or page 1, accessed 10, output address 47:12 (with 64 KiB pages, 15:12 are bits 51:48), DBM 51,
+ * contiguous 52. Ignored in a table: 11:2 and 58:51.
+ * Stage 1 leaf: AttrIndx 4:2, AP[1] 6 (user), AP[2] 7 (read only), SH 9:8, nG 11, PXN 53, UXN 54. Always of one ASID, inner
+ * shareable, attribute 0.
+ * Stage 2 leaf: MemAttr 5:2, S2AP 7:6 (write, read), SH 9:8, XN 54:53. Always inner shareable, write-back.
+ */
+static bool lpae_is_table(uint64_t entry)
+{
+	return (entry & 3) == 3;
+}
+
+static uint64_t lpae_phys_small(uint64_t entry)
+{
+	return entry & 0x0000fffffffff000ull;
+}
+
+static uint64_t lpae_phys_64k(uint64_t entry)
+{
+	return (entry & 0x0000ffffffff0000ull) | (entry & 0xf000ull) << 36;
+}
+
+static unsigned lpae_s1_rights(uint64_t entry)
+{
+	if ((entry & 0xb7c) != 0xb40)
+		return 0;
+	if (!(entry & 1ull << 53) != !(entry & 1ull << 54))
+		return 0;
+	return IOMMU_READ | (!(entry & 0x80) || entry & 1ull << 51 ? IOMMU_WRITE : 0) | (entry & 1ull << 54 ? 0 : IOMMU_EXEC);
+}
+
+static unsigned lpae_s2_rights(uint64_t entry)
+{
+	if ((entry & 0xb3c) != 0x33c)
+		return 0;
+	return (entry & 0x40 ? IOMMU_READ : 0) | (entry & 0x80 || entry & 1ull << 51 ? IOMMU_WRITE : 0) |
+	       (entry & 3ull << 53 ? 0 : IOMMU_EXEC);
+}
+
+static unsigned lpae_count(uint64_t entry)
+{
+	return (unsigned)((entry >> 2 & 0x3f) | (entry >> 51 & 0xff) << 6);
+}
+
+static bool lpae_table_ok(uint64_t entry, unsigned level)
+{
+	(void)level;
+	return (entry & 0xf807000000000f03ull) == 3;
+}
+
+static unsigned lpae_group_4k(unsigned level)
+{
+	(void)level;
+	return 4;
+}
+
+static unsigned lpae_group_16k(unsigned level)
+{
+	return level ? 5 : 7;
+}
+
+static unsigned lpae_group_64k(unsigned level)
+{
+	(void)level;
+	return 5;
+}
+
+static const unsigned lpae_s1_prots[] = {IOMMU_READ, IOMMU_READ | IOMMU_WRITE, IOMMU_READ | IOMMU_EXEC,
+					 IOMMU_READ | IOMMU_WRITE | IOMMU_EXEC, 0};
+static const unsigned lpae_s2_prots[] = {IOMMU_READ, IOMMU_WRITE, IOMMU_READ | IOMMU_WRITE, IOMMU_READ | IOMMU_EXEC,
+					 IOMMU_WRITE | IOMMU_EXEC, IOMMU_READ | IOMMU_WRITE | IOMMU_EXEC, 0};
+
 static const unsigned ss_prots[] = {IOMMU_READ, IOMMU_WRITE, IOMMU_READ | IOMMU_WRITE, 0};
 static const unsigned fs_prots[] = {IOMMU_READ, IOMMU_READ | IOMMU_WRITE, 0};
 
+static unsigned no_group(unsigned level)
+{
+	(void)level;
+	return 0;
+}
+
+#define LPAE(format, min, low, high, unusable, root, width, stage, size, page, index, largest) \
+	{&iommu_pgtable_lpae_##format, min, high, low, high, unusable, root, width, 0x0000fffffffff000ull, lpae_count, 1 << (index), \
+	 fs_present, lpae_is_table, lpae_phys_##size, lpae_##stage##_rights, 0, 1u << 10, 1u << 7, lpae_table_ok, PRESET_WRITABLE, \
+	 0x0078000000000fff, lpae_##stage##_prots, page, index, largest, .input_bits = true, .leaf_rights = true, \
+	 .contiguous = 1ull << 52
 static const struct spec specs[] = {
 	{&iommu_pgtable_vtd_ss, 3, 5, 3, 5, 0, 1, 52, 0x000ffffffffff000ull, ss_count, 512, ss_present, not_large, same_place,
-	 ss_rights, 1u << 8, 1u << 8, 1u << 9, ss_table_ok, false, 0x383, ss_prots},
+	 ss_rights, 1u << 8, 1u << 8, 1u << 9, ss_table_ok, PRESET_NONE, 0x383, ss_prots, 12, 9, 30, .group = no_group},
 	{&iommu_pgtable_vtd_fs, 4, 5, 4, 5, 1, 1, 52, 0x000ffffffffff000ull, fs_count, 512, fs_present, not_large, same_place,
-	 fs_rights, 1u << 5, 1u << 5, 1u << 6, fs_table_ok, true, 0x0e7, fs_prots},
+	 fs_rights, 1u << 5, 1u << 5, 1u << 6, fs_table_ok, PRESET_ALL, 0x0e7, fs_prots, 12, 9, 30, .group = no_group},
 	{&iommu_pgtable_amdv1, 1, 6, 3, 5, 0, 1, 52, 0x000ffffffffff000ull, amd_count, 127, fs_present, amd_is_table, same_place,
-	 amd_rights, 1u << 5, 1u << 5, 1u << 6, amd_table_ok, false, 0x7000000000000061, ss_prots},
+	 amd_rights, 1u << 5, 1u << 5, 1u << 6, amd_table_ok, PRESET_NONE, 0x7000000000000061, ss_prots, 12, 9, 30, .group = no_group},
 	{&iommu_pgtable_amdv2, 4, 5, 4, 5, 1, 1, 52, 0x000ffffffffff000ull, fs_count, 512, fs_present, not_large, same_place,
-	 fs_rights, 1u << 5, 1u << 5, 1u << 6, fs_table_ok, true, 0x0e7, fs_prots},
+	 fs_rights, 1u << 5, 1u << 5, 1u << 6, fs_table_ok, PRESET_ALL, 0x0e7, fs_prots, 12, 9, 30, .group = no_group},
 	{&iommu_pgtable_riscv_s, 3, 5, 3, 5, 1, 1, 56, 0x003ffffffffffc00ull, rv_count, 3, rv_present, rv_is_table, rv_phys,
-	 rv_rights, 0, 1u << 6, 1u << 7, rv_table_ok, true, 0x0df, rv_prots},
+	 rv_rights, 0, 1u << 6, 1u << 7, rv_table_ok, PRESET_ALL, 0x0df, rv_prots, 12, 9, 30, .group = no_group},
 	{&iommu_pgtable_riscv_g, 3, 5, 3, 5, -2, 4, 56, 0x003ffffffffffc00ull, rv_count, 3, rv_present, rv_is_table, rv_phys,
-	 rv_rights, 0, 1u << 6, 1u << 7, rv_table_ok, true, 0x0df, rv_prots},
+	 rv_rights, 0, 1u << 6, 1u << 7, rv_table_ok, PRESET_ALL, 0x0df, rv_prots, 12, 9, 30, .group = no_group},
+	/* 39 and 48 bits; 47, 48; 48, 52 */
+	LPAE(s1_4k, 3, 3, 4, 0, 1, 48, s1, small, 12, 9, 30), .clean = 1u << 7, .group = lpae_group_4k},
+	LPAE(s1_16k, 2, 3, 3, 0, 4, 48, s1, small, 14, 11, 25), .clean = 1u << 7, .group = lpae_group_16k},
+	LPAE(s1_16k, 3, 4, 4, 10, 1, 48, s1, small, 14, 11, 25), .clean = 1u << 7, .group = lpae_group_16k},
+	LPAE(s1_64k, 3, 3, 3, 7, 1, 52, s1, 64k, 16, 13, 29), .clean = 1u << 7, .group = lpae_group_64k},
+	LPAE(s1_64k, 2, 3, 3, 3, 2, 52, s1, 64k, 16, 13, 29), .clean = 1u << 7, .group = lpae_group_64k},
+	/* 39 and 48 bits; 40 and 43 by 2 and 16 tables side by side; 48 by two; 48; 46 by 16 */
+	LPAE(s2_4k, 3, 3, 4, 0, 1, 48, s2, small, 12, 9, 30), .group = lpae_group_4k},
+	LPAE(s2_4k, 3, 3, 3, -1, 2, 48, s2, small, 12, 9, 30), .group = lpae_group_4k},
+	LPAE(s2_4k, 3, 3, 3, -4, 16, 48, s2, small, 12, 9, 30), .group = lpae_group_4k},
+	LPAE(s2_16k, 2, 3, 3, -1, 8, 48, s2, small, 14, 11, 25), .group = lpae_group_16k},
+	LPAE(s2_64k, 3, 3, 3, 7, 1, 52, s2, 64k, 16, 13, 29), .group = lpae_group_64k},
+	LPAE(s2_64k, 2, 2, 2, -4, 256, 52, s2, 64k, 16, 13, 29), .group = lpae_group_64k},
 };
 
 /* What a walk ends with: a leaf of 1 << shift bytes, or nothing (shift 0). */
@@ -337,6 +471,19 @@ struct walked {
 	uint64_t *slot;
 };
 
+/* What the hardware caches as one: all leaves of the group are there, alike, and lead to addresses in a row from an aligned one. */
+static inline void check_group(const struct spec *spec, const uint64_t *slot, unsigned level)
+{
+	uint64_t n = 1ull << spec->group(level);
+	const uint64_t *first = slot - ((uintptr_t)slot / 8) % n;
+
+	assert_int_equal(spec->phys(*first) & ((n << spec_shift(spec, level)) - 1), 0);
+	for (uint64_t i = 0; i < n; i++) {
+		assert_int_equal(first[i] & ~spec->addr_bits, *first & ~spec->addr_bits);
+		assert_int_equal(spec->phys(first[i]), spec->phys(*first) + (i << spec_shift(spec, level)));
+	}
+}
+
 /* Walks from `root` in `base` (the memory or its shadow), as the hardware does it. */
 static inline struct walked walk(const struct spec *spec, uint64_t *base, uint64_t root,
 				 unsigned levels, uint64_t iova)
@@ -344,27 +491,33 @@ static inline struct walked walk(const struct spec *spec, uint64_t *base, uint64
 	struct walked w = {.rights = IOMMU_READ | IOMMU_WRITE | IOMMU_EXEC};
 	uint64_t table = root;
 
-	for (unsigned shift = 12 + 9 * (levels - 1);; shift -= 9) {
-		bool is_root = shift == 12 + 9 * (levels - 1);
-		uint64_t *slot = mem_at(base, table) + (iova >> shift) % (is_root ? 512 * spec->root_pages : 512);
+	for (unsigned level = levels - 1;; level--) {
+		unsigned shift = spec_shift(spec, level);
+		/* The root may have more or fewer entries: whatever the address has values for. */
+		uint64_t index = level == levels - 1 ? iova >> shift : (iova >> shift) % spec_entries(spec);
+		uint64_t *slot = mem_at(base, table) + index;
 		uint64_t entry = __atomic_load_n(slot, __ATOMIC_ACQUIRE);
+		bool leaf = level == 0 || !spec->is_table(entry);
 
 		if (!spec->present(entry))
 			return (struct walked){.shift = 0};
-		w.rights &= spec->rights(entry);
-		if (shift == 12 || !spec->is_table(entry)) {
+		if (leaf || !spec->leaf_rights)
+			w.rights &= spec->rights(entry);
+		if (leaf) {
 			uint64_t mask = (1ull << shift) - 1;
 
-			assert_true(shift <= 30);
+			assert_true(shift <= spec->max_leaf_shift);
 			assert_int_equal(spec->phys(entry) & mask, 0);
 			assert_int_equal(entry & ~spec->addr_bits & ~spec->leaf_known, 0);
 			w.phys = spec->phys(entry) | (iova & mask);
-			w.shift = shift;
-			w.dirty = entry & spec->dirty;
+			w.shift = entry & spec->contiguous ? shift + spec->group(level) : shift;
+			w.dirty = (entry ^ spec->clean) & spec->dirty;
 			w.slot = slot;
+			if (w.shift > shift)
+				check_group(spec, slot, level);
 			return w;
 		}
-		assert_true(spec->table_ok(entry, (shift - 12) / 9));
+		assert_true(spec->table_ok(entry, level));
 		table = spec->phys(entry);
 	}
 }

@@ -385,46 +385,6 @@ static void test_direct_region(void **state)
 
 /* ---- Failure leaves everything as it was ---- */
 
-/* What a failed call must not change: all tables of the unit and all page tables, tags, memory. */
-struct picture {
-	char *tables;
-	size_t bytes;
-	uint32_t tags, frames;
-	size_t heap;
-};
-
-static void take_picture(struct fixture *fx, struct picture *picture)
-{
-	struct iommu_unit_info info;
-
-	iommu_unit_get_info(fx->machine.unit, &info);
-	picture->tags = info.tags_used;
-	picture->frames = fx->machine.frames_in_use;
-	picture->heap = fx->machine.heap_in_use;
-	picture->bytes = 0;
-	picture->tables = malloc(fx->machine.ram_bytes / 2);
-	/* Frames in use only: free ones hold poison, of which a failed attempt may leave more. */
-	for (uint32_t frame = fx->machine.frames / 2; frame < fx->machine.frames; frame++)
-		if (fx->machine.frame_used[frame]) {
-			memcpy(picture->tables + picture->bytes, fx->machine.ram + frame * 4096ull, 4096);
-			picture->bytes += 4096;
-		}
-}
-
-static void compare_picture(struct fixture *fx, struct picture *picture)
-{
-	struct picture now;
-
-	take_picture(fx, &now);
-	assert_int_equal(now.tags, picture->tags);
-	assert_int_equal(now.frames, picture->frames);
-	assert_int_equal(now.heap, picture->heap);
-	assert_int_equal(now.bytes, picture->bytes);
-	assert_memory_equal(now.tables, picture->tables, now.bytes);
-	free(now.tables);
-	free(picture->tables);
-}
-
 static void test_allocation_failures(void **state)
 {
 	struct fixture fx;

@@ -30,6 +30,7 @@ struct window {
 
 struct fixture {
 	const struct spec *spec;
+	uint64_t page;		/* bytes of the smallest */
 	struct iommu_pgtable_config config;
 	struct iommu_pgtable pt;
 	struct mem mem;
@@ -45,7 +46,7 @@ static void add_window(struct fixture *f, uint64_t base, uint64_t bytes)
 {
 	struct window *w = &f->windows[f->nwindows++];
 
-	*w = (struct window){base, bytes / 4096, malloc(bytes / 4096 * sizeof(struct page))};
+	*w = (struct window){base, bytes / f->page, malloc(bytes / f->page * sizeof(struct page))};
 	assert_non_null(w->pages);
 	for (uint64_t i = 0; i < w->npages; i++)
 		w->pages[i] = (struct page){.phys = NOT_MAPPED};
@@ -56,20 +57,23 @@ static void open_table(struct fixture *f, const struct spec *spec, unsigned leve
 {
 	memset(f, 0, sizeof(*f));
 	f->spec = spec;
+	f->page = spec_page(spec);
 	mem_init(&f->mem, noncoherent);
 	f->mem.test = f;
 	f->config = (struct iommu_pgtable_config){
 		.port = &f->mem.port,
 		.levels = levels,
+		.input_bits = spec->input_bits ? spec_address_bits(spec, levels) : 0,
 		.max_page_shift = max_page_shift,
 		.output_bits = 46,
 		.noncoherent = noncoherent,
 		.dirty = dirty,
+		.contiguous = spec->contiguous && !dirty,
 	};
 	assert_int_equal(spec->ops->init(&f->pt, &f->config), 0);
 	assert_int_equal(spec->ops->root_phys(&f->pt) + f->mem.port.direct_map,
 			 (uintptr_t)f->pt.root);
-	f->last = (1ull << (12 + 9 * (int)levels - spec->unusable_bits)) - 1;
+	f->last = (1ull << spec_address_bits(spec, levels)) - 1;
 	assert_int_equal(f->pt.first, 0);
 	assert_int_equal(f->pt.last, f->last);
 	assert_int_equal(f->pt.table_bytes, spec->root_pages * 4096);
@@ -86,21 +90,32 @@ static void close_table(struct fixture *f)
 }
 
 /*
- * The largest leaf for the page at `at` if [first, last] leads to `phys` and no other: every size
- * is tried.
+ * The largest leaf, or group of leaves, for the page at `at` if [first, last] leads to `phys` and no other: every size is tried.
  */
-static unsigned best_shift(uint64_t first, uint64_t last, uint64_t phys, uint64_t at, unsigned max)
+static unsigned best_shift(const struct fixture *f, uint64_t first, uint64_t last, uint64_t phys, uint64_t at)
 {
-	unsigned best = 12;
+	unsigned best = f->spec->page_shift;
 
-	for (unsigned shift = 12; shift <= max; shift += 9) {
-		uint64_t mask = (1ull << shift) - 1;
-		uint64_t start = at & ~mask;
+	for (unsigned level = 0; spec_shift(f->spec, level) <= f->config.max_page_shift; level++)
+		for (unsigned grouped = 0; grouped <= f->config.contiguous; grouped++) {
+			unsigned shift = spec_shift(f->spec, level) + (grouped ? f->spec->group(level) : 0);
+			uint64_t mask = (1ull << shift) - 1;
+			uint64_t start = at & ~mask;
 
-		if (start >= first && start + mask <= last && !((phys + (start - first)) & mask))
-			best = shift;
-	}
+			if (start >= first && last - start >= mask && !((phys + (start - first)) & mask))
+				best = shift;
+		}
 	return best;
+}
+
+/* The leaves of a group are leaves of their own. */
+static unsigned leaf_shift_of(const struct fixture *f, unsigned shift)
+{
+	unsigned leaf = f->spec->page_shift;
+
+	for (unsigned level = 0; spec_shift(f->spec, level) <= shift; level++)
+		leaf = spec_shift(f->spec, level);
+	return leaf;
 }
 
 static bool page_mapped(const struct page *p)
@@ -113,11 +128,11 @@ static void oracle_map(struct fixture *f, struct window *w, uint64_t first, uint
 {
 	unsigned shift = 0;
 
-	for (uint64_t at = first; at < last; at += 4096) {
+	for (uint64_t at = first; at < last; at += f->page) {
 		/* A large leaf goes on until its end. */
-		if (!shift || !(at & ((1ull << shift) - 1)) || shift == 12)
-			shift = best_shift(first, last, phys, at, f->config.max_page_shift);
-		w->pages[(at - w->base) / 4096] =
+		if (!shift || !(at & ((1ull << shift) - 1)) || shift == f->spec->page_shift)
+			shift = best_shift(f, first, last, phys, at);
+		w->pages[(at - w->base) / f->page] =
 			(struct page){phys + (at - first), (uint8_t)prot, (uint8_t)shift, false};
 	}
 }
@@ -128,20 +143,34 @@ struct removed {
 	unsigned shift;
 };
 
-static void oracle_unmap(struct window *w, uint64_t first, uint64_t last, struct removed *r)
+/* [first, last] is to go: a group that is partly in it is one no longer. */
+static void oracle_ungroup(const struct fixture *f, struct window *w, uint64_t edge, uint64_t first, uint64_t last)
 {
-	uint64_t end = w->base + w->npages * 4096 - 1;
+	struct page *p = &w->pages[(edge - w->base) / f->page];
+	uint64_t mask = (1ull << p->shift) - 1, start = edge & ~mask;
+
+	if (!page_mapped(p) || p->shift == leaf_shift_of(f, p->shift) || (start >= first && start + mask <= last))
+		return;
+	for (uint64_t at = start, n = mask + 1; n; at += f->page, n -= f->page)
+		w->pages[(at - w->base) / f->page].shift = (uint8_t)leaf_shift_of(f, p->shift);
+}
+
+static void oracle_unmap(const struct fixture *f, struct window *w, uint64_t first, uint64_t last, struct removed *r)
+{
+	uint64_t end = w->base + w->npages * f->page - 1;
 	uint64_t from = first > w->base ? first : w->base, to = last < end ? last : end;
 
 	if (from > to)
 		return;
+	oracle_ungroup(f, w, from, first, last);
+	oracle_ungroup(f, w, to, first, last);
 	/* Leaves that are partly in the range fall apart into the largest that stay outside. */
 	for (unsigned side = 0; side < 2; side++) {
 		uint64_t edge = side ? to : from;
-		struct page *p = &w->pages[(edge - w->base) / 4096];
+		struct page *p = &w->pages[(edge - w->base) / f->page];
 		uint64_t mask = (1ull << p->shift) - 1, start = edge & ~mask;
 
-		if (!page_mapped(p) || p->shift == 12 || (start >= first && start + mask <= last))
+		if (!page_mapped(p) || p->shift <= f->spec->page_shift || (start >= first && start + mask <= last))
 			continue;
 		if (start < r->low)
 			r->low = start;
@@ -149,8 +178,8 @@ static void oracle_unmap(struct window *w, uint64_t first, uint64_t last, struct
 			r->high = start + mask;
 		if (p->shift < r->shift)
 			r->shift = p->shift;
-		for (uint64_t at = start; at < start + mask; at += 4096) {
-			struct page *q = &w->pages[(at - w->base) / 4096];
+		for (uint64_t at = start; at < start + mask; at += f->page) {
+			struct page *q = &w->pages[(at - w->base) / f->page];
 			uint64_t keep_first = at < first ? start : last + 1;
 			uint64_t keep_last =
 				at < first && first <= start + mask ? first - 1 : start + mask;
@@ -158,22 +187,22 @@ static void oracle_unmap(struct window *w, uint64_t first, uint64_t last, struct
 			if (at >= first && at <= last)
 				q->shift = 0; /* counted above as part of the large leaf */
 			else
-				q->shift = (uint8_t)best_shift(keep_first, keep_last,
-							       q->phys - (at - keep_first), at, 30);
+				q->shift = (uint8_t)best_shift(f, keep_first, keep_last,
+							       q->phys - (at - keep_first), at);
 		}
 	}
-	for (uint64_t at = from; at < to; at += 4096) {
-		struct page *p = &w->pages[(at - w->base) / 4096];
+	for (uint64_t at = from; at < to; at += f->page) {
+		struct page *p = &w->pages[(at - w->base) / f->page];
 
 		if (!page_mapped(p))
 			continue;
-		r->bytes += 4096;
+		r->bytes += f->page;
 		if (at < r->low)
 			r->low = at;
-		if (at + 4095 > r->high)
-			r->high = at + 4095;
-		if (p->shift && p->shift < r->shift)
-			r->shift = p->shift;
+		if (at + f->page - 1 > r->high)
+			r->high = at + f->page - 1;
+		if (p->shift && leaf_shift_of(f, p->shift) < r->shift)
+			r->shift = leaf_shift_of(f, p->shift);
 		*p = (struct page){.phys = NOT_MAPPED};
 	}
 }
@@ -189,8 +218,8 @@ static void where(const struct fixture *f, const char *what, uint64_t iova)
 
 static void check_page(struct fixture *f, const struct window *w, uint64_t at)
 {
-	const struct page *p = &w->pages[(at - w->base) / 4096];
-	uint64_t offset = at % 4096 ^ (at >> 7 & 0xff8), phys = 0;
+	const struct page *p = &w->pages[(at - w->base) / f->page];
+	uint64_t offset = at % f->page ^ (at >> 7 & 0xff8), phys = 0;
 	struct walked seen = walk(f->spec, f->mem.pages, f->spec->ops->root_phys(&f->pt),
 				  f->config.levels, at | offset);
 	unsigned rights = 0;
@@ -209,7 +238,8 @@ static void check_page(struct fixture *f, const struct window *w, uint64_t at)
 		where(f, "other rights", at);
 	if (seen.shift != p->shift)
 		where(f, "another size of leaf", at);
-	if (seen.dirty != (p->dirty || (f->spec->preset && !f->config.dirty)))
+	if (seen.dirty != (p->dirty || (!f->config.dirty && (f->spec->preset == PRESET_ALL ||
+							     (f->spec->preset == PRESET_WRITABLE && p->rights & IOMMU_WRITE)))))
 		where(f, "another dirty flag", at);
 	if (f->config.noncoherent) {
 		struct walked s = walk(f->spec, f->mem.shadow, f->spec->ops->root_phys(&f->pt),
@@ -227,40 +257,40 @@ static void check_pages(struct fixture *f, uint64_t first, uint64_t last, bool e
 
 	for (unsigned i = 0; i < f->nwindows; i++) {
 		const struct window *w = &f->windows[i];
-		uint64_t end = w->base + w->npages * 4096 - 1;
-		uint64_t from = (first > w->base ? first : w->base) & ~4095ull,
+		uint64_t end = w->base + w->npages * f->page - 1;
+		uint64_t from = (first > w->base ? first : w->base) & ~(f->page - 1),
 			 to = last < end ? last : end;
 
 		if (from > to)
 			continue;
-		if (every || to - from < 600 * 4096) {
-			for (uint64_t at = from; at <= to && at >= from; at += 4096)
+		if (every || to - from < 600 * f->page) {
+			for (uint64_t at = from; at <= to && at >= from; at += f->page)
 				check_page(f, w, at);
 			continue;
 		}
 		for (unsigned n = 0; n < 16; n++) {
-			check_page(f, w, from + n * 4096);
-			check_page(f, w, (to & ~4095ull) - n * 4096);
+			check_page(f, w, from + n * f->page);
+			check_page(f, w, (to & ~(f->page - 1)) - n * f->page);
 		}
 		for (unsigned n = 0; n < 64; n++)
-			check_page(f, w, from + below(&state, (to - from) / 4096) * 4096);
+			check_page(f, w, from + below(&state, (to - from) / f->page) * f->page);
 	}
 }
 
 static void check_around(struct fixture *f, uint64_t first, uint64_t last)
 {
-	check_pages(f, first > 32 * 4096 ? first - 32 * 4096 : 0,
-		    last < UINT64_MAX - 32 * 4096 ? last + 32 * 4096 : last, false);
+	check_pages(f, first > 32 * f->page ? first - 32 * f->page : 0,
+		    last < UINT64_MAX - 32 * f->page ? last + 32 * f->page : last, false);
 }
 
 /*
- * Counts the tables below (and with) `table`; every other than the root is not empty and has its
+ * Counts the 4 KiB of the tables below (and with) `table`; every other than the root is not empty and has its
  * count in its parent's entry.
  */
 static unsigned check_tables(struct fixture *f, uint64_t table, unsigned level, unsigned *present)
 {
 	uint64_t *entries = mem_at(f->mem.pages, table);
-	unsigned pages = level == f->config.levels - 1 ? f->spec->root_pages : 1;
+	unsigned pages = level == f->config.levels - 1 ? f->spec->root_pages : spec_table_pages(f->spec);
 	unsigned tables = pages;
 
 	assert_true(f->mem.used[mem_page(&f->mem, entries)]);
@@ -306,7 +336,9 @@ static void check_shadow(struct mem *m, uint64_t table, unsigned level)
 	assert_true(m->used[page]);
 	assert_true(m->written[page]);
 	assert_true(table == f->spec->ops->root_phys(&f->pt) || m->written_at[page] < m->barriers);
-	for (unsigned i = 0; level > 0 && i < 512 * (level == f->config.levels - 1 ? f->spec->root_pages : 1); i++)
+	unsigned pages = level == f->config.levels - 1 ? f->spec->root_pages : spec_table_pages(f->spec);
+
+	for (unsigned i = 0; level > 0 && i < 512 * pages; i++)
 		if (f->spec->present(entries[i]) && f->spec->is_table(entries[i]))
 			check_shadow(m, f->spec->phys(entries[i]), level - 1);
 }
@@ -336,7 +368,7 @@ static void check_gathered(struct fixture *f, const struct iommu_gather *gather)
 		phys = *table;
 	}
 	assert_int_equal(gather->tables, tables);
-	assert_int_equal(f->mem.in_use, tables + f->pt.table_bytes / 4096);
+	assert_int_equal(f->mem.in_use, tables * spec_table_pages(f->spec) + f->pt.table_bytes / 4096);
 }
 
 /* ---- Operations: on both, compared ---- */
@@ -345,7 +377,7 @@ static struct window *window_of(struct fixture *f, uint64_t iova)
 {
 	for (unsigned i = 0; i < f->nwindows; i++)
 		if (iova >= f->windows[i].base &&
-		    iova - f->windows[i].base < f->windows[i].npages * 4096)
+		    iova - f->windows[i].base < f->windows[i].npages * f->page)
 			return &f->windows[i];
 	return NULL;
 }
@@ -357,8 +389,8 @@ static int do_map(struct fixture *f, uint64_t iova, uint64_t phys, uint64_t size
 	bool overlap = false;
 	int err = f->spec->ops->map(&f->pt, iova, phys, size, prot);
 
-	for (uint64_t at = iova; at < last && !overlap; at += 4096)
-		overlap = page_mapped(&w->pages[(at - w->base) / 4096]);
+	for (uint64_t at = iova; at < last && !overlap; at += f->page)
+		overlap = page_mapped(&w->pages[(at - w->base) / f->page]);
 	/* Of two reasons to fail either may be given. */
 	if (overlap ? err != -EEXIST && err != -ENOMEM : err && err != -ENOMEM)
 		where(f, "map", iova);
@@ -381,7 +413,7 @@ static int64_t do_unmap(struct fixture *f, uint64_t iova, uint64_t size)
 		return bytes;
 	}
 	for (unsigned i = 0; i < f->nwindows; i++)
-		oracle_unmap(&f->windows[i], iova, last, &r);
+		oracle_unmap(f, &f->windows[i], iova, last, &r);
 	if (bytes != (int64_t)r.bytes)
 		where(f, "unmap: bytes", iova);
 	if (bytes == 0) {
@@ -415,10 +447,10 @@ static void do_write(struct fixture *f, uint64_t iova)
 
 	if (!w.shift || !(w.rights & IOMMU_WRITE))
 		return;
-	__atomic_or_fetch(w.slot, f->spec->dirty | f->spec->accessed, __ATOMIC_RELAXED);
+	*w.slot = spec_flagged(f->spec, *w.slot, f->spec->dirty | f->spec->accessed);
 	for (uint64_t at = iova >> w.shift << w.shift, n = 1ull << w.shift; n;
-	     at += 4096, n -= 4096)
-		window->pages[(at - window->base) / 4096].dirty = true;
+	     at += f->page, n -= f->page)
+		window->pages[(at - window->base) / f->page].dirty = true;
 }
 
 struct reports {
@@ -433,8 +465,8 @@ static void on_dirty(void *ctx, uint64_t iova, uint64_t size)
 	struct window *w = window_of(r->f, iova);
 
 	assert_non_null(w);
-	for (uint64_t at = iova; at - iova < size; at += 4096) {
-		struct page *p = &w->pages[(at - w->base) / 4096];
+	for (uint64_t at = iova; at - iova < size; at += r->f->page) {
+		struct page *p = &w->pages[(at - w->base) / r->f->page];
 
 		if (!page_mapped(p) || !p->dirty || 1ull << p->shift != size)
 			where(r->f, "reported dirty", at);
@@ -466,7 +498,7 @@ static void do_clear_dirty(struct fixture *f, uint64_t iova, uint64_t size)
 		const struct window *w = &f->windows[i];
 
 		for (uint64_t n = 0; n < w->npages; n++) {
-			uint64_t at = w->base + n * 4096;
+			uint64_t at = w->base + n * f->page;
 
 			if (at >= iova && at - iova < size && w->pages[n].dirty)
 				where(f, "dirty, and not reported", at);
@@ -481,6 +513,8 @@ static void do_clear_dirty(struct fixture *f, uint64_t iova, uint64_t size)
 static void pick_range(struct fixture *f, uint64_t *state, uint64_t *iova, uint64_t *size)
 {
 	const struct window *w = &f->windows[below(state, 4) ? 0 : below(state, f->nwindows)];
+	/* Pages of the second and the third level's leaf. */
+	uint64_t large = spec_entries(f->spec), huge = large * large;
 	uint64_t pages, start;
 
 	switch (below(state, 16)) {
@@ -501,23 +535,23 @@ static void pick_range(struct fixture *f, uint64_t *state, uint64_t *iova, uint6
 	case 8:
 	case 9:
 	case 10:
-		pages = 512 * (1 + below(state, 3));
-		start = below(state, w->npages) & ~511ull;
+		pages = large * (1 + below(state, 3));
+		start = below(state, w->npages) & ~(large - 1);
 		break;
 	case 11:
 	case 12:
 		pages = 1 + below(state, 3000);
-		start = below(state, 2) ? below(state, w->npages) & ~511ull
+		start = below(state, 2) ? below(state, w->npages) & ~(large - 1)
 					: below(state, w->npages);
 		break;
 	case 13:
-		pages = 262144;
-		start = below(state, w->npages) & ~262143ull;
+		pages = huge;
+		start = below(state, w->npages) & ~(huge - 1);
 		break;
 	default:
 		/* Near a boundary of large pages. */
 		pages = 1 + below(state, 20);
-		start = (below(state, w->npages) & ~511ull) + below(state, 20);
+		start = (below(state, w->npages) & ~(large - 1)) + below(state, 20);
 		start -= start < 10 ? start : 10;
 		break;
 	}
@@ -529,26 +563,31 @@ static void pick_range(struct fixture *f, uint64_t *state, uint64_t *iova, uint6
 		start = w->npages - 1;
 	if (pages > w->npages - start)
 		pages = w->npages - start;
-	*iova = w->base + start * 4096;
-	*size = pages * 4096;
+	*iova = w->base + start * f->page;
+	*size = pages * f->page;
 }
 
-static uint64_t pick_phys(uint64_t *state, uint64_t iova, uint64_t size)
+static uint64_t pick_phys(const struct fixture *f, uint64_t *state, uint64_t iova, uint64_t size)
 {
+	uint64_t large = f->page << f->spec->index_bits, huge = large << f->spec->index_bits;
 	uint64_t room = (1ull << 46) - size;
-	uint64_t phys = below(state, room / 4096 + 1) * 4096;
+	uint64_t phys = below(state, room / f->page + 1) * f->page;
 
 	switch (below(state, 4)) {
 	case 0:
 		return phys;
 	case 1:
-		phys = (phys & ~(2 * MIB - 1)) | (iova & (2 * MIB - 1));
+		phys = (phys & ~(large - 1)) | (iova & (large - 1));
+		break;
+	case 2:
+		/* As a group of pages may be, and no larger leaf. */
+		phys = (phys & ~((f->page << 7) - 1)) | (iova & ((f->page << 7) - 1));
 		break;
 	default:
-		phys = (phys & ~(GIB - 1)) | (iova & (GIB - 1));
+		phys = (phys & ~(huge - 1)) | (iova & (huge - 1));
 		break;
 	}
-	return phys <= room ? phys : room & ~4095ull;
+	return phys <= room ? phys : room & ~(f->page - 1);
 }
 
 static void random_ops(const struct spec *spec, unsigned levels, unsigned max_page_shift,
@@ -559,15 +598,16 @@ static void random_ops(const struct spec *spec, unsigned levels, unsigned max_pa
 	uint64_t state = 0x4869746c657373 ^ (uint64_t)levels << 56 ^
 			 (uint64_t)max_page_shift << 48 ^ noncoherent;
 	unsigned mapped = 0, overlaps = 0, starved = 0;
+	uint64_t large;
 
 	open_table(f, spec, levels, max_page_shift, noncoherent, !noncoherent);
 	f->seed = state;
-	add_window(f, 0, noncoherent ? 48 * MIB : 2 * GIB + 6 * MIB);
-	if (levels > 3)
-		add_window(f, 512 * GIB - 4 * MIB, 8 * MIB);
-	if (levels > 4)
-		add_window(f, (1ull << 48) - 4 * MIB, 8 * MIB);
-	add_window(f, f->last + 1 - 4 * MIB, 4 * MIB);
+	large = f->page << spec->index_bits;
+	add_window(f, 0, noncoherent ? 24 * large : spec->page_shift > 12 ? 40 * large : 2 * GIB + 6 * MIB);
+	/* Where the highest levels' entries meet. */
+	for (unsigned level = 3; level < levels; level++)
+		add_window(f, (1ull << spec_shift(spec, level)) - 2 * large, 4 * large);
+	add_window(f, f->last + 1 - 2 * large, 2 * large);
 	if (noncoherent)
 		f->mem.on_writeback = on_writeback;
 
@@ -580,14 +620,15 @@ static void random_ops(const struct spec *spec, unsigned levels, unsigned max_pa
 			nprots++;
 		pick_range(f, &state, &iova, &size);
 		if (!below(&state, 10))
-			f->mem.fail_after = (int)below(&state, 8);
+			/* Tables of a larger granule are fewer. */
+			f->mem.fail_after = (int)below(&state, spec->page_shift == 12 ? 8 : 3);
 		switch (below(&state, 12)) {
 		case 0:
 		case 1:
 		case 2:
 		case 3:
 		case 4: {
-			uint64_t phys = pick_phys(&state, iova, size);
+			uint64_t phys = pick_phys(f, &state, iova, size);
 
 			ret = do_map(f, iova, phys, size, spec->prots[below(&state, nprots)]);
 			mapped += !ret;
@@ -637,13 +678,20 @@ static void random_ops(const struct spec *spec, unsigned levels, unsigned max_pa
 	close_table(f);
 }
 
+/* Other geometries of a format that has been through: its largest leaves will do. */
+static bool worth(unsigned s, unsigned shift)
+{
+	return s == 0 || specs[s].ops != specs[s - 1].ops || shift == specs[s].max_leaf_shift;
+}
+
 static void test_random(void **unused)
 {
 	(void)unused;
 	for (unsigned s = 0; s < sizeof(specs) / sizeof(*specs); s++)
 		for (unsigned levels = specs[s].low_levels; levels <= specs[s].high_levels; levels++)
-			for (unsigned shift = 12; shift <= 30; shift += 9)
-				random_ops(&specs[s], levels, shift, false, 3000);
+			for (unsigned shift = specs[s].page_shift; shift <= specs[s].max_leaf_shift; shift += specs[s].index_bits)
+				if (worth(s, shift))
+					random_ops(&specs[s], levels, shift, false, specs[s].input_bits ? 900 : 3000);
 }
 
 static void test_random_noncoherent(void **unused)
@@ -651,8 +699,9 @@ static void test_random_noncoherent(void **unused)
 	(void)unused;
 	for (unsigned s = 0; s < sizeof(specs) / sizeof(*specs); s++)
 		for (unsigned levels = specs[s].low_levels; levels <= specs[s].high_levels; levels++)
-			for (unsigned shift = 12; shift <= 30; shift += 9)
-				random_ops(&specs[s], levels, shift, true, 1500);
+			for (unsigned shift = specs[s].page_shift; shift <= specs[s].max_leaf_shift; shift += specs[s].index_bits)
+				if (worth(s, shift))
+					random_ops(&specs[s], levels, shift, true, specs[s].input_bits ? 600 : 1500);
 }
 
 /* ---- Allocation failures ---- */
@@ -716,7 +765,8 @@ static void test_starved(void **unused)
 	snapshot.pages = malloc(MEM_PAGES * 4096ull);
 	assert_non_null(snapshot.pages);
 	for (unsigned s = 0; s < sizeof(specs) / sizeof(*specs); s++) {
-		for (unsigned levels = specs[s].low_levels; levels <= specs[s].high_levels;
+		/* The figures are of tables with 512 entries. */
+		for (unsigned levels = specs[s].low_levels; levels <= specs[s].high_levels && specs[s].page_shift == 12;
 		     levels++) {
 			open_table(f, &specs[s], levels, 30, false, false);
 			add_window(f, 0, 4 * GIB);
@@ -762,12 +812,18 @@ static void test_starved(void **unused)
 	free(snapshot.pages);
 }
 
+static unsigned usual_levels(const struct spec *spec)
+{
+	return spec->high_levels < 4 ? spec->high_levels : 4;
+}
+
 static void test_starved_init(void **unused)
 {
 	(void)unused;
 	for (unsigned s = 0; s < sizeof(specs) / sizeof(*specs); s++) {
-		struct iommu_pgtable_config config = {
-			.levels = 4, .max_page_shift = 30, .output_bits = 46};
+		unsigned levels = usual_levels(&specs[s]);
+		struct iommu_pgtable_config config = {.levels = levels, .output_bits = 46, .max_page_shift = specs[s].page_shift,
+						      .input_bits = specs[s].input_bits ? spec_address_bits(&specs[s], levels) : 0};
 		struct iommu_pgtable pt;
 		static struct mem mem;
 
@@ -789,7 +845,9 @@ static void test_config(void **unused)
 	mem_init(&mem, true);
 	for (unsigned s = 0; s < sizeof(specs) / sizeof(*specs); s++) {
 		const struct iommu_pgtable_config good = {
-			.port = &mem.port, .levels = 4, .max_page_shift = 21, .output_bits = specs[s].output_bits};
+			.port = &mem.port, .levels = usual_levels(&specs[s]), .max_page_shift = spec_shift(&specs[s], 1),
+			.input_bits = specs[s].input_bits ? spec_address_bits(&specs[s], usual_levels(&specs[s])) : 0,
+			.output_bits = specs[s].output_bits};
 		struct iommu_pgtable_config config;
 		struct iommu_pgtable pt;
 
@@ -801,12 +859,15 @@ static void test_config(void **unused)
 
 			config = good;
 			config.levels = levels;
+			if (specs[s].input_bits)
+				config.input_bits = spec_address_bits(&specs[s], levels);
 			assert_int_equal(specs[s].ops->init(&pt, &config), expected);
 			if (!expected)
 				specs[s].ops->destroy(&pt);
 		}
 		for (unsigned shift = 0; shift < 64; shift++) {
-			int expected = shift == 12 || shift == 21 || shift == 30 ? 0 : -EINVAL;
+			int expected = shift >= specs[s].page_shift && shift <= specs[s].max_leaf_shift &&
+				       (shift - specs[s].page_shift) % specs[s].index_bits == 0 ? 0 : -EINVAL;
 
 			config = good;
 			config.max_page_shift = shift;
@@ -823,7 +884,16 @@ static void test_config(void **unused)
 		config = good;
 		config.noncoherent = config.dirty = true;
 		assert_int_equal(specs[s].ops->init(&pt, &config), -EINVAL);
+		/* Nor are flags of contiguous pages each page's own; and not every format has the hint. */
+		config.noncoherent = false;
+		config.contiguous = true;
+		assert_int_equal(specs[s].ops->init(&pt, &config), -EINVAL);
 		config.dirty = false;
+		assert_int_equal(specs[s].ops->init(&pt, &config), specs[s].contiguous ? 0 : -EINVAL);
+		if (specs[s].contiguous)
+			specs[s].ops->destroy(&pt);
+		config = good;
+		config.noncoherent = true;
 		mem.port.writeback = NULL;
 		assert_int_equal(specs[s].ops->init(&pt, &config), -EINVAL);
 		mem.port.writeback = mem_writeback;
@@ -850,12 +920,13 @@ static void test_arguments(void **unused)
 		const struct iommu_pgtable_ops *ops = specs[s].ops;
 		struct iommu_gather gather = IOMMU_GATHER_INIT;
 		unsigned reports = 0, possible = 0;
+		const uint64_t P = spec_page(&specs[s]);
 		uint64_t phys;
 
-		open_table(f, &specs[s], 4, 30, false, false);
-		assert_int_equal(ops->map(&f->pt, 1, 0, 4096, rw), -EINVAL);
-		assert_int_equal(ops->map(&f->pt, 0, 1, 4096, rw), -EINVAL);
-		assert_int_equal(ops->map(&f->pt, 0, 0, 4095, rw), -EINVAL);
+		open_table(f, &specs[s], usual_levels(&specs[s]), specs[s].max_leaf_shift, false, false);
+		assert_int_equal(ops->map(&f->pt, 1, 0, P, rw), -EINVAL);
+		assert_int_equal(ops->map(&f->pt, 0, 1, P, rw), -EINVAL);
+		assert_int_equal(ops->map(&f->pt, 0, 0, P - 1, rw), -EINVAL);
 		assert_int_equal(ops->map(&f->pt, 0, 0, 0, rw), -EINVAL);
 		for (unsigned prot = 0; prot < 32; prot++) {
 			bool can = false;
@@ -863,43 +934,43 @@ static void test_arguments(void **unused)
 			for (unsigned i = 0; specs[s].prots[i]; i++)
 				can |= specs[s].prots[i] == prot;
 			possible += can;
-			assert_int_equal(ops->map(&f->pt, prot * 4096, 0, 4096, prot),
+			assert_int_equal(ops->map(&f->pt, prot * P, 0, P, prot),
 					 can ? 0 : -EINVAL);
 		}
-		assert_int_equal(ops->unmap(&f->pt, 0, 32 * 4096, &gather),
-				 possible * 4096);
+		assert_int_equal(ops->unmap(&f->pt, 0, 32 * P, &gather),
+				 possible * P);
 		iommu_gather_free(&f->pt, &gather);
 
 		/* The ends of both address spaces, and over them. */
-		assert_int_equal(ops->map(&f->pt, f->last + 1, 0, 4096, rw), -ERANGE);
-		assert_int_equal(ops->map(&f->pt, f->last - 4095, 0, 8192, rw), -ERANGE);
-		assert_int_equal(ops->map(&f->pt, 4096, 0, (uint64_t)-4096, rw), -ERANGE);
-		assert_int_equal(ops->map(&f->pt, -4096ull, 0, 8192, rw), -ERANGE);
-		assert_int_equal(ops->map(&f->pt, 0, 1ull << 46, 4096, rw), -ERANGE);
-		assert_int_equal(ops->map(&f->pt, 0, (1ull << 46) - 4096, 8192, rw), -ERANGE);
-		assert_int_equal(ops->map(&f->pt, 0, -4096ull, 8192, rw), -ERANGE);
-		assert_int_equal(ops->map(&f->pt, f->last - 4095, (1ull << 46) - 4096, 4096, rw),
+		assert_int_equal(ops->map(&f->pt, f->last + 1, 0, P, rw), -ERANGE);
+		assert_int_equal(ops->map(&f->pt, f->last - (P - 1), 0, 2 * P, rw), -ERANGE);
+		assert_int_equal(ops->map(&f->pt, P, 0, -P, rw), -ERANGE);
+		assert_int_equal(ops->map(&f->pt, -P, 0, 2 * P, rw), -ERANGE);
+		assert_int_equal(ops->map(&f->pt, 0, 1ull << 46, P, rw), -ERANGE);
+		assert_int_equal(ops->map(&f->pt, 0, (1ull << 46) - P, 2 * P, rw), -ERANGE);
+		assert_int_equal(ops->map(&f->pt, 0, -P, 2 * P, rw), -ERANGE);
+		assert_int_equal(ops->map(&f->pt, f->last - (P - 1), (1ull << 46) - P, P, rw),
 				 0);
-		assert_int_equal(ops->unmap(&f->pt, f->last + 1, 4096, &gather), -ERANGE);
-		assert_int_equal(ops->unmap(&f->pt, 0, f->last + 4097, &gather), -ERANGE);
-		assert_int_equal(ops->unmap(&f->pt, 1, 4096, &gather), -EINVAL);
-		assert_int_equal(ops->unmap(&f->pt, 4096, 1, &gather), -EINVAL);
-		assert_int_equal(ops->unmap(&f->pt, 4096, 0, &gather), -EINVAL);
+		assert_int_equal(ops->unmap(&f->pt, f->last + 1, P, &gather), -ERANGE);
+		assert_int_equal(ops->unmap(&f->pt, 0, f->last + P + 1, &gather), -ERANGE);
+		assert_int_equal(ops->unmap(&f->pt, 1, P, &gather), -EINVAL);
+		assert_int_equal(ops->unmap(&f->pt, P, 1, &gather), -EINVAL);
+		assert_int_equal(ops->unmap(&f->pt, P, 0, &gather), -EINVAL);
 		assert_int_equal(ops->iova_to_phys(&f->pt, f->last, &phys, NULL), 0);
 		assert_int_equal(phys, (1ull << 46) - 1);
 		assert_int_equal(ops->iova_to_phys(&f->pt, f->last + 1, &phys, NULL), -ENOENT);
 		assert_int_equal(ops->iova_to_phys(&f->pt, UINT64_MAX, &phys, NULL), -ENOENT);
 		assert_int_equal(
-			ops->read_and_clear_dirty(&f->pt, 0, 4096, &gather, count_report, &reports),
+			ops->read_and_clear_dirty(&f->pt, 0, P, &gather, count_report, &reports),
 			-EOPNOTSUPP);
 		assert_true(gather.first > gather.last && !gather.tables && !reports);
 		close_table(f);
 
-		open_table(f, &specs[s], 4, 30, false, true);
+		open_table(f, &specs[s], usual_levels(&specs[s]), specs[s].max_leaf_shift, false, true);
 		assert_int_equal(
 			ops->read_and_clear_dirty(&f->pt, 0, 1, &gather, count_report, &reports),
 			-EINVAL);
-		assert_int_equal(ops->read_and_clear_dirty(&f->pt, f->last + 1, 4096, &gather,
+		assert_int_equal(ops->read_and_clear_dirty(&f->pt, f->last + 1, P, &gather,
 							   count_report, &reports),
 				 -ERANGE);
 		assert_int_equal(ops->read_and_clear_dirty(&f->pt, 0, f->last + 1, &gather,
@@ -926,11 +997,13 @@ static void test_subtree(void **unused)
 		struct iommu_gather gather = IOMMU_GATHER_INIT;
 		unsigned whole = 0;
 
-		open_table(f, &specs[s], 4, 12, false, false);
+		if (specs[s].page_shift != 12)
+			continue;
+		open_table(f, &specs[s], usual_levels(&specs[s]), 12, false, false);
 		assert_int_equal(specs[s].ops->map(&f->pt, 0, GIB, GIB, IOMMU_READ), 0);
-		assert_int_equal(f->mem.in_use, specs[s].root_pages + 1 + 1 + 512);
+		assert_int_equal(f->mem.in_use, specs[s].root_pages + (usual_levels(&specs[s]) - 2) + 512);
 		assert_int_equal(specs[s].ops->unmap(&f->pt, 0, GIB, &gather), GIB);
-		assert_int_equal(gather.tables, 1 + 1 + 512);
+		assert_int_equal(gather.tables, usual_levels(&specs[s]) - 2 + 512);
 		assert_int_equal(gather.first, 0);
 		assert_int_equal(gather.last, GIB - 1);
 		assert_int_equal(gather.leaf_shift, 12);
@@ -951,11 +1024,13 @@ static void test_writeback_batches(void **unused)
 
 	(void)unused;
 	for (unsigned s = 0; s < sizeof(specs) / sizeof(*specs); s++) {
-		open_table(f, &specs[s], 4, 21, true, false);
+		if (specs[s].page_shift != 12)
+			continue;
+		open_table(f, &specs[s], usual_levels(&specs[s]), 21, true, false);
 		add_window(f, 0, 8 * MIB);
 		f->mem.writebacks = 0;
 		assert_int_equal(do_map(f, 0, GIB + 4096, 2 * MIB, IOMMU_READ), 0);
-		assert_int_equal(f->mem.writebacks, 3 + 1);
+		assert_int_equal(f->mem.writebacks, usual_levels(&specs[s]) - 1 + 1);
 		f->mem.writebacks = 0;
 		assert_int_equal(do_unmap(f, 4096, 100 * 4096), 100 * 4096);
 		assert_int_equal(f->mem.writebacks, 1);
@@ -1069,6 +1144,78 @@ static void test_growth(void **unused)
 	}
 }
 
+/* ---- What only Arm's tables have ---- */
+
+/* Addresses of 52 bits: bits 51:48 are in 15:12 of pages, blocks and tables (64 KiB granule). */
+static void test_wide_addresses(void **unused)
+{
+	static struct mem mem;
+	static const struct iommu_pgtable_ops *const formats[] = {&iommu_pgtable_lpae_s1_64k, &iommu_pgtable_lpae_s2_64k};
+	const uint64_t phys = 0xabcdeull << 32, large = 1ull << 29;
+
+	(void)unused;
+	mem_init(&mem, false);
+	for (unsigned i = 0; i < 2; i++) {
+		const struct iommu_pgtable_config config = {.port = &mem.port, .levels = 3, .input_bits = 52, .max_page_shift = 29,
+							    .output_bits = 52};
+		struct iommu_gather gather = IOMMU_GATHER_INIT;
+		struct iommu_pgtable pt;
+		uint64_t got, *root, *table;
+
+		assert_int_equal(formats[i]->init(&pt, &config), 0);
+		assert_int_equal(pt.last, (1ull << 52) - 1);
+		root = pt.root;
+		assert_int_equal(formats[i]->map(&pt, 1ull << 51, phys, large, IOMMU_READ), 0);
+		assert_int_equal(formats[i]->map(&pt, (1ull << 51) + large, phys + 0x10000, 0x10000, IOMMU_READ), 0);
+		table = mem_at(mem.pages, root[1 << 9] & 0x0000ffffffff0000ull);
+		assert_int_equal(table[0] & 0x0000fffffffff003ull, 0x0000bcde0000a001ull);
+		table = mem_at(mem.pages, table[1] & 0x0000ffffffff0000ull);
+		assert_int_equal(table[0] & 0x0000fffffffff003ull, 0x0000bcde0001a003ull);
+		assert_int_equal(formats[i]->iova_to_phys(&pt, (1ull << 51) + 0x12345, &got, NULL), 0);
+		assert_int_equal(got, phys + 0x12345);
+		assert_int_equal(formats[i]->iova_to_phys(&pt, (1ull << 51) + large + 0x345, &got, NULL), 0);
+		assert_int_equal(got, phys + 0x10345);
+		/* The block falls apart into pages that lead there too. */
+		assert_int_equal(formats[i]->unmap(&pt, 1ull << 51, 0x10000, &gather), 0x10000);
+		assert_int_equal(formats[i]->iova_to_phys(&pt, (1ull << 51) + 0x12345, &got, NULL), 0);
+		assert_int_equal(got, phys + 0x12345);
+		iommu_gather_free(&pt, &gather);
+		formats[i]->destroy(&pt);
+	}
+	mem_destroy(&mem);
+}
+
+/* Where large and small leaves must not meet, a part of a large leaf can't be unmapped, and nothing changes; the whole can. */
+static void test_no_split(void **unused)
+{
+	static struct snapshot snapshot;
+	static struct fixture fixture;
+	struct fixture *f = &fixture;
+
+	(void)unused;
+	snapshot.pages = malloc(MEM_PAGES * 4096ull);
+	assert_non_null(snapshot.pages);
+	for (unsigned s = 0; s < sizeof(specs) / sizeof(*specs); s++) {
+		uint64_t page = spec_page(&specs[s]), large = page << specs[s].index_bits;
+		struct iommu_gather gather = IOMMU_GATHER_INIT;
+
+		open_table(f, &specs[s], usual_levels(&specs[s]), specs[s].max_leaf_shift, false, false);
+		f->pt.config.no_split = true;
+		assert_int_equal(specs[s].ops->map(&f->pt, 0, 0, 3 * large + 64 * page, IOMMU_READ), 0);
+		take_snapshot(f, &snapshot);
+		assert_int_equal(specs[s].ops->unmap(&f->pt, page, page, &gather), -EOPNOTSUPP);
+		/* From the pages behind into the last block, and from the first into the second. */
+		assert_int_equal(specs[s].ops->unmap(&f->pt, 3 * large - page, 2 * page, &gather), -EOPNOTSUPP);
+		assert_int_equal(specs[s].ops->unmap(&f->pt, 0, large + page, &gather), -EOPNOTSUPP);
+		check_snapshot(f, &snapshot);
+		assert_true(gather.first > gather.last && !gather.tables);
+		assert_int_equal(specs[s].ops->unmap(&f->pt, large, 2 * large + page, &gather), 2 * large + page);
+		iommu_gather_free(&f->pt, &gather);
+		close_table(f);
+	}
+	free(snapshot.pages);
+}
+
 /* More than the count can say: a table empties page by page, from either end, and goes with the last one. */
 static void test_saturated_count(void **unused)
 {
@@ -1078,7 +1225,9 @@ static void test_saturated_count(void **unused)
 	(void)unused;
 	for (unsigned s = 0; s < sizeof(specs) / sizeof(*specs); s++)
 		for (unsigned order = 0; order < 2; order++) {
-			open_table(f, &specs[s], 4, 30, false, false);
+			if (specs[s].page_shift != 12)
+				continue;
+			open_table(f, &specs[s], usual_levels(&specs[s]), 30, false, false);
 			add_window(f, 0, 2 * MIB);
 			for (unsigned i = 0; i < 512; i++) {
 				assert_int_equal(do_map(f, i * 4096ull, (i + 7) * 4096ull, 4096, IOMMU_READ), 0);
@@ -1100,6 +1249,7 @@ int main(void)
 		cmocka_unit_test(test_starved_init), cmocka_unit_test(test_starved),
 		cmocka_unit_test(test_subtree),	     cmocka_unit_test(test_writeback_batches),
 		cmocka_unit_test(test_every_depth), cmocka_unit_test(test_growth), cmocka_unit_test(test_saturated_count),
+		cmocka_unit_test(test_wide_addresses), cmocka_unit_test(test_no_split),
 		cmocka_unit_test(test_random),	     cmocka_unit_test(test_random_noncoherent),
 	};
 

@@ -385,6 +385,10 @@ static const char *judge(const struct tool_entry *entry, const struct iommu_plan
 		object(&j, "commands or a lock are left");
 	if (memcmp(&j.images[j.nimages - 1], &j.after, sizeof(j.after)) != 0)
 		object(&j, "the entry is not the new one");
+	/* The next change may begin with a flip. */
+	for (unsigned i = 0; i + 1 < j.nimages; i++)
+		if (present(&j.images[i]) && memcmp(&j.images[i], &j.after, sizeof(j.after)) != 0)
+			object(&j, "a fetch under way may still hold what has been cleaned up");
 	for (unsigned i = 0; i < j.ncached; i++)
 		if (!alike(entry, &j.cached[i], &j.after))
 			object(&j, "the old entry is still cached");
@@ -520,6 +524,10 @@ static void test_every_strategy_alone(void **state)
 			for_all_pairs(quantum, PRIVATE, IOMMU_STRATEGY_BIT(s), true, holds_if_possible, &count);
 			for_all_pairs(quantum, PRIVATE | IOMMU_PLAN_ASSUME_OLD_OR_NEW, IOMMU_STRATEGY_BIT(s), true,
 				      holds_if_possible, &count);
+		}
+		if (s == IOMMU_STRATEGY_STANDIN) {
+			assert_int_equal(count, 0); /* there is none for VT-d's entries */
+			continue;
 		}
 		if (!count)
 			print_error("%s: never possible\n", iommu_strategy_name(s));
@@ -773,7 +781,7 @@ static void test_stores_alone_reach_what_used_bits_reach(void **state)
 				struct one_entry one = { .entry = entry, .breaks = json_object_get(cells, "used_bits_break") };
 
 				assert_non_null(cells);
-				for_all_pairs(quantum, PRIVATE | IOMMU_PLAN_ASSUME_OLD_OR_NEW,
+				for_all_pairs(quantum, PRIVATE | IOMMU_PLAN_ASSUME_OLD_OR_NEW | IOMMU_PLAN_ONE_TO_ONE,
 					      IOMMU_STRATEGY_BIT(IOMMU_STRATEGY_ONE_STORE) | IOMMU_STRATEGY_BIT(IOMMU_STRATEGY_PRELOAD) |
 						      IOMMU_STRATEGY_BIT(IOMMU_STRATEGY_SAME_TAG),
 					      false, count_of_entry, &one);

@@ -60,7 +60,7 @@ class Decode(Case):
         smmuv3 = {"blocked": "abort", "identity": "bypass", "s1": "first stage, table of contexts", "s2": "second stage",
                   "s1:cd=a,dss=bypass": "first stage, table of contexts, bypass without SubstreamID",
                   "nested": "nested, table of contexts"}
-        smmuv3_cd = {"invalid": "not valid", "s1": "TTB0 and TTB1", "disabled": "no tables"}
+        smmuv3_cd = {"invalid": "not valid", "s1": "TTB0", "disabled": "no tables"}
         names = {("vtd", "pasid"): ("pasid-entry", vtd), ("vtd-legacy", "context"): ("context-entry", vtd),
                  ("riscv", "dc"): ("dc", riscv), ("riscv", "pc"): ("pc", {**riscv, "identity": "Bare"}),
                  ("smmuv3", "ste"): ("ste", smmuv3), ("smmuv3", "cd"): ("cd", smmuv3_cd)}

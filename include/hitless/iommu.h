@@ -5,7 +5,8 @@
  * Names and meanings are Linux's. The one promise is iommu_group_replace_domain(): see DESIGN.md, "The promise".
  *
  * Objects: a *unit* is one IOMMU, created by its driver's header (hitless/vtd.h, ...). A *device* is a function behind it
- * with one or more requester ids. A *group* is what is attached as one. A *domain* is an address space.
+ * with one or more requester ids. A *group* is what is attached as one. A *domain* is an address space. A group's requests
+ * without PASID are in one domain; those with a PASID are in a domain of that PASID's.
  *
  * Locking: every function may be called from any thread at any time. Per group, attach, replace and detach exclude each
  * other. map and unmap may race a replace of the same domain. An object must not be freed while another call uses it.
@@ -94,20 +95,27 @@ HITLESS_API void iommu_unit_set_fault_handler(struct iommu_unit *unit, iommu_fau
 enum iommu_domain_type {
 	IOMMU_DOMAIN_BLOCKED,	/* no access at all */
 	IOMMU_DOMAIN_IDENTITY,	/* IOVA = physical address */
-	IOMMU_DOMAIN_PAGING	/* map and unmap */
+	IOMMU_DOMAIN_PAGING,	/* map and unmap */
+	IOMMU_DOMAIN_EXTERNAL	/* a first-stage page table that somebody else makes and changes: a process's, say */
 };
 
 struct iommu_domain_desc {
 	enum iommu_domain_type type;
 	/* Paging domains only: */
 	unsigned stage;		/* 1, 2, or 0: the driver's choice */
-	unsigned levels;	/* of the page table; 0: the driver's choice */
+	unsigned levels;	/* of the page table; 0: the driver's choice. External ones too, 0 there: what CPUs mostly have */
 	bool dirty;		/* hardware records which pages were written: iommu_read_and_clear_dirty() */
+	/* External domains only: */
+	uint64_t root;		/* physical address of the table, in the format that CPUs of the architecture use */
 };
 
 /*
  * Allocates a domain in a format of `unit`'s; it may be attached to devices of every unit of the same driver and mode that can
- * walk that format. -EINVAL: the unit has no such format; -EOPNOTSUPP: it can't record dirty pages; -ENOMEM.
+ * walk that format. -EINVAL: the unit has no such format; -EOPNOTSUPP: it can't record dirty pages, or does not snoop the caches of
+ * the CPUs that write an external table; -ENOMEM.
+ *
+ * An external domain's table stays its owner's, who may change it at any time, must call iommu_domain_invalidate() for what he takes
+ * away, and must not free it before the domain is no longer attached. map and unmap refuse it (-EINVAL).
  */
 HITLESS_API int iommu_domain_alloc(struct iommu_unit *unit, const struct iommu_domain_desc *desc,
 				   struct iommu_domain **domain);
@@ -134,7 +142,15 @@ HITLESS_API int iommu_map(struct iommu_domain *domain, uint64_t iova, uint64_t p
  */
 HITLESS_API int64_t iommu_unmap(struct iommu_domain *domain, uint64_t iova, uint64_t size);
 
-/* The physical address behind `iova`: 0 and *phys, or -ENOENT. For an identity domain it is iova itself. */
+/*
+ * The owner of an external domain's table has removed or changed what it maps in [iova, iova + size), and with `tables`
+ * also entries that point to tables. When it returns 0, no request uses what was there before, and removed tables may be freed.
+ * -EINVAL: not an external domain, not page-aligned, no size; -EIO: the hardware does not answer: treat all as still in use.
+ */
+HITLESS_API int iommu_domain_invalidate(struct iommu_domain *domain, uint64_t iova, uint64_t size, bool tables);
+
+/* The physical address behind `iova`: 0 and *phys, or -ENOENT. For an identity domain it is iova itself. -EOPNOTSUPP: an
+ * external domain. */
 HITLESS_API int iommu_iova_to_phys(struct iommu_domain *domain, uint64_t iova, uint64_t *phys);
 
 /*
@@ -169,7 +185,7 @@ struct iommu_device_desc {
 	uint32_t rids[IOMMU_MAX_RIDS];	/* requester ids; [0] is the device's own, the others are DMA aliases */
 	unsigned nrids;
 	bool ats;			/* use the device's ATS capability, if unit and device have it, and it has no aliases */
-	unsigned pasid_bits;		/* width of the device's PASIDs; 0: none */
+	unsigned pasid_bits;			/* use so many bits of PASID, if unit and device have them, and it has no aliases; 0: none */
 	const struct iommu_resv_region *resv; /* copied */
 	unsigned nresv;
 };
@@ -186,12 +202,13 @@ HITLESS_API int iommu_group_free(struct iommu_group *group);
  * Direct and MSI regions are mapped in the domain if they are not, with the rights that they ask for, and stay there.
  * -EINVAL: no unit, one with another port than the group's, no or too many or duplicate requester ids, or some that the unit doesn't
  * serve, the group's domain doesn't suit the device or has something else where a region must be; -EEXIST: the unit
- * knows one of the requester ids; -ENOMEM; -ENOSPC: no domain id left; -EIO.
+ * knows one of the requester ids; -EBUSY: something is attached to a PASID of the group; -ENOMEM; -ENOSPC: no domain id left; -EIO.
  */
 HITLESS_API int iommu_group_add_device(struct iommu_group *group, const struct iommu_device_desc *desc,
 				       struct iommu_device **device);
 
-/* Blocks the device and frees it. -EBUSY: the group is attached to something else than its default or blocking domain. */
+/* Blocks the device and frees it. -EBUSY: the group is attached to something else than its default or blocking domain, or has
+ * something attached to a PASID. */
 HITLESS_API int iommu_group_remove_device(struct iommu_group *group, struct iommu_device *device);
 
 /* The domain that an unowned group is in when nothing is attached; NULL: the blocking domain. A group that is in its old
@@ -203,16 +220,18 @@ HITLESS_API struct iommu_domain *iommu_group_domain(struct iommu_group *group);
 
 /*
  * Takes the group for user-space-like drivers: it moves to the blocking domain, and detach leads there too. -EPERM: it has
- * an owner; -EBUSY: it is attached to something else than its default domain; -EINVAL: a device has a direct region.
+ * an owner; -EBUSY: it is attached to something else than its default domain, or something is attached to a PASID; -EINVAL: a
+ * device has a direct region.
  * `owner` is any non-NULL pointer of the caller's.
  */
 HITLESS_API int iommu_group_claim_dma_owner(struct iommu_group *group, void *owner);
-/* Back to the default domain. -EPERM: no owner. */
+/* Back to the default domain. -EPERM: no owner; -EBUSY: something is attached to a PASID. */
 HITLESS_API int iommu_group_release_dma_owner(struct iommu_group *group);
 
 /* ---- Attach, replace, detach ---- */
 
-/* A handle per attachment: who hears of its faults. Owned by the caller, unchanged until detached or replaced. */
+/* A handle per attachment: who hears of its faults. Owned by the caller, unchanged until a detach or replace has returned; a
+ * call of its fault_handler that has begun by then may still be under way. */
 struct iommu_attach_handle {
 	iommu_fault_handler *fault_handler;
 	void *handle;
@@ -253,7 +272,8 @@ HITLESS_API int iommu_detach_group(struct iommu_group *group);
  * DESIGN.md. The same domain again: success, the hardware is not touched, only the handle changes.
  * `options` and `report` may be NULL; `report` is written whenever the result is 0 or -EOPNOTSUPP or -EIO.
  * Errors, each with nothing changed: -EINVAL: a device can't use the domain, or the blocking domain for a device with a direct
- * region; -EOPNOTSUPP: it can't be done hitless, and IOMMU_REPLACE_HITLESS_ONLY was asked for, or no allowed strategy works;
+ * region; -EBUSY: something is attached to a PASID, and the hardware can't have both (a second-stage domain, but on VT-d);
+ * -EOPNOTSUPP: it can't be done hitless, and IOMMU_REPLACE_HITLESS_ONLY was asked for, or no allowed strategy works;
  * -ENOSPC: no domain id left; -ENOMEM.
  * -EIO: the hardware stopped answering. The unit is lost; both domains are quarantined: their tables and tags are neither
  * freed nor reused, and unmap in them fails. Nothing else can be promised about the device's DMA.
@@ -265,6 +285,54 @@ HITLESS_API int iommu_group_replace_domain(struct iommu_group *group, struct iom
 /* What iommu_group_replace_domain() would do now, without doing it. Same errors, except that nothing is allocated. */
 HITLESS_API int iommu_replace_query(struct iommu_group *group, struct iommu_domain *domain,
 				    const struct iommu_replace_options *options, struct iommu_replace_report *report);
+
+/*
+ * ---- PASIDs ----
+ *
+ * A device that was added with pasid_bits has, beside its requests without PASID, those with PASID 1 .. 2^width - 1, each in a domain of its
+ * own. All of this is about the device's whole group: the PASID is attached in every device of it that has PASIDs. What is attached to
+ * one PASID, or to requests without, is never disturbed by what becomes of another.
+ *
+ * First-stage, external and (VT-d, RISC-V) identity domains go with every architecture that has PASIDs; second-stage ones with VT-d. The
+ * same domain may be attached to many PASIDs, and to requests without.
+ */
+
+/* How wide the device's PASIDs are, how many have a domain, and what that takes: tables that the hardware reads, and what software keeps of
+ * them (that is the group's). Tables come with the first PASID that needs them and stay until the device is removed. */
+struct iommu_pasid_info {
+	unsigned width;		/* bits; 0: it has none */
+	unsigned attached;
+	size_t table_bytes;
+	size_t software_bytes;
+};
+
+/* -EINVAL: no device. */
+HITLESS_API int iommu_device_get_pasid_info(struct iommu_device *device, struct iommu_pasid_info *info);
+
+/*
+ * Attaches a domain to a PASID that has none. `handle` may be NULL.
+ * Errors, each with nothing changed: -EBUSY: the PASID has a domain, or the domain of requests without PASID leaves no room for
+ * PASIDs (a second-stage domain, but on VT-d); -EINVAL: PASID 0 or one beyond a device's width, a domain that can't be behind a PASID;
+ * -EOPNOTSUPP: the device's tables can't grow without a gap; -ENOSPC: no domain id left; -ENOMEM. -EIO as for replace.
+ */
+HITLESS_API int iommu_attach_device_pasid(struct iommu_device *device, uint32_t pasid, struct iommu_domain *domain,
+					  const struct iommu_attach_handle *handle);
+
+/* Replaces the domain of a PASID as iommu_group_replace_domain() does for requests without, with the same promise, options
+ * and errors. -EINVAL also: nothing is attached there. */
+HITLESS_API int iommu_replace_device_pasid(struct iommu_device *device, uint32_t pasid, struct iommu_domain *domain,
+					   const struct iommu_replace_options *options, struct iommu_replace_report *report);
+
+/* What that would do now, without doing it. */
+HITLESS_API int iommu_replace_device_pasid_query(struct iommu_device *device, uint32_t pasid, struct iommu_domain *domain,
+						 const struct iommu_replace_options *options,
+						 struct iommu_replace_report *report);
+
+/* The PASID has no domain any more; its requests fault. Needs no memory. -EINVAL: it had none; -EIO as for replace. */
+HITLESS_API int iommu_detach_device_pasid(struct iommu_device *device, uint32_t pasid);
+
+/* The domain of a PASID; NULL: none. */
+HITLESS_API struct iommu_domain *iommu_device_pasid_domain(struct iommu_device *device, uint32_t pasid);
 
 HITLESS_END
 

@@ -35,6 +35,7 @@ enum iommu_strategy {
 	IOMMU_STRATEGY_TABLE_SWAP,
 	IOMMU_STRATEGY_TAG_HOP,
 	IOMMU_STRATEGY_TEMPORARY_TAG,
+	IOMMU_STRATEGY_STANDIN,		/* through a third entry that translates exactly as the old one or the new one */
 	IOMMU_STRATEGY_BREAK,		/* through the blocking entry: disruptive */
 	IOMMU_STRATEGY_COUNT
 };
@@ -127,6 +128,8 @@ struct iommu_cost {
 #define IOMMU_PLAN_NEW_PRIVATE 0x200u	/* nobody else uses the new entry's tag */
 /* What is mapped is the same: the new entry's tables map all that the old one's do, through the same tables below the roots. */
 #define IOMMU_PLAN_SUPERSET 0x400u
+/* A pointer that both entries have leads to the same memory: the second stage that only one of them has maps it one to one. */
+#define IOMMU_PLAN_ONE_TO_ONE 0x800u
 /* Assumptions that the specification does not back; off unless the caller says so. */
 #define IOMMU_PLAN_ASSUME_OLD_OR_NEW 0x1000u /* two tables under one tag give old or new, nothing else */
 
@@ -140,6 +143,13 @@ struct iommu_plan_request {
 	uint32_t rid;
 	uint32_t pasid;			/* the table index of the entry, where it has one */
 	uint32_t temporary_tag;		/* for IOMMU_STRATEGY_TEMPORARY_TAG; 0: none to be had */
+	/*
+	 * For IOMMU_STRATEGY_STANDIN: an entry that translates exactly as `before` ([0]) or `after` ([1]), by tables of its own in another
+	 * format and under a tag that nobody else uses; NULL: there is none. The caller builds those tables before the change
+	 * and keeps them in step with map and unmap until it is over.
+	 */
+	const uint64_t *standin[2];
+	size_t standin_bytes;		/* what those tables take */
 	/* The cache tags, where the entry itself doesn't hold its tag but only points to what does; else ignored. */
 	uint32_t before_tag, after_tag;
 };

@@ -3,20 +3,24 @@
  * core.h - the objects behind hitless/iommu.h, and what a driver implements for the core. Names no architecture.
  *
  * Locks, in the order in which they nest:
- *	group->lock	its devices, its domain; held over a whole attach, replace or detach
+ *	group->lock	its devices, its domains; held over a whole attach, replace or detach
  *	domain->lock	its page table, its list of tags; held over map and over unmap with its invalidations
  *	table->lock	(entry.h) a page of live entries
  *	unit->lock	its devices and its free tags (and before domain->lock, when memory is short, unit->reserve_lock)
+ *	group->fault_lock what a fault needs to find its handle
  *	the driver's queue lock
+ *
+ * A device may be in many domains at once: one for its requests without PASID, and one for each PASID. What a domain is attached
+ * to is therefore a *point* of a group (struct attach_point); all that follows is about points, and a PASID's is like any other.
  *
  * A page table that grows (grow.c) changes the entries of all groups in the domain, under domain->lock only: it excludes switches to
  * and from the domain by domain->growing and domain->switching, which switches wait for before they take any tag, but after
  * what they map.
  *
  * How unmap and replace race (promise, point 6): unmap clears page-table entries, then invalidates under every tag on the
- * domain's list, all under domain->lock. Replace puts a tag on the list, under the same lock, before it stores an entry with
- * that tag, and takes it off after the last flush of it. So either unmap sees the tag, or the hardware's first walk with the
- * tag comes after the cleared entries.
+ * domain's list, for everything that is attached under it, all under domain->lock. Replace puts tag and attachment there, under the
+ * same lock, before it stores an entry with that tag, and takes them off after the last flush of it. So either unmap sees the
+ * tag, or the hardware's first walk with the tag comes after the cleared entries.
  */
 #ifndef CORE_H
 #define CORE_H
@@ -34,13 +38,17 @@ struct domain_tag {
 	uint32_t tag;
 	unsigned users;				/* requesters whose entries have it; 0: lent by another domain */
 	bool owned;				/* its number goes back to the unit with the last user */
+	bool given;				/* by a device's table, whatever domain is behind it (iommu_pasid_ops) */
 	bool hopping;				/* one of them is in a tag hop: nobody else may come */
-	struct iommu_attachment *attachments;	/* the devices whose entries have it */
+	uint32_t pasid;				/* lent: the table index that the lines have besides */
+	struct iommu_attachment *attachments;	/* who has it */
 };
 
+/* A device's requests in a domain: those without PASID, or with one. */
 struct iommu_attachment {
-	struct iommu_attachment *next;
+	struct iommu_attachment *next, **link;
 	struct iommu_device *device;
+	uint32_t pasid;				/* IOMMU_NO_PASID: without */
 };
 
 struct iommu_domain {
@@ -52,13 +60,65 @@ struct iommu_domain {
 	struct hitless_lock lock;
 	struct domain_tag *tags;
 	struct iommu_pgtable pgtable;		/* paging */
+	uint64_t external_root;			/* external: somebody else's page table */
+	unsigned external_levels;
 	uint64_t first, last;			/* IOVAs that can be mapped, if need be after growing */
 	bool grows;				/* its page table may get more levels: see grow.c */
 	bool growing;				/* a level is being added */
 	unsigned switching;			/* switches to or from it that are under way */
 	void *driver_data;			/* what domain_init made beside the page table */
-	unsigned users;				/* groups attached, or with it as default; under lock */
+	unsigned users;				/* points attached, and groups with it as default; under lock */
 	bool quarantined;
+};
+
+/* Does it have a page table, of its own or of somebody else's? */
+static inline bool domain_has_table(const struct iommu_domain *domain)
+{
+	return domain->type == IOMMU_DOMAIN_PAGING || domain->type == IOMMU_DOMAIN_EXTERNAL;
+}
+
+static inline uint64_t domain_root(const struct iommu_domain *domain)
+{
+	return domain->type == IOMMU_DOMAIN_EXTERNAL ? domain->external_root :
+						       domain->pgtable.ops->root_phys(&domain->pgtable);
+}
+
+static inline unsigned domain_levels(const struct iommu_domain *domain)
+{
+	return domain->type == IOMMU_DOMAIN_EXTERNAL ? domain->external_levels : domain->pgtable.config.levels;
+}
+
+/* The domain if it lets anything through. */
+static inline struct iommu_domain *domain_passing(struct iommu_domain *domain)
+{
+	return domain && domain->type != IOMMU_DOMAIN_BLOCKED ? domain : NULL;
+}
+
+/* Where a live entry is, and of which kind. */
+struct entry_place {
+	struct entry_table *table;
+	size_t offset;
+	const struct entry_format *format;
+	uint32_t pasid;				/* its index in its table, for the format's commands */
+};
+
+/* A device's part in a point: on the lists of the old and the new domain during a replace, else on one. */
+struct point_member {
+	struct iommu_device *device;
+	struct iommu_attachment attachment[2];
+	unsigned attached;			/* which of the two is the current domain's */
+};
+
+/* What a domain is attached to: the requests of a group without PASID, or those with one. */
+struct attach_point {
+	uint32_t pasid;				/* IOMMU_NO_PASID: without */
+	struct iommu_domain *domain;		/* NULL: blocked */
+	/* Under group->fault_lock: */
+	const struct iommu_attach_handle *handle;
+	bool replacing;				/* a switch is under way */
+	/* A PASID's: one for each device of the group that has PASIDs. */
+	unsigned nmembers;
+	struct point_member *members;
 };
 
 struct iommu_device {
@@ -68,29 +128,29 @@ struct iommu_device {
 	struct iommu_unit *unit;
 	uint32_t rids[IOMMU_MAX_RIDS];
 	unsigned nrids;
-	struct {
-		struct entry_table *table;
-		size_t offset;
-	} entry[IOMMU_MAX_RIDS];		/* where the driver has put its live entries */
-	unsigned pasid_bits;
+	/* Where the driver has put the entries of its requests without PASID; `format` and `pasid` may be left 0: the unit's own. */
+	struct entry_place entry[IOMMU_MAX_RIDS];
+	void *tables[IOMMU_MAX_RIDS];		/* what the driver keeps of its PASIDs' entries */
+	unsigned pasid_bits;			/* of the PASIDs that device, unit and owner agree on; 0: none */
+	uint16_t pasid_control;			/* in config space; 0: there is none */
 	bool ats;				/* its device TLB may be used: unit, device and owner agree */
 	uint16_t ats_control, ats_on, ats_off;
 	struct iommu_resv_region *resv;
 	unsigned nresv;
-	/* On the lists of the old and the new domain during a replace, else on one. */
-	struct iommu_attachment attachment[2];
-	unsigned attached;			/* which of the two is the current domain's */
+	struct point_member rid;		/* of the group's point without PASID */
+	unsigned passing;			/* at how many points it is in a domain that lets something through */
 };
 
 struct iommu_group {
 	const struct hitless_port *port;
 	struct hitless_lock lock;
 	struct iommu_device *devices;
-	struct iommu_domain *domain;		/* NULL: blocked */
+	struct attach_point rid;		/* requests without PASID */
+	struct pasid_tree *pasids;		/* points, by PASID; under fault_lock too */
+	unsigned npasids;
 	struct iommu_domain *default_domain;	/* NULL: blocked */
 	void *owner;
-	const struct iommu_attach_handle *handle;
-	unsigned replacing;			/* atomic: a switch is under way */
+	struct hitless_lock fault_lock;
 };
 
 /* Kinds of tags that are numbered apart from each other, such as ASIDs and VMIDs. Tag numbers of a space are first ..
@@ -142,27 +202,81 @@ struct iommu_unit_ops {
 	int (*domain_check)(struct iommu_unit *unit, const struct iommu_device *device, const struct iommu_domain *domain);
 	/* The entry that puts a requester into the domain (NULL: blocked) under that tag. What is not about translation stays as
 	 * it is in `before`. */
-	void (*make_entry)(struct iommu_unit *unit, const struct iommu_device *device, const struct iommu_domain *domain,
-			   uint32_t tag, const uint64_t *before, uint64_t *entry);
+	void (*make_entry)(struct iommu_unit *unit, const struct iommu_device *device, const struct entry_place *place,
+			   const struct iommu_domain *domain, uint32_t tag, const uint64_t *before, uint64_t *entry);
 	/* From which space the domain's tag comes; NO_TAG_SPACE: its translations carry none. */
 	unsigned (*tag_space)(const struct iommu_unit *unit, const struct iommu_domain *domain);
 	/* The table index of requests without PASID, for the formats' commands. */
 	uint32_t (*rid_pasid)(const struct iommu_unit *unit);
 
-	/* Emits the commands that make the unit forget [first, last] of the domain under `tag`; `leaf`: no table was removed.
-	 * `absent`: pages were added, not removed. May emit nothing. */
+	/* Do cached translations of the domain carry the entry's table index besides the tag? NULL: never. */
+	bool (*tag_has_pasid)(const struct iommu_unit *unit, const struct iommu_domain *domain);
+
+	/* Emits the commands that make the unit forget [first, last] of the domain under `tag`, and under the table index `pasid`
+	 * where tag_has_pasid(); `leaf`: no table was removed. `absent`: pages were added, not removed. May emit nothing. */
 	void (*forget_range)(struct iommu_unit *unit, struct entry_steps *steps, const struct iommu_domain *domain,
-			     uint32_t tag, uint64_t first, uint64_t last, bool leaf, bool absent);
-	/* The same for a device's own TLB. */
+			     uint32_t tag, uint32_t pasid, uint64_t first, uint64_t last, bool leaf, bool absent);
+	/* The same for what a device's own TLB has of the PASID, or (IOMMU_NO_PASID) of requests without. */
 	void (*forget_device_range)(struct iommu_unit *unit, struct entry_steps *steps, const struct iommu_device *device,
-				    uint64_t first, uint64_t last);
+				    uint32_t pasid, uint64_t first, uint64_t last);
 
 	/* struct entry_unit's commands. Takes the queue lock. */
 	int (*commands)(void *unit, const struct iommu_step *steps, unsigned count);
 	int (*submit)(struct iommu_unit *unit, const void *commands, unsigned count);
 	/* Reads and clears fault records, reporting each with unit_report_fault(). Returns how many. */
 	int (*handle_faults)(struct iommu_unit *unit);
+	const struct iommu_pasid_ops *pasid;	/* NULL: devices of the unit have no PASIDs */
 };
+
+#define MAX_PLACES 2
+#define NO_GIVEN_TAG UINT32_MAX
+
+/*
+ * What a driver implements for PASIDs besides; called with group->lock held, for devices with PASIDs only (these have one
+ * requester id). The entries of all PASIDs of a device, and those of its requests without, hang on tables of the device's own.
+ *
+ * Tables grow in two steps. reserve() allocates and stores nothing that the hardware can reach, so an attach that fails
+ * later leaves no trace; build() stores, and can't fail by software. What build() stores changes no translation.
+ */
+struct iommu_pasid_ops {
+	/* The live entries that take requests of the device (`pasid`: IOMMU_NO_PASID, or with one) from `old` to `new`, in the order in
+	 * which they change: each is switched, and what it left in caches forgotten, before the next. Mostly there is one. Also of
+	 * entries that are only reserved. */
+	unsigned (*places)(struct iommu_unit *unit, const struct iommu_device *device, uint32_t pasid,
+			   const struct iommu_domain *old, const struct iommu_domain *new, struct entry_place *places);
+	/* Room for the entry of `pasid`. Finds what is there. -ENOMEM; -EOPNOTSUPP: the tables can't grow without a gap. */
+	int (*reserve)(struct iommu_unit *unit, struct iommu_device *device, uint32_t pasid);
+	/* Puts what was reserved in place. -EIO. */
+	int (*build)(struct iommu_unit *unit, struct iommu_device *device, uint32_t pasid);
+	/* Frees what was reserved and not built. */
+	void (*unreserve)(struct iommu_unit *unit, struct iommu_device *device, uint32_t pasid);
+	/* Can the entry of a PASID hold this domain, which domain_check() has let through? 0 or -EINVAL. NULL: always. */
+	int (*check)(struct iommu_unit *unit, const struct iommu_device *device, const struct iommu_domain *domain);
+	/* Can there be PASIDs beside this domain for requests without (NULL: blocked)? NULL: always. */
+	bool (*beside)(struct iommu_unit *unit, const struct iommu_device *device, const struct iommu_domain *domain);
+	/* The tag that translations of such requests in such a domain have by the device's tables alone, or NO_GIVEN_TAG: the
+	 * domain's own. NULL: always the domain's own. */
+	uint32_t (*given_tag)(struct iommu_unit *unit, const struct iommu_device *device, uint32_t pasid,
+			      const struct iommu_domain *domain);
+	/* Bytes of the device's PASID tables that the hardware reads, and of what the driver keeps of them. */
+	void (*memory)(struct iommu_unit *unit, const struct iommu_device *device, size_t *tables, size_t *software);
+};
+
+/* ---- places.c ---- */
+
+/* The live entries of a device's requests, as iommu_pasid_ops.places() says; also for devices without PASIDs. */
+unsigned places_of(const struct iommu_device *device, unsigned rid, uint32_t pasid, const struct iommu_domain *old,
+		   const struct iommu_domain *new, struct entry_place *places);
+/* The table index of requests, for iommu_unit_ops.forget_range(). */
+uint32_t unit_pasid_index(const struct iommu_unit *unit, uint32_t pasid);
+/* The tag that the device's tables give its requests in that domain; NO_GIVEN_TAG: the domain's own counts. */
+uint32_t given_tag(const struct iommu_device *device, uint32_t pasid, const struct iommu_domain *domain);
+/* Fills in where a change is, what is there now and what it shall be, and all of the request but strategies and what is to know of the tags. */
+void begin_change(struct entry_change *change, const struct iommu_device *device, unsigned rid,
+		  const struct entry_place *place, const struct iommu_domain *domain, uint32_t tag);
+/* Stores an entry anew, by one store: its tables stand elsewhere, but say the same. For a driver whose tables have grown.
+ * -EOPNOTSUPP: it takes more than one store; -EIO. With `try` it only says whether it could. */
+int restate_entry(const struct iommu_device *device, const struct entry_place *place, const uint64_t *after, bool try);
 
 /* ---- unit.c ---- */
 
@@ -182,27 +296,62 @@ int unit_link_device(struct iommu_unit *unit, struct iommu_device *device);
 void unit_unlink_device(struct iommu_unit *unit, struct iommu_device *device);
 /* Fills in device and replacing, and calls the handler. Called by the driver without any lock. */
 void unit_report_fault(struct iommu_unit *unit, struct iommu_fault *fault);
-/* The biggest a group's job on one device may be when memory is short. */
-size_t group_reserve_bytes(void);
+/* The biggest a switch's job on one device may be when memory is short (switch.c). */
+size_t switch_reserve_bytes(void);
 /* Carries out a plan; a unit that does not answer is marked lost. */
 int unit_commit(struct iommu_unit *unit, struct iommu_plan *plan);
+
+/* ---- switch.c ---- */
+
+/* A point of a group goes from its domain to `domain` (NULL: blocked). Under group->lock. */
+int switch_point(struct iommu_group *group, struct attach_point *point, struct iommu_domain *domain,
+		 const struct iommu_replace_options *options, struct iommu_replace_report *report);
+/* What that would do. */
+int switch_query(struct iommu_group *group, struct attach_point *point, struct iommu_domain *domain,
+		 const struct iommu_replace_options *options, struct iommu_replace_report *report);
+/* A point goes to the blocking entry, without any memory but what the units have kept for that. -EINVAL: a device must not
+ * be blocked. */
+int switch_to_blocked(struct iommu_group *group, struct attach_point *point);
+/* One device goes from blocked to the group's domain, or back. *touched: the hardware stopped answering after the first step. */
+int switch_device(struct iommu_group *group, struct iommu_device *device, bool enters, bool *touched);
+void set_handle(struct iommu_group *group, struct attach_point *point, const struct iommu_attach_handle *handle, bool replacing);
+
+/* ---- pasid.c ---- */
+
+/* NULL: nothing is attached there. Under group->lock or group->fault_lock. */
+struct attach_point *pasid_find(const struct iommu_group *group, uint32_t pasid);
+
+/* ---- group.c ---- */
+
+bool options_valid(const struct iommu_replace_options *options);
+
+static inline void lock_group(struct iommu_group *group)
+{
+	group->port->lock(group->port->ctx, &group->lock);
+}
+
+static inline void unlock_group(struct iommu_group *group)
+{
+	group->port->unlock(group->port->ctx, &group->lock);
+}
 
 /* ---- domain.c ---- */
 
 /* iommu_iova_to_phys() with the mapping's rights, if `rights` is not NULL. */
 int domain_lookup(struct iommu_domain *domain, uint64_t iova, uint64_t *phys, unsigned *rights);
 
-/* A tag for `users` more requesters of the unit in the domain, on its list from now on. -ENOSPC, -ENOMEM; -EIO: quarantined;
- * -EAGAIN: a hop is under way. */
-int domain_get_tag(struct iommu_domain *domain, struct iommu_unit *unit, unsigned users, struct domain_tag **tag);
+/* A tag for `users` more requesters of the unit in the domain, on its list from now on; `given`: that number, or
+ * NO_GIVEN_TAG. -ENOSPC, -ENOMEM; -EIO: quarantined; -EAGAIN: a hop is under way. */
+int domain_get_tag(struct iommu_domain *domain, struct iommu_unit *unit, uint32_t given, unsigned users,
+		   struct domain_tag **tag);
 /* They have left and nothing is cached for them. The last ones give the tag back. */
 void domain_put_tag(struct iommu_domain *domain, struct domain_tag *tag, unsigned users);
 /* The same with a number that another domain's only user brings along; not owned. -ENOMEM; -EAGAIN: the domain has a tag by
  * now. */
 int domain_inherit_tag(struct iommu_domain *domain, struct iommu_unit *unit, uint32_t number, struct domain_tag **tag);
-/* The domain's tag on a unit, NULL: none. It stays only as long as the caller's requesters use it. */
-struct domain_tag *domain_find_tag(struct iommu_domain *domain, struct iommu_unit *unit);
-/* What domain_find_tag() would find, by value. */
+/* The domain's tag on a unit (`given` as above), NULL: none. It stays only as long as the caller's requesters use it. */
+struct domain_tag *domain_find_tag(struct iommu_domain *domain, struct iommu_unit *unit, uint32_t given);
+/* What domain_find_tag() would find of the domain's own, by value. */
 bool domain_peek_tag(struct iommu_domain *domain, struct iommu_unit *unit, uint32_t *number, unsigned *users);
 /* The tag's only user may pollute it from now on: false if it has others. */
 bool domain_begin_hop(struct iommu_domain *domain, struct domain_tag *tag);
@@ -211,8 +360,8 @@ void domain_end_hop(struct iommu_domain *domain, struct domain_tag *tag);
 void domain_lend_tag(struct iommu_domain *domain, struct domain_tag *extra);
 void domain_take_back_tag(struct iommu_domain *domain, struct domain_tag *extra);
 void domain_add_attachment(struct iommu_domain *domain, struct domain_tag *tag, struct iommu_attachment *attachment);
-void domain_remove_attachment(struct iommu_domain *domain, struct domain_tag *tag, struct iommu_attachment *attachment);
-/* One more group has it, or one less. -EIO: quarantined. */
+void domain_remove_attachment(struct iommu_domain *domain, struct iommu_attachment *attachment);
+/* One more point or group has it, or one less. -EIO: quarantined. */
 int domain_get(struct iommu_domain *domain);
 void domain_put(struct iommu_domain *domain);
 void domain_quarantine(struct iommu_domain *domain);

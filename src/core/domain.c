@@ -16,23 +16,37 @@ static void unlock_domain(struct iommu_domain *domain)
 
 /* ---- Life ---- */
 
+static bool valid(const struct iommu_domain_desc *desc)
+{
+	switch (desc->type) {
+	case IOMMU_DOMAIN_PAGING:
+		return desc->stage <= 2 && !desc->root;
+	case IOMMU_DOMAIN_EXTERNAL:
+		return desc->stage <= 1 && !desc->dirty && desc->root % HITLESS_PAGE_SIZE == 0;
+	case IOMMU_DOMAIN_BLOCKED:
+	case IOMMU_DOMAIN_IDENTITY:
+		return !desc->stage && !desc->levels && !desc->dirty && !desc->root;
+	default:
+		return false;
+	}
+}
+
 int iommu_domain_alloc(struct iommu_unit *unit, const struct iommu_domain_desc *desc, struct iommu_domain **result)
 {
 	const struct hitless_port *port;
 	struct iommu_domain *domain;
 	int err;
 
-	if (!unit || !desc || !result || (unsigned)desc->type > IOMMU_DOMAIN_PAGING || desc->stage > 2)
-		return -EINVAL;
-	if (desc->type != IOMMU_DOMAIN_PAGING && (desc->stage || desc->levels || desc->dirty))
+	if (!unit || !desc || !result || !valid(desc))
 		return -EINVAL;
 	port = unit->port;
 	domain = port->alloc(port->ctx, sizeof(*domain));
 	if (!domain)
 		return -ENOMEM;
 	domain->type = desc->type;
-	domain->stage = desc->stage;
+	domain->stage = desc->type == IOMMU_DOMAIN_EXTERNAL ? 1 : desc->stage;
 	domain->dirty = desc->dirty;
+	domain->external_root = desc->root;
 	domain->ops = unit->ops;
 	domain->port = port;
 	err = port->lock_init(port->ctx, &domain->lock);
@@ -119,20 +133,20 @@ void domain_quarantine(struct iommu_domain *domain)
 /* ---- Tags ---- */
 
 /* Under the domain's lock. Lent tags have no users. */
-static struct domain_tag *find_tag(struct iommu_domain *domain, struct iommu_unit *unit)
+static struct domain_tag *find_tag(struct iommu_domain *domain, struct iommu_unit *unit, uint32_t given)
 {
 	for (struct domain_tag *tag = domain->tags; tag; tag = tag->next)
-		if (tag->unit == unit && tag->users)
+		if (tag->unit == unit && tag->users && tag->given == (given != NO_GIVEN_TAG) && (!tag->given || tag->tag == given))
 			return tag;
 	return NULL;
 }
 
-struct domain_tag *domain_find_tag(struct iommu_domain *domain, struct iommu_unit *unit)
+struct domain_tag *domain_find_tag(struct iommu_domain *domain, struct iommu_unit *unit, uint32_t given)
 {
 	struct domain_tag *tag;
 
 	lock_domain(domain);
-	tag = find_tag(domain, unit);
+	tag = find_tag(domain, unit, given);
 	unlock_domain(domain);
 	return tag;
 }
@@ -142,7 +156,7 @@ bool domain_peek_tag(struct iommu_domain *domain, struct iommu_unit *unit, uint3
 	struct domain_tag *tag;
 
 	lock_domain(domain);
-	tag = find_tag(domain, unit);
+	tag = find_tag(domain, unit, NO_GIVEN_TAG);
 	if (tag) {
 		*number = tag->tag;
 		*users = tag->users;
@@ -166,14 +180,15 @@ static void unlink_tag(struct iommu_domain *domain, struct domain_tag *tag)
 		}
 }
 
-int domain_get_tag(struct iommu_domain *domain, struct iommu_unit *unit, unsigned users, struct domain_tag **result)
+int domain_get_tag(struct iommu_domain *domain, struct iommu_unit *unit, uint32_t given, unsigned users,
+		   struct domain_tag **result)
 {
 	const struct hitless_port *port = domain->port;
 	struct domain_tag *tag;
 	int err = 0;
 
 	lock_domain(domain);
-	tag = find_tag(domain, unit);
+	tag = find_tag(domain, unit, given);
 	if (domain->quarantined || (tag && tag->hopping)) {
 		err = domain->quarantined ? -EIO : -EAGAIN;
 		goto out;
@@ -186,12 +201,14 @@ int domain_get_tag(struct iommu_domain *domain, struct iommu_unit *unit, unsigne
 		}
 		tag->unit = unit;
 		tag->space = unit->ops->tag_space(unit, domain);
-		err = unit_alloc_tag(unit, tag->space, &tag->tag);
+		tag->given = given != NO_GIVEN_TAG;
+		tag->owned = !tag->given;
+		tag->tag = given;
+		err = tag->owned ? unit_alloc_tag(unit, tag->space, &tag->tag) : 0;
 		if (err) {
 			port->free(port->ctx, tag, sizeof(*tag));
 			goto out;
 		}
-		tag->owned = true;
 		link_tag(domain, tag);
 	}
 	tag->users += users;
@@ -214,7 +231,7 @@ int domain_inherit_tag(struct iommu_domain *domain, struct iommu_unit *unit, uin
 	tag->users = 1;
 	tag->hopping = true; /* until the number is this domain's own */
 	lock_domain(domain);
-	err = find_tag(domain, unit) ? -EAGAIN : 0;
+	err = find_tag(domain, unit, NO_GIVEN_TAG) ? -EAGAIN : 0;
 	if (!err)
 		link_tag(domain, tag);
 	unlock_domain(domain);
@@ -279,25 +296,28 @@ void domain_add_attachment(struct iommu_domain *domain, struct domain_tag *tag, 
 {
 	lock_domain(domain);
 	attachment->next = tag->attachments;
+	attachment->link = &tag->attachments;
+	if (attachment->next)
+		attachment->next->link = &attachment->next;
 	tag->attachments = attachment;
 	unlock_domain(domain);
 }
 
-void domain_remove_attachment(struct iommu_domain *domain, struct domain_tag *tag, struct iommu_attachment *attachment)
+void domain_remove_attachment(struct iommu_domain *domain, struct iommu_attachment *attachment)
 {
 	lock_domain(domain);
-	for (struct iommu_attachment **link = &tag->attachments; *link; link = &(*link)->next)
-		if (*link == attachment) {
-			*link = attachment->next;
-			break;
-		}
+	*attachment->link = attachment->next;
+	if (attachment->next)
+		attachment->next->link = attachment->link;
 	unlock_domain(domain);
 }
 
 /* ---- Map and unmap ---- */
 
-/* Enough for one unit's commands and waits and a handful of device TLBs; more devices take more turns. */
+/* Enough for a handful of commands, more take more turns. */
 #define FLUSH_STEPS 12
+/* The most that one range of a domain takes, with a fence before and a wait after it. */
+#define RANGE_STEPS 8
 
 static int run_steps(struct iommu_unit *unit, struct entry_steps *steps)
 {
@@ -308,36 +328,84 @@ static int run_steps(struct iommu_unit *unit, struct entry_steps *steps)
 	return err;
 }
 
+/* What is forgotten: [first, last], and whether tables went, or something came. */
+struct forgotten {
+	const struct iommu_domain *domain;
+	uint64_t first, last;
+	bool leaf, absent;
+	struct entry_steps steps;
+	int err;			/* the first */
+};
+
+/* Carries out what there is, if it must be or if there is no room for `more` steps. */
+static void turn(struct forgotten *f, struct iommu_unit *unit, unsigned more)
+{
+	int err;
+
+	if (more && f->steps.n + more <= FLUSH_STEPS)
+		return;
+	emit_wait(&f->steps, true);
+	err = run_steps(unit, &f->steps);
+	f->err = f->err ? f->err : err;
+}
+
+static void forget_index(struct forgotten *f, const struct domain_tag *tag, uint32_t index)
+{
+	turn(f, tag->unit, RANGE_STEPS);
+	tag->unit->ops->forget_range(tag->unit, &f->steps, f->domain, tag->tag, index, f->first, f->last, f->leaf, f->absent);
+}
+
+/* In the unit's own caches: under the tag, and, where lines have it, under every table index that the domain is attached to. */
+static void forget_tag(struct forgotten *f, const struct domain_tag *tag)
+{
+	const struct iommu_unit_ops *ops = tag->unit->ops;
+	bool before = false;
+	uint32_t last = 0;
+
+	if (!tag->attachments || !ops->tag_has_pasid || !ops->tag_has_pasid(tag->unit, f->domain)) {
+		forget_index(f, tag, tag->pasid);
+		return;
+	}
+	for (const struct iommu_attachment *at = tag->attachments; at; at = at->next) {
+		uint32_t index = unit_pasid_index(tag->unit, at->pasid);
+
+		/* Devices without PASIDs have one index; a PASID's are mostly side by side. */
+		if (!before || index != last)
+			forget_index(f, tag, index);
+		before = true;
+		last = index;
+	}
+}
+
+static void forget_devices(struct forgotten *f, const struct domain_tag *tag)
+{
+	for (const struct iommu_attachment *at = tag->attachments; at; at = at->next) {
+		if (!at->device->ats)
+			continue;
+		/* Its commands, a fence before and a wait after them. */
+		turn(f, tag->unit, at->device->nrids + 2);
+		tag->unit->ops->forget_device_range(tag->unit, &f->steps, at->device, at->pasid, f->first, f->last);
+	}
+}
+
 /* All units that may have cached [first, last] of the domain forget it. Under the domain's lock. */
 static int forget(struct iommu_domain *domain, uint64_t first, uint64_t last, bool leaf, bool absent)
 {
 	struct iommu_step array[FLUSH_STEPS];
-	struct entry_steps steps = { .v = array, .capacity = FLUSH_STEPS };
-	int err = 0;
+	struct forgotten f = {
+		.domain = domain, .first = first, .last = last, .leaf = leaf, .absent = absent,
+		.steps = { .v = array, .capacity = FLUSH_STEPS },
+	};
 
 	for (struct domain_tag *tag = domain->tags; tag; tag = tag->next) {
-		const struct iommu_unit_ops *ops = tag->unit->ops;
-		int failed;
-
-		ops->forget_range(tag->unit, &steps, domain, tag->tag, first, last, leaf, absent);
+		forget_tag(&f, tag);
 		/* The IOTLB first: a device TLB could refill from it. */
-		emit_wait(&steps, false);
-		for (struct iommu_attachment *at = tag->attachments; at && !absent; at = at->next) {
-			if (!at->device->ats)
-				continue;
-			/* Its commands, a fence before and a wait after them. */
-			if (steps.n + at->device->nrids + 2 > FLUSH_STEPS) {
-				emit_wait(&steps, true);
-				failed = run_steps(tag->unit, &steps);
-				err = err ? err : failed;
-			}
-			ops->forget_device_range(tag->unit, &steps, at->device, first, last);
-		}
-		emit_wait(&steps, true);
-		failed = run_steps(tag->unit, &steps);
-		err = err ? err : failed;
+		emit_wait(&f.steps, false);
+		if (!absent)
+			forget_devices(&f, tag);
+		turn(&f, tag->unit, 0);
 	}
-	return err;
+	return f.err;
 }
 
 static int check_range(const struct iommu_domain *domain, uint64_t iova, uint64_t size)
@@ -418,6 +486,20 @@ int64_t iommu_unmap(struct iommu_domain *domain, uint64_t iova, uint64_t size)
 	return unmapped;
 }
 
+int iommu_domain_invalidate(struct iommu_domain *domain, uint64_t iova, uint64_t size, bool tables)
+{
+	int err;
+
+	if (!domain || domain->type != IOMMU_DOMAIN_EXTERNAL || !size || (iova | size) % HITLESS_PAGE_SIZE ||
+	    iova + (size - 1) < iova)
+		return -EINVAL;
+	lock_domain(domain);
+	err = is_lost(domain) ? -EIO : forget(domain, iova, iova + (size - 1), !tables, false);
+	domain->quarantined |= err != 0;
+	unlock_domain(domain);
+	return err;
+}
+
 int iommu_iova_to_phys(struct iommu_domain *domain, uint64_t iova, uint64_t *phys)
 {
 	return domain_lookup(domain, iova, phys, NULL);
@@ -429,6 +511,8 @@ int domain_lookup(struct iommu_domain *domain, uint64_t iova, uint64_t *phys, un
 
 	if (!domain || !phys)
 		return -EINVAL;
+	if (domain->type == IOMMU_DOMAIN_EXTERNAL)
+		return -EOPNOTSUPP;
 	if (domain->type == IOMMU_DOMAIN_BLOCKED)
 		return -ENOENT;
 	*phys = iova;

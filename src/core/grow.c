@@ -4,7 +4,7 @@
  *
  * The new root's first entry points to the old root, so both map the same: every entry that has the old root is stored anew,
  * one after another, with the same tag, and whoever still has the old root meanwhile loses nothing. It is a plan and a commit
- * as in group.c; what can fail comes before the first store.
+ * as in switch.c; what can fail comes before the first store.
  *
  * No group may enter or leave the domain meanwhile, because the list of its attachments must stand still, and so must its
  * root while a switch has it in a plan. But a switch lasts long, and holding a lock over it would let groups that share a domain
@@ -88,36 +88,21 @@ struct growth {
 	struct iommu_step *steps;
 };
 
-static int plan_change(struct growth *g, struct domain_tag *tag, struct iommu_device *device, unsigned rid,
+static int plan_change(struct growth *g, const struct domain_tag *tag, const struct iommu_attachment *at, unsigned rid,
 		       struct entry_change *change, unsigned number)
 {
-	struct iommu_unit *unit = tag->unit;
-	struct iommu_plan_request *request = &change->request;
-	int err;
+	struct entry_place places[MAX_PLACES];
+	unsigned n = places_of(at->device, rid, at->pasid, g->domain, g->domain, places);
 
+	/* Where there are more, the others lead to this one. */
+	begin_change(change, at->device, rid, &places[n - 1], g->domain, tag->tag);
 	change->device = number;
-	change->table = device->entry[rid].table;
-	change->offset = device->entry[rid].offset;
-	change->ats_control = device->ats_control;
-	change->ats_on = device->ats_on;
-	change->ats_off = device->ats_off;
-	entry_read(unit->port, change->table, change->offset, change->before, unit->ops->format->words);
-	unit->ops->make_entry(unit, device, g->domain, tag->tag, change->before, change->after);
-	*request = (struct iommu_plan_request){
-		.format = unit->ops->format,
-		.before = change->before,
-		.after = change->after,
-		.quantum = unit->quantum,
-		.facts = unit->facts | IOMMU_PLAN_SUPERSET | (device->ats ? IOMMU_PLAN_ATS : 0) |
-			 (change->table->parent ? 0 : IOMMU_PLAN_NO_PARENT),
-		.strategies = IOMMU_STRATEGY_ANY & ~IOMMU_STRATEGY_BIT(IOMMU_STRATEGY_BREAK),
-		.rid = device->rids[rid],
-		.pasid = unit->ops->rid_pasid(unit),
-		.before_tag = tag->tag,
-		.after_tag = tag->tag,
-	};
-	err = entry_choose(change);
-	return err;
+	if (at->device->pasid_bits)
+		change->ats = ENTRY_ATS_STAYS;
+	change->request.facts |= IOMMU_PLAN_SUPERSET;
+	change->request.strategies = IOMMU_STRATEGY_ANY & ~IOMMU_STRATEGY_BIT(IOMMU_STRATEGY_BREAK);
+	change->request.before_tag = change->request.after_tag = tag->tag;
+	return entry_choose(change);
 }
 
 static unsigned requesters(const struct domain_tag *tag)
@@ -153,7 +138,7 @@ static int plan_all(struct growth *g)
 		job->changes = change;
 		for (struct iommu_attachment *at = tag->attachments; at; at = at->next)
 			for (unsigned rid = 0; rid < at->device->nrids; rid++) {
-				err = plan_change(g, tag, at->device, rid, change++, job->nchanges++);
+				err = plan_change(g, tag, at, rid, change++, job->nchanges++);
 				if (err)
 					return err;
 			}

@@ -55,7 +55,7 @@ int unit_init(struct iommu_unit *unit, const struct iommu_unit_ops *ops, const s
 	err = make_tag_spaces(unit, spaces);
 	if (err)
 		return err;
-	unit->reserve_bytes = group_reserve_bytes();
+	unit->reserve_bytes = switch_reserve_bytes();
 	unit->reserve = port->alloc(port->ctx, unit->reserve_bytes);
 	err = unit->reserve ? 0 : -ENOMEM;
 	if (err)
@@ -263,13 +263,22 @@ void unit_report_fault(struct iommu_unit *unit, struct iommu_fault *fault)
 		fault->device = find_device(unit, fault->rid);
 	if (fault->device) {
 		struct iommu_group *group = fault->device->group;
+		const struct attach_point *point;
 
-		fault->replacing = __atomic_load_n(&group->replacing, __ATOMIC_ACQUIRE) != 0;
-		attached = __atomic_load_n(&group->handle, __ATOMIC_ACQUIRE);
+		group->port->lock(group->port->ctx, &group->fault_lock);
+		/* Where requests without PASID have an index, the unit may name it. */
+		point = unit_pasid_index(unit, fault->pasid) == unit->ops->rid_pasid(unit) ? &group->rid :
+											 pasid_find(group, fault->pasid);
+		if (point) {
+			fault->replacing = point->replacing;
+			attached = point->handle;
+		}
+		/* What it points to is its owner's again as soon as a replace or detach has returned. */
 		if (attached && attached->fault_handler) {
 			handler = attached->fault_handler;
 			handle = attached->handle;
 		}
+		group->port->unlock(group->port->ctx, &group->fault_lock);
 	}
 	unlock_unit(unit);
 	if (handler)

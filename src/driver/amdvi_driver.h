@@ -128,9 +128,9 @@ int amdvi_forget_all(struct amdvi_unit *amdvi);
 /* ---- amdvi_entry.c ---- */
 /* Emits the commands for [first, last] of a domain (2.4.3) or of a device's TLB (2.4.4). */
 void amdvi_forget_range(struct iommu_unit *unit, struct entry_steps *steps, const struct iommu_domain *domain, uint32_t tag,
-			uint64_t first, uint64_t last, bool leaf, bool absent);
+			uint32_t pasid, uint64_t first, uint64_t last, bool leaf, bool absent);
 void amdvi_forget_device_range(struct iommu_unit *unit, struct entry_steps *steps, const struct iommu_device *device,
-			       uint64_t first, uint64_t last);
+			       uint32_t pasid, uint64_t first, uint64_t last);
 
 /* ---- amdvi_gcr3.c ---- */
 /* How many levels it takes for PASIDs of so many bits (0: just PASID 0); 0: the unit can't do that. */

@@ -134,6 +134,15 @@ static bool dte_tables_may_mix(const uint64_t *before, const uint64_t *after)
 			   GET(AMDVI_DTE, HOST_PT_ROOT, before) == GET(AMDVI_DTE, HOST_PT_ROOT, after));
 }
 
+static const char *dte_why(unsigned facts, const uint64_t *before, const uint64_t *after)
+{
+	(void)facts;
+	if (GET(AMDVI_DTE, GV, before) && GET(AMDVI_DTE, GV, after) &&
+	    GET(AMDVI_DTE, GUEST_PAGING_MODE, before) != GET(AMDVI_DTE, GUEST_PAGING_MODE, after))
+		return "GuestPagingMode lies in the other half of the entry (2.2.2.1), and no host table stands in for a guest's";
+	return NULL;
+}
+
 static void dte_forget_entry(struct entry_steps *steps, const struct entry_change *change, const uint64_t *stale, bool fetches)
 {
 	(void)stale;
@@ -169,6 +178,7 @@ const struct entry_format amdvi_dte = {
 	.ats = dte_ats,
 	.block = dte_block,
 	.tables_may_mix = dte_tables_may_mix,
+	.why = dte_why,
 	.forget_entry = dte_forget_entry,
 	.forget_translations = dte_forget_translations,
 	.forget_devtlb = dte_forget_devtlb,
@@ -284,21 +294,22 @@ static uint64_t aligned(uint64_t addr, unsigned order)
 }
 
 void amdvi_forget_range(struct iommu_unit *unit, struct entry_steps *steps, const struct iommu_domain *domain, uint32_t tag,
-			uint64_t first, uint64_t last, bool leaf, bool absent)
+			uint32_t pasid, uint64_t first, uint64_t last, bool leaf, bool absent)
 {
 	unsigned order = range_order(first, last);
 
 	if (absent && !(unit->facts & IOMMU_PLAN_CACHES_ABSENT))
 		return;
-	invalidate_pages(steps, tag, domain->stage == 1, AMDVI_RID_PASID, aligned(first, order), order, leaf);
+	invalidate_pages(steps, tag, domain->stage == 1, pasid, aligned(first, order), order, leaf);
 }
 
 void amdvi_forget_device_range(struct iommu_unit *unit, struct entry_steps *steps, const struct iommu_device *device,
-			       uint64_t first, uint64_t last)
+			       uint32_t pasid, uint64_t first, uint64_t last)
 {
 	unsigned order = range_order(first, last);
 
 	(void)unit;
+	(void)pasid; /* no device of this driver has any */
 	for (unsigned i = 0; i < device->nrids; i++)
 		invalidate_devtlb(steps, device->rids[i] & 0xffff, AMDVI_RID_PASID, aligned(first, order), order);
 }

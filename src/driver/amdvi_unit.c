@@ -130,6 +130,8 @@ static int amdvi_domain_init(struct iommu_unit *unit, struct iommu_domain *domai
 	struct iommu_pgtable_config config = { .port = unit->port, .output_bits = 52, .max_page_shift = 30 };
 	int err;
 
+	if (desc->type == IOMMU_DOMAIN_EXTERNAL)
+		return -EINVAL;
 	if (desc->type != IOMMU_DOMAIN_PAGING)
 		return 0;
 	if (domain->stage == 0)
@@ -174,12 +176,13 @@ static int amdvi_domain_check(struct iommu_unit *unit, const struct iommu_device
 	return domain->dirty && !has_dirty(amdvi) ? -EINVAL : 0;
 }
 
-static void amdvi_make_entry(struct iommu_unit *unit, const struct iommu_device *device, const struct iommu_domain *domain,
-			     uint32_t tag, const uint64_t *before, uint64_t *entry)
+static void amdvi_make_entry(struct iommu_unit *unit, const struct iommu_device *device, const struct entry_place *place,
+			     const struct iommu_domain *domain, uint32_t tag, const uint64_t *before, uint64_t *entry)
 {
 	const struct amdvi_unit *amdvi = to_amdvi_const(unit);
 	const struct amdvi_gcr3 *gcr3;
 
+	(void)place;
 	memset(entry, 0, sizeof(*entry) * 4);
 	entry[2] = before[2] & ~BITS(AMDVI_DTE, GUEST_PAGING_MODE);
 	entry[3] = before[3];
@@ -213,6 +216,13 @@ static unsigned amdvi_tag_space(const struct iommu_unit *unit, const struct iomm
 	(void)unit;
 	(void)domain;
 	return 0;
+}
+
+/* 2.4.3: translations by guest tables are cached under DomainID and PASID. */
+static bool amdvi_tag_has_pasid(const struct iommu_unit *unit, const struct iommu_domain *domain)
+{
+	(void)unit;
+	return domain->stage == 1;
 }
 
 static uint32_t amdvi_rid_pasid(const struct iommu_unit *unit)
@@ -277,6 +287,7 @@ static const struct iommu_unit_ops amdvi_ops = {
 	.make_entry = amdvi_make_entry,
 	.tag_space = amdvi_tag_space,
 	.rid_pasid = amdvi_rid_pasid,
+	.tag_has_pasid = amdvi_tag_has_pasid,
 	.forget_range = amdvi_forget_range,
 	.forget_device_range = amdvi_forget_device_range,
 	.commands = amdvi_commands,

@@ -141,9 +141,9 @@ int riscv_submit(struct iommu_unit *unit, const void *commands, unsigned count);
 /* ---- riscv_entry.c ---- */
 /* Emits the commands for [first, last] of a domain, or of a device's TLB (6.3.4, 6.3.5, 6.3.7). */
 void riscv_forget_range(struct iommu_unit *unit, struct entry_steps *steps, const struct iommu_domain *domain, uint32_t tag,
-			uint64_t first, uint64_t last, bool leaf, bool absent);
+			uint32_t pasid, uint64_t first, uint64_t last, bool leaf, bool absent);
 void riscv_forget_device_range(struct iommu_unit *unit, struct entry_steps *steps, const struct iommu_device *device,
-			       uint64_t first, uint64_t last);
+			       uint32_t pasid, uint64_t first, uint64_t last);
 /* Everything that may be cached of the directory and of page tables. */
 void riscv_forget_all(struct entry_steps *steps);
 

@@ -79,8 +79,11 @@ static void emit_inval_pdt(struct entry_steps *steps, uint32_t did, uint32_t pid
 	emit_invalidate(steps, IOMMU_CACHE_PDT, "iodir", "inval-pdt", 0, command, RISCV_CMD_WORDS);
 }
 
-/* 3.1.4, and PCI Express, ATS: with S set, the lowest zero bit of the address above bit 11 says how large the range is. */
-static void emit_ats_inval(struct entry_steps *steps, uint32_t did, uint64_t addr, unsigned order)
+/* 3.1.4, of requests with that process id, with any (EVERY_PID) or with none (IOMMU_NO_PASID). PCI Express, ATS: with S set, the lowest
+ * zero bit of the address above bit 11 says how large the range is. */
+#define EVERY_PID 0x100000u
+
+static void emit_ats_inval(struct entry_steps *steps, uint32_t did, uint32_t pid, uint64_t addr, unsigned order)
 {
 	uint64_t command[RISCV_CMD_WORDS] = { 0 };
 
@@ -90,6 +93,11 @@ static void emit_ats_inval(struct entry_steps *steps, uint32_t did, uint64_t add
 	if (did >> 16) {
 		SET(RISCV_ATS_INVAL, DSV, command, 1);
 		SET(RISCV_ATS_INVAL, DSEG, command, did >> 16);
+	}
+	if (pid != IOMMU_NO_PASID) {
+		SET(RISCV_ATS_INVAL, PV, command, 1);
+		SET(RISCV_ATS_INVAL, G, command, pid == EVERY_PID);
+		SET(RISCV_ATS_INVAL, PID, command, pid == EVERY_PID ? 0 : pid);
 	}
 	if (order) {
 		addr |= order >= 52 ? ~0ull >> 1 : (1ull << (order + 11)) - 1;
@@ -188,6 +196,28 @@ static bool dc_tables_may_mix(const uint64_t *before, const uint64_t *after)
 	return mode == riscv_dc_mode(after) && (mode == RISCV_DC_MODE_FIRST || mode == RISCV_DC_MODE_SECOND);
 }
 
+/*
+ * Process contexts are cached by device and process id (3.1.3): one of the old process directory may be found when the new device
+ * context has been read. With another second stage it leads elsewhere.
+ */
+static bool dc_behind_mixes(unsigned facts, const uint64_t *before, const uint64_t *after)
+{
+	const uint32_t directory = RISCV_DC_PDTP;
+	bool second = has_second(before);
+
+	if (!(directory >> riscv_dc_mode(before) & 1) || !(directory >> riscv_dc_mode(after) & 1))
+		return false;
+	if ((facts & IOMMU_PLAN_ONE_TO_ONE) && GET(RISCV_DC, FSC_PPN, before) == GET(RISCV_DC, FSC_PPN, after))
+		return false;
+	return second != has_second(after) || (second && (GET(RISCV_DC, G_PPN, before) != GET(RISCV_DC, G_PPN, after) ||
+							  GET(RISCV_DC, G_MODE, before) != GET(RISCV_DC, G_MODE, after)));
+}
+
+static const char *dc_why(unsigned facts, const uint64_t *before, const uint64_t *after)
+{
+	return dc_behind_mixes(facts, before, after) ? "a cached process context may meet the other second stage (3.1.3)" : NULL;
+}
+
 static unsigned ddte_pointer(uint64_t page, uint64_t *words)
 {
 	SET(RISCV_DDTE, V, words, 1);
@@ -238,9 +268,11 @@ static void dc_forget_translations(struct entry_steps *steps, const struct entry
 	}
 }
 
-static void forget_devtlb(struct entry_steps *steps, const struct entry_change *change)
+static void dc_forget_devtlb(struct entry_steps *steps, const struct entry_change *change)
 {
-	emit_ats_inval(steps, change->request.rid & 0xffffff, 0, 52);
+	emit_ats_inval(steps, change->request.rid & 0xffffff, IOMMU_NO_PASID, 0, 52);
+	if (GET(RISCV_DC, PDTV, change->before))
+		emit_ats_inval(steps, change->request.rid & 0xffffff, EVERY_PID, 0, 52);
 }
 
 /* Two tables under one id: "it is unpredictable whether the IOMMU uses the PTEs from the first page table or the second page table.
@@ -259,11 +291,13 @@ static void forget_devtlb(struct entry_steps *steps, const struct entry_change *
 		.ats = dc_ats, \
 		.block = block, \
 		.tables_may_mix = dc_tables_may_mix, \
+		.behind_mixes = dc_behind_mixes, \
+		.why = dc_why, \
 		.pointer = ddte_pointer, \
 		.forget_entry = dc_forget_entry, \
 		.forget_table = dc_forget_table, \
 		.forget_translations = dc_forget_translations, \
-		.forget_devtlb = forget_devtlb, \
+		.forget_devtlb = dc_forget_devtlb, \
 	}
 
 const struct entry_format riscv_dc = DC_FORMAT("dc", RISCV_DC_WORDS, dc_used, dc_named);
@@ -349,6 +383,11 @@ static void pc_forget_translations(struct entry_steps *steps, const struct entry
 		emit_iotinval(steps, &what);
 }
 
+static void pc_forget_devtlb(struct entry_steps *steps, const struct entry_change *change)
+{
+	emit_ats_inval(steps, change->request.rid & 0xffffff, change->request.pasid, 0, 52);
+}
+
 const struct entry_format riscv_pc = {
 	.name = "pc",
 	.parent = "non-leaf-pdt-entry",
@@ -366,7 +405,7 @@ const struct entry_format riscv_pc = {
 	.forget_entry = pc_forget_entry,
 	.forget_table = pc_forget_table,
 	.forget_translations = pc_forget_translations,
-	.forget_devtlb = forget_devtlb,
+	.forget_devtlb = pc_forget_devtlb,
 };
 
 /* ---- Ranges ---- */
@@ -390,7 +429,7 @@ static uint64_t aligned(uint64_t addr, unsigned order)
 }
 
 void riscv_forget_range(struct iommu_unit *unit, struct entry_steps *steps, const struct iommu_domain *domain, uint32_t tag,
-			uint64_t first, uint64_t last, bool leaf, bool absent)
+			uint32_t pasid, uint64_t first, uint64_t last, bool leaf, bool absent)
 {
 	const struct riscv_unit *riscv = to_riscv_const(unit);
 	bool second = domain->stage == 2;
@@ -398,6 +437,7 @@ void riscv_forget_range(struct iommu_unit *unit, struct entry_steps *steps, cons
 		.second = second, .with_gscid = second, .gscid = tag, .with_pscid = !second, .pscid = tag, .tables = !leaf,
 	};
 
+	(void)pasid; /* PSCIDs are enough */
 	/* 2.8: nothing that is not valid is cached. */
 	if (absent && !(unit->facts & IOMMU_PLAN_CACHES_ABSENT))
 		return;
@@ -422,13 +462,14 @@ void riscv_forget_range(struct iommu_unit *unit, struct entry_steps *steps, cons
 }
 
 void riscv_forget_device_range(struct iommu_unit *unit, struct entry_steps *steps, const struct iommu_device *device,
-			       uint64_t first, uint64_t last)
+			       uint32_t pasid, uint64_t first, uint64_t last)
 {
 	unsigned order = range_order(first, last);
 
 	(void)unit;
+	(void)pasid; /* no device of this driver has any */
 	for (unsigned i = 0; i < device->nrids; i++)
-		emit_ats_inval(steps, device->rids[i] & 0xffffff, aligned(first, order), order);
+		emit_ats_inval(steps, device->rids[i] & 0xffffff, IOMMU_NO_PASID, aligned(first, order), order);
 }
 
 void riscv_forget_all(struct entry_steps *steps)

@@ -182,6 +182,8 @@ static int riscv_domain_init(struct iommu_unit *unit, struct iommu_domain *domai
 		.dirty = desc->dirty,
 	};
 
+	if (desc->type == IOMMU_DOMAIN_EXTERNAL)
+		return -EINVAL;
 	if (desc->type != IOMMU_DOMAIN_PAGING)
 		return 0;
 	/* The second stage's root and tag are one doubleword: the cheapest to replace. */
@@ -215,13 +217,14 @@ static int riscv_domain_check(struct iommu_unit *unit, const struct iommu_device
  * tc is the same in every valid context of a device, so that a replacement never has to change it: EN_ATS as the device has it, GADE
  * and SADE wherever the unit has them. They set flags only in tables that were made for it (`dirty`), the others have all flags set.
  */
-static void riscv_make_entry(struct iommu_unit *unit, const struct iommu_device *device, const struct iommu_domain *domain,
-			     uint32_t tag, const uint64_t *before, uint64_t *entry)
+static void riscv_make_entry(struct iommu_unit *unit, const struct iommu_device *device, const struct entry_place *place,
+			     const struct iommu_domain *domain, uint32_t tag, const uint64_t *before, uint64_t *entry)
 {
 	const struct riscv_unit *riscv = to_riscv_const(unit);
 	bool hardware_flags = has_dirty(riscv);
 	uint64_t root;
 
+	(void)place;
 	(void)before; /* nothing in it belongs to anybody else */
 	memset(entry, 0, unit->ops->format->words * 8);
 	if (!domain || domain->type == IOMMU_DOMAIN_BLOCKED)

@@ -5,6 +5,7 @@
 
 #include <hitless/vtd.h>
 
+#include "common.h"
 #include "core.h"
 #include "vtd.h"
 
@@ -40,8 +41,18 @@ struct vtd_queue {
 
 /* A requester's PASID tables, in scalable mode. */
 struct vtd_pasid_tables {
-	struct entry_table directory;
-	struct entry_table leaf;	/* PASIDs 0 to 63 */
+	struct entry_table directory;	/* its parent: the page of the context entry */
+	struct entry_table **leaves;	/* tables of 64 PASID entries, by directory entry; NULL: there is none */
+	unsigned capacity, nleaves;
+	/* What the next build() puts in place; NULL: it has that already. */
+	struct {
+		void *directory;	/* a larger one */
+		size_t directory_bytes;
+		struct entry_table **leaves; /* a longer array */
+		unsigned capacity;
+		struct entry_table *leaf;
+		unsigned index;		/* the leaf's */
+	} reserved;
 };
 
 struct vtd_unit {
@@ -118,15 +129,31 @@ int vtd_submit(struct iommu_unit *unit, const void *commands, unsigned count);
 /* 11.4.4: writes a bit of GCMD, keeps all others, and waits until GSTS shows it. */
 int vtd_command_bit(struct vtd_unit *vtd, uint32_t bit, bool on);
 
+/* ---- vtd_pasid.c ---- */
+/* A directory with its first table of 64 absent entries, for a requester whose context entry is at `slot` of `contexts`; the
+ * directory is not linked. -ENOMEM. */
+int vtd_pasid_tables_create(struct vtd_unit *vtd, struct entry_table *contexts, size_t slot, struct vtd_pasid_tables **tables);
+/* The hardware has forgotten them. */
+void vtd_pasid_tables_destroy(struct vtd_unit *vtd, struct vtd_pasid_tables *tables);
+/* 9.4: the words of a scalable-mode context entry that say where the directory is and how large. */
+void vtd_set_directory(const struct vtd_unit *vtd, uint64_t *context, const void *directory, size_t bytes);
+extern const struct iommu_pasid_ops vtd_pasid_ops;
+
+/* ---- vtd_unit.c ---- */
+/* One 64-bit word of a table that the hardware may read, made visible to it. */
+void vtd_store_word(const struct vtd_unit *vtd, void *where, uint64_t word);
+int vtd_run(struct vtd_unit *vtd, struct entry_steps *steps);
+
 /* ---- vtd_entry.c ---- */
-/* Emits the commands for [first, last] of a domain (6.5.2.3, 6.5.2.4) or of a device's TLB (6.5.2.5). */
+/* Emits the commands for [first, last] of a domain (6.5.2.3, 6.5.2.4) or of a device's TLB (6.5.2.5, 6.5.2.6). */
 void vtd_forget_range(struct iommu_unit *unit, struct entry_steps *steps, const struct iommu_domain *domain, uint32_t tag,
-		      uint64_t first, uint64_t last, bool leaf, bool absent);
+		      uint32_t pasid, uint64_t first, uint64_t last, bool leaf, bool absent);
 void vtd_forget_device_range(struct iommu_unit *unit, struct entry_steps *steps, const struct iommu_device *device,
-			     uint64_t first, uint64_t last);
+			     uint32_t pasid, uint64_t first, uint64_t last);
 /* Global invalidation of every cache. */
 void vtd_forget_all(struct vtd_unit *vtd, struct entry_steps *steps);
-/* A device's scalable-mode context entry has come, or has gone and its PASID tables will be freed. */
+/* A device's scalable-mode context entry has come or has another directory with the same tables, or has gone and its PASID tables
+ * will be freed. */
 void vtd_forget_context(struct vtd_unit *vtd, struct entry_steps *steps, uint32_t rid, bool gone);
 
 /* ---- vtd_fault.c ---- */

@@ -86,6 +86,23 @@ static void invalidate_devtlb(struct entry_steps *steps, uint32_t rid, uint64_t 
 	emit_invalidate(steps, IOMMU_CACHE_DEVTLB, "devtlb-invalidate", order >= 52 ? "global" : "range", 0, command, 2);
 }
 
+/* The same for what a device keeps of a PASID (6.5.2.6). */
+static void invalidate_pasid_devtlb(struct entry_steps *steps, uint32_t rid, uint32_t pasid, uint64_t addr, unsigned order)
+{
+	uint64_t command[2] = { 0 };
+
+	SET(VTD_DESC_PDEVTLB, TYPE, command, VTD_DESC_PDEVTLB);
+	SET(VTD_DESC_PDEVTLB, SID, command, rid);
+	SET(VTD_DESC_PDEVTLB, PASID, command, pasid);
+	if (order) {
+		addr |= order >= 52 ? ~0ull >> 1 : (1ull << (order + 11)) - 1;
+		SET(VTD_DESC_PDEVTLB, S, command, 1);
+	}
+	SET_ADDR(VTD_DESC_PDEVTLB, ADDR, command, addr);
+	emit_invalidate(steps, IOMMU_CACHE_DEVTLB, "pasid-devtlb-invalidate", order >= 52 ? "pasid-selective" : "range", 0, command,
+			2);
+}
+
 /* CAP.RWBF: where nothing is invalidated, the unit's write buffers must be flushed before it sees a store (6.8). */
 static void flush_write_buffer(struct entry_steps *steps, unsigned facts)
 {
@@ -336,6 +353,15 @@ static void pasid_forget_translations(struct entry_steps *steps, const struct en
 	}
 }
 
+/* 6.5.3.3: all that the device keeps of requests without PASID, or of the PASID. */
+static void pasid_forget_devtlb(struct entry_steps *steps, const struct entry_change *change)
+{
+	if (change->request.pasid == VTD_RID_PASID)
+		forget_devtlb(steps, change);
+	else
+		invalidate_pasid_devtlb(steps, change->request.rid & 0xffff, change->request.pasid, 0, 52);
+}
+
 const struct entry_format vtd_pasid_entry = {
 	.name = "pasid-entry",
 	.parent = "pasid-directory-entry",
@@ -352,7 +378,7 @@ const struct entry_format vtd_pasid_entry = {
 	.forget_entry = pasid_forget_entry,
 	.forget_table = pasid_forget_table,
 	.forget_translations = pasid_forget_translations,
-	.forget_devtlb = forget_devtlb,
+	.forget_devtlb = pasid_forget_devtlb,
 };
 
 /* ---- Ranges ---- */
@@ -373,7 +399,7 @@ static uint64_t aligned(uint64_t addr, unsigned order)
 }
 
 void vtd_forget_range(struct iommu_unit *unit, struct entry_steps *steps, const struct iommu_domain *domain, uint32_t tag,
-		      uint64_t first, uint64_t last, bool leaf, bool absent)
+		      uint32_t pasid, uint64_t first, uint64_t last, bool leaf, bool absent)
 {
 	const struct vtd_unit *vtd = to_vtd_const(unit);
 	unsigned order = range_order(first, last);
@@ -385,17 +411,21 @@ void vtd_forget_range(struct iommu_unit *unit, struct entry_steps *steps, const 
 	if (order > VTD_CAP_OF(vtd, MAMV) || !VTD_CAP_OF(vtd, PSI))
 		order = VTD_WHOLE;
 	if (domain->stage == 1)
-		invalidate_piotlb(steps, tag, VTD_RID_PASID, aligned(first, order), order, leaf);
+		invalidate_piotlb(steps, tag, pasid, aligned(first, order), order, leaf);
 	else
 		invalidate_iotlb(steps, tag, aligned(first, order), order, leaf);
 }
 
 void vtd_forget_device_range(struct iommu_unit *unit, struct entry_steps *steps, const struct iommu_device *device,
-			     uint64_t first, uint64_t last)
+			     uint32_t pasid, uint64_t first, uint64_t last)
 {
 	unsigned order = range_order(first, last);
 
 	(void)unit;
+	if (pasid != IOMMU_NO_PASID) {
+		invalidate_pasid_devtlb(steps, device->rids[0] & 0xffff, pasid, aligned(first, order), order);
+		return;
+	}
 	for (unsigned i = 0; i < device->nrids; i++)
 		invalidate_devtlb(steps, device->rids[i] & 0xffff, aligned(first, order), order);
 }

@@ -4,7 +4,7 @@
  *
  * Legacy mode: root entry -> context entry, which is the live entry of a device.
  * Scalable mode: root entry -> context entry -> PASID-directory entry -> PASID entry, which is the live entry. The first three
- * are written when a device is added and stay: so that every later change is one of a PASID entry.
+ * are written when a device is added and stay: so that every later change is one of a PASID entry (vtd_pasid.c).
  */
 #include "vtd_driver.h"
 
@@ -12,34 +12,7 @@
 
 /* ---- Tables ---- */
 
-static int table_init(const struct hitless_port *port, struct entry_table *table, struct entry_table *parent, size_t slot)
-{
-	int err = port->lock_init(port->ctx, &table->lock);
-
-	if (err)
-		return err;
-	table->bytes = HITLESS_PAGE_SIZE;
-	table->parent = parent;
-	table->slot = slot;
-	table->page = port->alloc_pages(port->ctx, table->bytes);
-	if (!table->page) {
-		port->lock_destroy(port->ctx, &table->lock);
-		return -ENOMEM;
-	}
-	return 0;
-}
-
-static void table_fini(const struct hitless_port *port, struct entry_table *table)
-{
-	if (!table->page)
-		return;
-	port->free_pages(port->ctx, table->page, table->bytes);
-	port->lock_destroy(port->ctx, &table->lock);
-	table->page = NULL;
-}
-
-/* One 64-bit word of a table that the hardware may read, made visible to it. */
-static void store_word(const struct vtd_unit *vtd, void *where, uint64_t word)
+void vtd_store_word(const struct vtd_unit *vtd, void *where, uint64_t word)
 {
 	const struct hitless_port *port = vtd->unit.port;
 
@@ -48,7 +21,7 @@ static void store_word(const struct vtd_unit *vtd, void *where, uint64_t word)
 		port->writeback(port->ctx, where, sizeof(word));
 }
 
-static int run(struct vtd_unit *vtd, struct entry_steps *steps)
+int vtd_run(struct vtd_unit *vtd, struct entry_steps *steps)
 {
 	struct iommu_plan plan = { .steps = steps->v, .nsteps = steps->n };
 
@@ -76,7 +49,7 @@ static int context_table(struct vtd_unit *vtd, uint32_t rid, struct entry_table 
 		err = -ENOMEM;
 		goto out;
 	}
-	err = table_init(port, table, &vtd->root, bus * 16 + upper * 8);
+	err = driver_table_init(port, table, &vtd->root, bus * 16 + upper * 8);
 	if (err) {
 		port->free(port->ctx, table, sizeof(*table));
 		goto out;
@@ -85,12 +58,12 @@ static int context_table(struct vtd_unit *vtd, uint32_t rid, struct entry_table 
 		port->writeback(port->ctx, table->page, table->bytes);
 	SET(VTD_ROOT, P, &word, 1);
 	SET_ADDR(VTD_ROOT, CTP, &word, vtd_phys(vtd, table->page));
-	store_word(vtd, (char *)vtd->root.page + table->slot, word);
+	vtd_store_word(vtd, (char *)vtd->root.page + table->slot, word);
 	vtd->contexts[bus * 2 + upper] = table;
 	/* 6.5.3.3: nothing that is absent is cached, but with caching mode. */
 	if (vtd->unit.facts & (IOMMU_PLAN_CACHES_ABSENT | IOMMU_PLAN_WRITE_BUFFER)) {
 		vtd_forget_all(vtd, &steps);
-		err = run(vtd, &steps);
+		err = vtd_run(vtd, &steps);
 	}
 out:
 	port->unlock(port->ctx, &vtd->root.lock);
@@ -100,75 +73,9 @@ out:
 
 /* ---- Devices ---- */
 
-/* PCI Express: extended capability 0x000f is ATS; its control register has Enable in bit 15, STU in 4:0 (0: 4 KiB). */
-static void find_ats(const struct vtd_unit *vtd, struct iommu_device *device)
+static size_t smcontext_offset(uint32_t rid)
 {
-	const struct hitless_port *port = vtd->unit.port;
-	unsigned where = 0x100;
-	bool wanted = device->ats;
-
-	device->ats = false;
-	if (!wanted || !VTD_ECAP_OF(vtd, DT) || !port->pci_read || !port->pci_write)
-		return;
-	for (unsigned hops = 0; where >= 0x100 && where < 0x1000 && hops < 960; hops++) {
-		uint32_t header = port->pci_read(port->ctx, device->rids[0], where, 4);
-
-		if (header == 0 || header == 0xffffffffu)
-			return;
-		if ((header & 0xffff) == 0x000f) {
-			device->ats = true;
-			device->ats_control = (uint16_t)(where + 6);
-			device->ats_off = 0;
-			device->ats_on = 0x8000;
-			return;
-		}
-		where = header >> 20 & 0xffc;
-	}
-}
-
-static void free_pasid_tables(const struct hitless_port *port, struct vtd_pasid_tables *tables)
-{
-	table_fini(port, &tables->leaf);
-	table_fini(port, &tables->directory);
-	port->free(port->ctx, tables, sizeof(*tables));
-}
-
-static struct vtd_pasid_tables *tables_of(const struct iommu_device *device, unsigned rid)
-{
-	return (struct vtd_pasid_tables *)((char *)device->entry[rid].table - offsetof(struct vtd_pasid_tables, leaf));
-}
-
-/* A directory with its first table of 64 absent entries. */
-static int make_pasid_tables(struct vtd_unit *vtd, struct vtd_pasid_tables **result)
-{
-	const struct hitless_port *port = vtd->unit.port;
-	struct vtd_pasid_tables *tables = port->alloc(port->ctx, sizeof(*tables));
-	uint64_t word = 0;
-	int err = -ENOMEM;
-
-	if (!tables)
-		return err;
-	err = table_init(port, &tables->directory, NULL, 0);
-	if (!err)
-		err = table_init(port, &tables->leaf, &tables->directory, 0);
-	if (err) {
-		free_pasid_tables(port, tables);
-		return err;
-	}
-	SET(VTD_PASIDDIR, P, &word, 1);
-	SET_ADDR(VTD_PASIDDIR, SMPTBLPTR, &word, vtd_phys(vtd, tables->leaf.page));
-	store_word(vtd, tables->directory.page, word);
-	if (vtd->unit.facts & IOMMU_PLAN_NONCOHERENT) {
-		port->writeback(port->ctx, tables->leaf.page, HITLESS_PAGE_SIZE);
-		port->writeback(port->ctx, tables->directory.page, HITLESS_PAGE_SIZE);
-	}
-	*result = tables;
-	return 0;
-}
-
-static void *smcontext(const struct entry_table *table, uint32_t rid)
-{
-	return (char *)table->page + (rid & 0x7f) * 32;
+	return (rid & 0x7f) * 32;
 }
 
 /* 9.4. The upper half before the lower one, which has P. */
@@ -181,18 +88,18 @@ static int store_smcontext(struct vtd_unit *vtd, struct entry_table *table, uint
 	uint64_t *live;
 
 	port->lock(port->ctx, &table->lock);
-	live = smcontext(table, rid);
+	live = (uint64_t *)((char *)table->page + smcontext_offset(rid));
 	if (!comes)
-		store_word(vtd, &live[0], entry[0]);
+		vtd_store_word(vtd, &live[0], entry[0]);
 	for (unsigned i = 3; i > 0; i--)
-		store_word(vtd, &live[i], entry[i]);
+		vtd_store_word(vtd, &live[i], entry[i]);
 	if (comes)
-		store_word(vtd, &live[0], entry[0]);
+		vtd_store_word(vtd, &live[0], entry[0]);
 	port->unlock(port->ctx, &table->lock);
 	if (comes && !(vtd->unit.facts & (IOMMU_PLAN_CACHES_ABSENT | IOMMU_PLAN_WRITE_BUFFER)))
 		return 0;
 	vtd_forget_context(vtd, &steps, rid, !comes);
-	return run(vtd, &steps);
+	return vtd_run(vtd, &steps);
 }
 
 static int add_scalable(struct vtd_unit *vtd, struct iommu_device *device, unsigned rid)
@@ -205,15 +112,16 @@ static int add_scalable(struct vtd_unit *vtd, struct iommu_device *device, unsig
 	err = context_table(vtd, device->rids[rid], &contexts);
 	if (err)
 		return err;
-	err = make_pasid_tables(vtd, &tables);
+	err = vtd_pasid_tables_create(vtd, contexts, smcontext_offset(device->rids[rid]), &tables);
 	if (err)
 		return err;
 	SET(VTD_SMCONTEXT, P, entry, 1);
 	SET(VTD_SMCONTEXT, DTE, entry, device->ats);
-	SET(VTD_SMCONTEXT, PDTS, entry, 0); /* 128 directory entries; the table is a page all the same */
+	SET(VTD_SMCONTEXT, PASIDE, entry, device->pasid_bits != 0);
 	SET(VTD_SMCONTEXT, RID_PASID, entry, VTD_RID_PASID);
-	SET_ADDR(VTD_SMCONTEXT, PASIDDIRPTR, entry, vtd_phys(vtd, tables->directory.page));
-	device->entry[rid].table = &tables->leaf;
+	vtd_set_directory(vtd, entry, tables->directory.page, tables->directory.bytes);
+	device->tables[rid] = tables;
+	device->entry[rid].table = tables->leaves[0];
 	device->entry[rid].offset = VTD_RID_PASID * 64;
 	return store_smcontext(vtd, contexts, device->rids[rid], entry);
 }
@@ -226,13 +134,20 @@ static void vtd_device_remove(struct iommu_unit *unit, struct iommu_device *devi
 	for (unsigned i = 0; i < device->nrids && vtd->scalable; i++) {
 		struct entry_table *contexts;
 
-		if (!device->entry[i].table)
+		if (!device->tables[i])
 			continue;
 		/* It exists: the entry is in it. A unit that does not answer keeps the tables. */
 		if (context_table(vtd, device->rids[i], &contexts) == 0 &&
 		    store_smcontext(vtd, contexts, device->rids[i], absent) == 0)
-			free_pasid_tables(unit->port, tables_of(device, i));
+			vtd_pasid_tables_destroy(vtd, device->tables[i]);
 	}
+	driver_disable_pasids(unit->port, device);
+}
+
+/* ECAP.PSS: the unit's PASIDs are one bit wider than it says. */
+static unsigned pasid_bits(const struct vtd_unit *vtd)
+{
+	return VTD_ECAP_OF(vtd, PASID) ? (unsigned)VTD_ECAP_OF(vtd, PSS) + 1 : 0;
 }
 
 static int vtd_device_add(struct iommu_unit *unit, struct iommu_device *device)
@@ -244,7 +159,8 @@ static int vtd_device_add(struct iommu_unit *unit, struct iommu_device *device)
 	for (unsigned i = 0; i < device->nrids; i++)
 		if (device->rids[i] >> 16 != vtd->segment)
 			return -EINVAL;
-	find_ats(vtd, device);
+	driver_find_ats(unit->port, device, VTD_ECAP_OF(vtd, DT));
+	driver_enable_pasids(unit->port, device, pasid_bits(vtd));
 	for (unsigned i = 0; i < device->nrids && !err; i++) {
 		if (vtd->scalable) {
 			err = add_scalable(vtd, device, i);
@@ -307,6 +223,12 @@ static int vtd_domain_init(struct iommu_unit *unit, struct iommu_domain *domain,
 		return 0;
 	if (desc->type == IOMMU_DOMAIN_IDENTITY)
 		return VTD_ECAP_OF(vtd, PT) ? 0 : -EINVAL;
+	if (desc->type == IOMMU_DOMAIN_EXTERNAL) {
+		domain->external_levels = levels_of(vtd, 1, desc->levels);
+		if (!has_stage(vtd, 1) || !domain->external_levels)
+			return -EINVAL;
+		return unit->facts & IOMMU_PLAN_NONCOHERENT ? -EOPNOTSUPP : 0;
+	}
 	if (domain->stage == 0)
 		domain->stage = has_stage(vtd, 2) ? 2 : 1;
 	config.levels = levels_of(vtd, domain->stage, desc->levels);
@@ -340,8 +262,11 @@ static int vtd_domain_check(struct iommu_unit *unit, const struct iommu_device *
 		return 0;
 	if (domain->type == IOMMU_DOMAIN_IDENTITY)
 		return VTD_ECAP_OF(vtd, PT) ? 0 : -EINVAL;
-	if (!has_stage(vtd, domain->stage) || !levels_of(vtd, domain->stage, config->levels) ||
-	    config->max_page_shift > max_page_shift(vtd, domain->stage))
+	if (!has_stage(vtd, domain->stage) || !levels_of(vtd, domain->stage, domain_levels(domain)))
+		return -EINVAL;
+	if (domain->type == IOMMU_DOMAIN_EXTERNAL)
+		return unit->facts & IOMMU_PLAN_NONCOHERENT ? -EINVAL : 0;
+	if (config->max_page_shift > max_page_shift(vtd, domain->stage))
 		return -EINVAL;
 	if (domain->stage == 2 && VTD_CAP_OF(vtd, MGAW) < 63 && domain->pgtable.last > (2ull << VTD_CAP_OF(vtd, MGAW)) - 1)
 		return -EINVAL;
@@ -390,10 +315,10 @@ static void make_pasid_entry(const struct vtd_unit *vtd, const struct iommu_doma
 		SET(VTD_PASID, AW, entry, widest(vtd));
 		return;
 	}
-	root = domain->pgtable.ops->root_phys(&domain->pgtable);
+	root = domain_root(domain);
 	if (domain->stage == 1) {
 		SET(VTD_PASID, PGTT, entry, VTD_PGTT_FIRST);
-		SET(VTD_PASID, FSPM, entry, domain->pgtable.config.levels == 5 ? VTD_FSPM_5_LEVEL : VTD_FSPM_4_LEVEL);
+		SET(VTD_PASID, FSPM, entry, domain_levels(domain) == 5 ? VTD_FSPM_5_LEVEL : VTD_FSPM_4_LEVEL);
 		SET_ADDR(VTD_PASID, FSPTPTR, entry, root);
 		return;
 	}
@@ -403,11 +328,12 @@ static void make_pasid_entry(const struct vtd_unit *vtd, const struct iommu_doma
 	SET_ADDR(VTD_PASID, SSPTPTR, entry, root);
 }
 
-static void vtd_make_entry(struct iommu_unit *unit, const struct iommu_device *device, const struct iommu_domain *domain,
-			   uint32_t tag, const uint64_t *before, uint64_t *entry)
+static void vtd_make_entry(struct iommu_unit *unit, const struct iommu_device *device, const struct entry_place *place,
+			   const struct iommu_domain *domain, uint32_t tag, const uint64_t *before, uint64_t *entry)
 {
 	const struct vtd_unit *vtd = to_vtd_const(unit);
 
+	(void)place;
 	(void)before; /* nothing in it belongs to anybody else */
 	memset(entry, 0, unit->ops->format->words * 8);
 	if (!domain || domain->type == IOMMU_DOMAIN_BLOCKED)
@@ -427,6 +353,12 @@ static unsigned vtd_tag_space(const struct iommu_unit *unit, const struct iommu_
 	return 0;
 }
 
+/* 6.2.1: first-stage and pass-through translations are cached under domain id and PASID. */
+static bool vtd_tag_has_pasid(const struct iommu_unit *unit, const struct iommu_domain *domain)
+{
+	return to_vtd_const(unit)->scalable && (domain->type == IOMMU_DOMAIN_IDENTITY || domain->stage == 1);
+}
+
 static uint32_t vtd_rid_pasid(const struct iommu_unit *unit)
 {
 	(void)unit;
@@ -442,10 +374,10 @@ static void free_unit(struct vtd_unit *vtd)
 	for (unsigned i = 0; i < 512; i++) {
 		if (!vtd->contexts[i])
 			continue;
-		table_fini(port, vtd->contexts[i]);
+		driver_table_fini(port, vtd->contexts[i]);
 		port->free(port->ctx, vtd->contexts[i], sizeof(*vtd->contexts[i]));
 	}
-	table_fini(port, &vtd->root);
+	driver_table_fini(port, &vtd->root);
 	port->lock_destroy(port->ctx, &vtd->register_lock);
 	unit_fini(&vtd->unit);
 	port->free(port->ctx, vtd, sizeof(*vtd));
@@ -468,7 +400,7 @@ static int vtd_destroy(struct iommu_unit *unit)
 }
 
 /* The two modes differ in the live entry only; what else depends on the mode asks vtd->scalable. */
-#define VTD_OPS(name, entry_format) \
+#define VTD_OPS(name, entry_format, pasid_ops) \
 	{ \
 		.arch = (name), \
 		.format = (entry_format), \
@@ -480,15 +412,17 @@ static int vtd_destroy(struct iommu_unit *unit)
 		.make_entry = vtd_make_entry, \
 		.tag_space = vtd_tag_space, \
 		.rid_pasid = vtd_rid_pasid, \
+		.tag_has_pasid = vtd_tag_has_pasid, \
 		.forget_range = vtd_forget_range, \
 		.forget_device_range = vtd_forget_device_range, \
 		.commands = vtd_commands, \
 		.submit = vtd_submit, \
 		.handle_faults = vtd_handle_faults, \
+		.pasid = (pasid_ops), \
 	}
 
-static const struct iommu_unit_ops legacy_ops = VTD_OPS("vtd-legacy", &vtd_context_entry);
-static const struct iommu_unit_ops scalable_ops = VTD_OPS("vtd", &vtd_pasid_entry);
+static const struct iommu_unit_ops legacy_ops = VTD_OPS("vtd-legacy", &vtd_context_entry, NULL);
+static const struct iommu_unit_ops scalable_ops = VTD_OPS("vtd", &vtd_pasid_entry, &vtd_pasid_ops);
 
 /* What the unit can do, and whether that is enough. */
 static int probe(struct vtd_unit *vtd, const struct vtd_unit_desc *desc)
@@ -544,7 +478,7 @@ static int enable(struct vtd_unit *vtd, unsigned queue_order)
 	if (err)
 		return err;
 	vtd_forget_all(vtd, &steps);
-	err = run(vtd, &steps);
+	err = vtd_run(vtd, &steps);
 	if (err)
 		return err;
 	return vtd_command_bit(vtd, BITS(VTD_GCMD, TE), true);
@@ -587,7 +521,7 @@ int vtd_unit_create(const struct hitless_port *port, const struct vtd_unit_desc 
 		unit_fini(&vtd->unit);
 		goto free;
 	}
-	err = table_init(port, &vtd->root, NULL, 0);
+	err = driver_table_init(port, &vtd->root, NULL, 0);
 	if (err)
 		goto free_unit;
 	gsts = vtd_read32(vtd, VTD_REG_GSTS);

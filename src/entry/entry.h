@@ -52,6 +52,11 @@ struct entry_format {
 	bool old_or_new;
 	/* May a table pointer change under a live tag at all, if that holds? */
 	bool (*tables_may_mix)(const uint64_t *before, const uint64_t *after);
+	/* Does the hardware cache something behind `before`, by the requester alone, that would mean something else behind `after`? Then
+	 * no direct way is hitless. `facts` as in a plan's request. NULL: it doesn't. */
+	bool (*behind_mixes)(unsigned facts, const uint64_t *before, const uint64_t *after);
+	/* The rule that keeps out every hitless way, where the format knows better than the planner; NULL: it doesn't. */
+	const char *(*why)(unsigned facts, const uint64_t *before, const uint64_t *after);
 	/* The parent's pointer to `page`, one quantum: its words; returns how many. */
 	unsigned (*pointer)(uint64_t page, uint64_t *words);
 
@@ -70,12 +75,21 @@ struct entry_format {
 	void (*forget_devtlb)(struct entry_steps *steps, const struct entry_change *change);
 };
 
+/* What becomes of the enable bit of the device's own TLB. */
+enum entry_ats {
+	ENTRY_ATS_BY_ENTRY,		/* it goes and comes with the entry's permission to use it */
+	ENTRY_ATS_STAYS,		/* other entries of the device need it, or nothing changes for it */
+	ENTRY_ATS_ON,			/* this is the first entry of the device that lets something through */
+	ENTRY_ATS_OFF			/* ... or was the last */
+};
+
 /* One requester's entry from `before` to `after`. */
 struct entry_change {
 	struct iommu_plan_request request;	/* its words point to the arrays below */
 	uint64_t before[IOMMU_ENTRY_WORDS];
 	uint64_t after[IOMMU_ENTRY_WORDS];
 	unsigned device;
+	enum entry_ats ats;
 	/* The device's ATS control register: its place in config space and its value on and off. */
 	uint16_t ats_control, ats_on, ats_off;
 	struct entry_table *table;		/* NULL: a plan that is only asked for */
@@ -97,6 +111,7 @@ struct entry_steps {
 	struct iommu_cost cost;
 	const struct entry_change *change;	/* whose steps are emitted now */
 	bool pending;				/* commands that the CPU has not waited for */
+	bool loose;				/* the same, but later ones need not wait for them */
 	bool fence;				/* the next command must not start before the earlier ones have finished */
 	const struct entry_change *held;	/* whose table swap holds its lock until the next poll */
 };

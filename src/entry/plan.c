@@ -22,6 +22,7 @@ static const char *const strategy_names[IOMMU_STRATEGY_COUNT] = {
 	[IOMMU_STRATEGY_TABLE_SWAP] = "table swap",
 	[IOMMU_STRATEGY_TAG_HOP] = "tag hop",
 	[IOMMU_STRATEGY_TEMPORARY_TAG] = "temporary tag",
+	[IOMMU_STRATEGY_STANDIN] = "stand-in hop",
 	[IOMMU_STRATEGY_BREAK] = "break",
 };
 
@@ -134,12 +135,12 @@ void emit_wait(struct entry_steps *steps, bool poll)
 		steps->fence = steps->pending;
 		return;
 	}
-	if (steps->pending) {
+	if (steps->pending || steps->loose) {
 		emit(steps, IOMMU_STEP_WAIT, &scratch)->poll = true;
 		steps->cost.rounds++;
 		steps->cost.polls++;
 	}
-	steps->pending = steps->fence = false;
+	steps->pending = steps->loose = steps->fence = false;
 	if (steps->held) {
 		const struct entry_change *change = steps->change;
 
@@ -239,6 +240,7 @@ static void emit_flip(struct entry_steps *steps, const uint64_t *from, const uin
 	const struct entry_format *format = request->format;
 	unsigned per = request->quantum / 8, n = per < format->words ? per : format->words;
 	struct flip flip;
+	bool pending;
 
 	find_flip(request, from, to, &flip);
 	for (unsigned q = 0; flip.preloads && q * per < format->words; q++)
@@ -257,9 +259,13 @@ static void emit_flip(struct entry_steps *steps, const uint64_t *from, const uin
 			if (q != flip.quantum && !same_words(flip.ahead + q * per, to + q * per, n))
 				emit_store(steps, q, to);
 		/*
-		 * No command follows: the bits are ignored, and a fetch that mixes both values of them says the same. The
-		 * next change of this entry starts with a command of its own if it ever stores more than one quantum.
+		 * The bits are ignored, so a fetch that mixes both values of them says the same. But it must be over before the next
+		 * change, which may find them as it wants them and flip at once.
 		 */
+		pending = steps->pending;
+		format->forget_entry(steps, steps->change, to, true);
+		steps->loose = steps->pending;
+		steps->pending = pending;
 	}
 }
 
@@ -312,6 +318,24 @@ static void emit_ats(struct entry_steps *steps, bool on)
 static bool drops_ats(const struct iommu_plan_request *request, const uint64_t *from, const uint64_t *to)
 {
 	return (request->facts & IOMMU_PLAN_ATS) && request->format->ats(from) && !request->format->ats(to);
+}
+
+static bool turns_on_ats(const struct entry_change *change)
+{
+	const struct iommu_plan_request *request = &change->request;
+
+	if (change->ats == ENTRY_ATS_BY_ENTRY)
+		return drops_ats(request, request->after, request->before);
+	return change->ats == ENTRY_ATS_ON && (request->facts & IOMMU_PLAN_ATS);
+}
+
+static bool turns_off_ats(const struct entry_change *change)
+{
+	const struct iommu_plan_request *request = &change->request;
+
+	if (change->ats == ENTRY_ATS_BY_ENTRY)
+		return drops_ats(request, request->before, request->after);
+	return change->ats == ENTRY_ATS_OFF && (request->facts & IOMMU_PLAN_ATS);
 }
 
 static void add_stale(struct entry_change *change, const uint64_t *entry, uint32_t tag)
@@ -394,6 +418,33 @@ static bool mixes_tables(const struct iommu_plan_request *request)
 	return false;
 }
 
+static bool behind_mixes(const struct iommu_plan_request *request, const uint64_t *before, const uint64_t *after)
+{
+	return request->format->behind_mixes && request->format->behind_mixes(request->facts, before, after);
+}
+
+/* The stand-in that can be gone through: as the old entry, as the new one, or NULL. */
+static const uint64_t *find_standin(const struct iommu_plan_request *request)
+{
+	const struct entry_format *format = request->format;
+
+	for (unsigned side = 0; side < 2; side++) {
+		const uint64_t *standin = request->standin[side];
+
+		if (!standin || format->tag(standin) == tag_before(request) || format->tag(standin) == tag_after(request))
+			continue;
+		/* The device's TLB stays on or off. */
+		if ((request->facts & IOMMU_PLAN_ATS) && (format->ats(standin) != format->ats(request->before) ||
+							  format->ats(standin) != format->ats(request->after)))
+			continue;
+		if (!behind_mixes(request, request->before, standin) && !behind_mixes(request, standin, request->after) &&
+		    can_hop(request, request->before, standin, has_parent(request)) &&
+		    can_hop(request, standin, request->after, has_parent(request)))
+			return standin;
+	}
+	return NULL;
+}
+
 /* Is this strategy possible, and hitless, for the request? */
 static bool feasible(const struct iommu_plan_request *request, enum iommu_strategy strategy)
 {
@@ -409,6 +460,8 @@ static bool feasible(const struct iommu_plan_request *request, enum iommu_strate
 	uint64_t hop[IOMMU_ENTRY_WORDS], hop2[IOMMU_ENTRY_WORDS];
 	struct flip flip;
 
+	if (behind_mixes(request, before, after) && strategy < IOMMU_STRATEGY_STANDIN)
+		return strategy == IOMMU_STRATEGY_NONE && same_words(before, after, format->words);
 	find_flip(request, before, after, &flip);
 	switch (strategy) {
 	case IOMMU_STRATEGY_NONE:
@@ -442,6 +495,8 @@ static bool feasible(const struct iommu_plan_request *request, enum iommu_strate
 		with_tag(request, after, request->temporary_tag, hop2);
 		return assume && two_tags && can_hop(request, before, hop, false) && can_hop(request, hop, hop2, false) &&
 		       can_hop(request, hop2, after, false);
+	case IOMMU_STRATEGY_STANDIN:
+		return find_standin(request) != NULL;
 	case IOMMU_STRATEGY_BREAK:
 		return true;
 	default:
@@ -484,7 +539,7 @@ static void emit_break(struct entry_steps *steps, struct entry_change *change)
 void entry_emit(struct entry_steps *steps, struct entry_change *change)
 {
 	const struct iommu_plan_request *request = &change->request;
-	const uint64_t *before = request->before, *after = request->after;
+	const uint64_t *before = request->before, *after = request->after, *standin;
 	uint64_t hop[IOMMU_ENTRY_WORDS] = { 0 }, hop2[IOMMU_ENTRY_WORDS] = { 0 };
 
 	steps->change = change;
@@ -534,6 +589,15 @@ void entry_emit(struct entry_steps *steps, struct entry_change *change)
 		}
 		add_stale(change, hop, request->temporary_tag);
 		break;
+	case IOMMU_STRATEGY_STANDIN:
+		standin = find_standin(request);
+		steps->cost.tags++;
+		steps->cost.copied += request->standin_bytes;
+		emit_hop(steps, before, standin);
+		emit_wait(steps, true);
+		emit_hop(steps, standin, after);
+		add_stale(change, standin, request->format->tag(standin));
+		break;
 	default:
 		emit_break(steps, change);
 		break;
@@ -558,7 +622,7 @@ void entry_finish(struct entry_steps *steps, struct entry_change *changes, unsig
 
 		/* A device TLB that was off is empty, and must not be asked. */
 		if (!(request->facts & IOMMU_PLAN_ATS) || changes[i].strategy == IOMMU_STRATEGY_NONE ||
-		    !request->format->ats(request->before))
+		    changes[i].ats == ENTRY_ATS_ON || !request->format->ats(request->before))
 			continue;
 		steps->change = &changes[i];
 		if (!devtlb)
@@ -568,15 +632,13 @@ void entry_finish(struct entry_steps *steps, struct entry_change *changes, unsig
 	}
 	emit_wait(steps, true);
 	for (unsigned i = 0; i < count; i++) {
-		const struct iommu_plan_request *request = &changes[i].request;
-
 		/* A device TLB is switched off once it is empty and can't be filled, and on once it can. */
 		steps->change = &changes[i];
-		if (changes[i].strategy == IOMMU_STRATEGY_NONE)
+		if (changes[i].strategy == IOMMU_STRATEGY_NONE && changes[i].ats == ENTRY_ATS_BY_ENTRY)
 			continue;
-		if (drops_ats(request, request->before, request->after))
+		if (turns_off_ats(&changes[i]))
 			emit_ats(steps, false);
-		if (drops_ats(request, request->after, request->before))
+		if (turns_on_ats(&changes[i]))
 			emit_ats(steps, true);
 	}
 	steps->change = NULL;
@@ -612,6 +674,8 @@ static const char *why_not(const struct iommu_plan_request *request)
 		return "the device TLB is switched on or off while the device uses it";
 	if (mixes_tables(request))
 		return "two tables would be live under one cache tag";
+	if (format->why && format->why(request->facts, request->before, request->after))
+		return format->why(request->facts, request->before, request->after);
 	if (request->strategies == IOMMU_STRATEGY_BIT(IOMMU_STRATEGY_BREAK))
 		return "only \"break\" was allowed";
 	if (format->parent)
@@ -627,9 +691,12 @@ static bool sane(const struct iommu_plan_request *request)
 	if (!request->format || !request->before || !request->after || (request->quantum != 8 && request->quantum != 16))
 		return false;
 	request->format->named(named);
-	for (unsigned i = 0; i < request->format->words; i++)
-		if ((request->before[i] | request->after[i]) & ~named[i])
+	for (unsigned i = 0; i < request->format->words; i++) {
+		uint64_t standins = (request->standin[0] ? request->standin[0][i] : 0) | (request->standin[1] ? request->standin[1][i] : 0);
+
+		if ((request->before[i] | request->after[i] | standins) & ~named[i])
 			return false;
+	}
 	return true;
 }
 

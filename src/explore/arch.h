@@ -20,6 +20,10 @@ struct xp_target {
 	uint32_t rid, pasid;
 	unsigned words;
 	bool ats_before;	/* does the old entry let the device have a TLB? */
+	/* Entries that translate as the old one and the new one, by tables of their own. */
+	bool has_standin[2];
+	uint64_t standin[2][IOMMU_ENTRY_WORDS];
+	size_t standin_bytes;
 };
 
 /* What of an architecture driver.c needs to run its driver on its model. */

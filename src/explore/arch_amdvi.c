@@ -156,6 +156,33 @@ static bool same_tables(const uint64_t *a, const uint64_t *b)
 	       GET(AMDVI_DTE, GV, a) == GET(AMDVI_DTE, GV, b) && amdvi_dte_gcr3(a) == amdvi_dte_gcr3(b);
 }
 
+/* Host tables that translate as the guest tables of a host-owned first stage do. The guest's own tables have no such stand-in. */
+static void add_standins(const struct hitless_cell *cell, struct xp_builder *b, struct xp_target *t)
+{
+	for (unsigned side = 0; side < 2; side++) {
+		const uint64_t *entry = side ? cell->after : cell->before;
+		uint64_t gcr3 = amdvi_dte_gcr3(entry);
+		unsigned guest = gcr3 == GCR3_A ? 0 : gcr3 == GCR3_B ? 1 : 2;
+		uint64_t root = (PAGE_CLONES + guest) * XP_PAGE;
+
+		if (amdvi_dte_mode(entry) != AMDVI_DTE_MODE_V2)
+			continue;
+		t->standin_bytes = b->next * XP_PAGE;
+		xp_map_guest(b, &v1, root, guest);
+		t->standin_bytes = (b->next + 1) * XP_PAGE - t->standin_bytes;
+		t->has_standin[side] = true;
+		memset(t->standin[side], 0, sizeof(t->standin[side]));
+		SET(AMDVI_DTE, V, t->standin[side], 1);
+		SET(AMDVI_DTE, TV, t->standin[side], 1);
+		SET(AMDVI_DTE, IR, t->standin[side], GET(AMDVI_DTE, IR, entry));
+		SET(AMDVI_DTE, IW, t->standin[side], GET(AMDVI_DTE, IW, entry));
+		SET(AMDVI_DTE, I, t->standin[side], GET(AMDVI_DTE, I, entry));
+		SET(AMDVI_DTE, MODE, t->standin[side], v1.levels);
+		SET(AMDVI_DTE, DOMAIN_ID, t->standin[side], xp_arch_amdvi.temporary_tag);
+		SET_ADDR(AMDVI_DTE, HOST_PT_ROOT, t->standin[side], root);
+	}
+}
+
 static int build(const struct hitless_cell *cell, struct xp_case *c, struct xp_target *t)
 {
 	struct xp_builder b = { .next = PAGE_TABLES };
@@ -171,6 +198,7 @@ static int build(const struct hitless_cell *cell, struct xp_case *c, struct xp_t
 	build_tables(&b);
 	t->sibling_root = b.next++ * XP_PAGE;
 	xp_map(&b, &v1, t->sibling_root, XP_IOVA_SMALL, xp_data(6, false), 1, true);
+	add_standins(cell, &b, t);
 	if (b.next > PAGES)
 		return -EINVAL;
 	c->alias_page = GCR3_B / XP_PAGE;

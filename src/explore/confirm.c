@@ -22,7 +22,7 @@ struct request {
 	uint32_t kind;		/* as in engine->starts */
 	uint32_t n, capacity;
 	struct {
-		uint32_t time, to;
+		uint32_t time, to, place;
 	} *steps;
 };
 
@@ -50,7 +50,7 @@ static void add_event(struct xp_run *run, const struct xp_event *event)
 	run->v[run->n++] = *event;
 }
 
-static void add_step(struct request *request, uint32_t time, uint32_t to)
+static void add_step(struct request *request, uint32_t time, uint32_t to, uint32_t place)
 {
 	if (request->n == request->capacity) {
 		request->capacity = request->capacity ? request->capacity * 2 : 32;
@@ -59,6 +59,7 @@ static void add_step(struct request *request, uint32_t time, uint32_t to)
 			abort();
 	}
 	request->steps[request->n].time = time;
+	request->steps[request->n].place = place;
 	request->steps[request->n++].to = to;
 }
 
@@ -78,7 +79,7 @@ static void add_chain(struct attempt *a, uint32_t origin)
 		at = origin;
 		for (uint32_t k = 1; k < i; k++)
 			at = e->origins[at].parent;
-		add_step(request, e->origins[at].time, e->origins[at].id);
+		add_step(request, e->origins[at].time, e->origins[at].id, e->origins[at].place);
 	}
 }
 
@@ -212,6 +213,7 @@ out:
 	return ret;
 }
 
+<<<<<<< HEAD
 /* Takes the step again that was this fill. */
 static void do_fill(struct xp_engine *e, const struct xp_fill *fill)
 {
@@ -256,14 +258,24 @@ static bool explains(struct xp_engine *e, uint32_t f, const struct xp_micro *fro
 	const struct xp_fill *fill = &e->fills[f];
 	struct xp_machine *m = &e->m;
 	struct xp_world *back = m->world, world = e->places[fill->place]->world;
+=======
+/* With nothing cached but what this fill filled in: does `from` become `to`, at that place? */
+static bool explains(struct xp_engine *e, const struct xp_fill *fill, const struct xp_micro *from, const struct xp_micro *to,
+		     uint32_t place)
+{
+	struct xp_machine *m = &e->m;
+	struct xp_world *back = m->world, there = e->places[fill->place]->world, world = e->places[place]->world;
+>>>>>>> main
 	uint8_t script[XP_MAX_CHOICES], counts[XP_MAX_CHOICES];
 	unsigned fixed = m->fixed, asked = m->asked;
 	_Alignas(64) char state[1 << 15];
+	size_t prefix = m->prefix_bytes;
 	struct xp_micro filler = e->micros[e->origins[fill->from].id], reader = *from;
 	bool yes;
 
 	memcpy(script, m->script, sizeof(script));
 	memcpy(counts, m->counts, sizeof(counts));
+<<<<<<< HEAD
 	memcpy(state, world.state, m->state_bytes);
 	memset(state + m->prefix_bytes, 0, m->state_bytes - m->prefix_bytes);
 	world.state = (uint64_t *)(void *)state;
@@ -278,6 +290,18 @@ static bool explains(struct xp_engine *e, uint32_t f, const struct xp_micro *fro
 			do_fill(e, fill);
 			yes = step_to(m, &reader, to);
 		}
+=======
+	memcpy(state, there.state, prefix);
+	memset(state + prefix, 0, m->state_bytes - prefix);
+	there.state = (uint64_t *)(void *)state;
+	xp_enter(m, &there);
+	yes = step_to(m, &filler, &e->micros[fill->to]);
+	if (yes) {
+		memcpy(state, world.state, prefix);
+		world.state = (uint64_t *)(void *)state;
+		xp_enter(m, &world);
+		yes = step_to(m, &reader, to);
+>>>>>>> main
 	}
 	xp_enter(m, back);
 	memcpy(m->script, script, sizeof(script));
@@ -320,11 +344,16 @@ static bool solve(struct attempt *a)
 		const struct xp_fill *fill = &e->fills[f];
 
 		if (fill->time >= time || !on_path(a, fill->place) ||
+<<<<<<< HEAD
 		    !explains(e, f, &from, &e->micros[a->requests[which].steps[step].to]))
+=======
+		    !explains(e, fill, &from, &e->micros[a->requests[which].steps[step].to],
+			      a->requests[which].steps[step].place))
+>>>>>>> main
 			continue;
 		candidates++;
 		add_chain(a, fill->from);
-		add_step(&a->requests[a->nrequests - 1], fill->time, fill->to);
+		add_step(&a->requests[a->nrequests - 1], fill->time, fill->to, fill->place);
 		if (solve(a))
 			return true;
 		free(a->requests[--a->nrequests].steps);

@@ -242,6 +242,8 @@ int xp_record(const struct xp_arch *arch, const struct hitless_cell *cell, struc
 		.rid = t->rid,
 		.pasid = t->pasid,
 		.temporary_tag = arch->temporary_tag,
+		.standin = { t->has_standin[0] ? t->standin[0] : NULL, t->has_standin[1] ? t->standin[1] : NULL },
+		.standin_bytes = t->standin_bytes,
 	};
 	int err;
 

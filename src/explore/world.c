@@ -645,8 +645,8 @@ enum hitless_violation xp_judge(const struct xp_machine *m, const struct xp_micr
 	} else if (sees(old, r) && (!over || (c->from_blocked && !micro->late))) {
 		return HITLESS_NO_VIOLATION;
 	} else if (r->state == IOMMU_REQUEST_FAULT) {
-		/* Blocked in between, though it may learn that later. */
-		if (c->disruptive && !micro->late)
+		/* Blocked in between, or by the old entry, though it may learn that later. */
+		if ((c->disruptive || sees(old, r)) && !micro->late)
 			return HITLESS_NO_VIOLATION;
 		what = HITLESS_BLOCKED;
 	} else if (sees(new, r)) {

@@ -73,10 +73,15 @@ LAYOUT_FIELDS(LPAE_S2, LPAE_S2_LIST);
 
 enum { LPAE_SH_NON, LPAE_SH_OUTER = 2, LPAE_SH_INNER };
 enum { LPAE_MEMATTR_DEVICE = 1, LPAE_MEMATTR_NC = 5, LPAE_MEMATTR_WB = 15 };
-enum { LPAE_S2_XN_NONE = 2 };
+enum { LPAE_S2_XN_UNPRIVILEGED = 1, LPAE_S2_XN_NONE = 2, LPAE_S2_XN_PRIVILEGED = 3 };
+enum { LPAE_AP_TABLE_NO_USER = 1, LPAE_AP_TABLE_NO_WRITE = 2 };
+/* IHI0070 3.21.1.2: in a block, within the address's low bits: not to be cached where that could conflict with what is there. */
+enum { LPAE_BLOCK_NT = 1 << 16 };
 
 /* D8.6.3: the memory types that a stage-1 leaf names by their place in MAIR, eight bits each. */
 enum { LPAE_MAIR_DEVICE_NGNRE = 0x04, LPAE_MAIR_NC = 0x44, LPAE_MAIR_WB = 0xff };
+/* And the places that Hitless gives them. */
+enum { LPAE_ATTR_WB, LPAE_ATTR_NC, LPAE_ATTR_DEVICE };
 
 /* For the printer: T(decode-name, kind, prefix, words, mode function or NULL, mode names or NULL). */
 #define LPAE_STRUCTURES(T) \

@@ -44,6 +44,7 @@ struct machine_config {
 	bool no_store128;			/* a CPU without 128-bit stores: quantum 64 */
 	bool noncoherent;			/* the unit sees memory only after a write-back */
 	bool ats;				/* PCI functions have an ATS capability */
+	unsigned pasid_bits;			/* ... and a PASID capability of that width; 0: none */
 	uint64_t timeout_ns;			/* the driver's time limit; 0: ten seconds */
 	uint64_t seed;
 	const struct iommu_model_config *model;	/* cache geometry; NULL: a middling one */
@@ -51,10 +52,10 @@ struct machine_config {
 
 #define MACHINE_MAX_FUNCTIONS 64
 
-/* A PCI function's config space, as far as ATS needs it. */
+/* A PCI function's config space, as far as ATS and PASIDs need it. */
 struct machine_function {
 	uint32_t rid;
-	uint16_t ats_control;
+	uint16_t ats_control, pasid_control;
 };
 
 struct machine {
@@ -104,6 +105,8 @@ static inline void *machine_virt(const struct machine *machine, uint64_t phys)
 /* A PCI function with that requester id exists from now on. */
 void machine_add_function(struct machine *machine, uint32_t rid);
 bool machine_ats_enabled(const struct machine *machine, uint32_t rid);
+/* May the function send requests with PASID, with the enable bits of PCI Express 7.8.8.3 that `access` (IOMMU_EXEC, IOMMU_PRIV) needs? */
+bool machine_pasid_enabled(const struct machine *machine, uint32_t rid, unsigned access);
 
 /* One DMA of 8 bytes, by a function on a lane: translates, does the access, ends. */
 struct machine_dma {

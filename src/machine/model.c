@@ -286,8 +286,10 @@ static void port_write64(void *ctx, uint64_t addr, uint64_t value)
 	mmio_write(ctx, addr, 8, value);
 }
 
-/* Extended config space: one capability at 0x100, ATS (id 0x000f, version 1). */
-#define ATS_CAPABILITY 0x100u
+/* Extended config space: a vendor's capability of no use at 0x100, then ATS (id 0x000f) and PASID (id 0x001b), as there are. */
+#define FIRST_CAPABILITY 0x100u
+#define ATS_CAPABILITY 0x110u
+#define PASID_CAPABILITY 0x120u
 
 void machine_add_function(struct machine *machine, uint32_t rid)
 {
@@ -310,18 +312,45 @@ bool machine_ats_enabled(const struct machine *machine, uint32_t rid)
 	return function && (__atomic_load_n(&function->ats_control, __ATOMIC_ACQUIRE) & 0x8000);
 }
 
+bool machine_pasid_enabled(const struct machine *machine, uint32_t rid, unsigned access)
+{
+	const struct machine_function *function = find_function(machine, rid);
+	unsigned needed = 1 | (access & IOMMU_EXEC ? 2 : 0) | (access & IOMMU_PRIV ? 4 : 0);
+
+	return function && (__atomic_load_n(&function->pasid_control, __ATOMIC_ACQUIRE) & needed) == needed;
+}
+
+static uint32_t capability_header(const struct machine *machine, unsigned offset, unsigned id)
+{
+	unsigned next = 0;
+
+	if (offset < PASID_CAPABILITY && machine->config.pasid_bits)
+		next = PASID_CAPABILITY;
+	if (offset < ATS_CAPABILITY && machine->config.ats)
+		next = ATS_CAPABILITY;
+	return id | 1u << 16 | next << 20;
+}
+
 static uint32_t port_pci_read(void *ctx, uint32_t rid, unsigned offset, unsigned size)
 {
 	struct machine *machine = ctx;
 	const struct machine_function *function = find_function(machine, rid);
 
-	if (!function || !machine->config.ats)
+	if (!function || !(machine->config.ats || machine->config.pasid_bits))
 		return size == 2 ? 0xffff : 0xffffffffu;
 	switch (offset) {
+	case FIRST_CAPABILITY:
+		return capability_header(machine, offset, 0x000b);
 	case ATS_CAPABILITY:
-		return 0x0001000f;
+		return capability_header(machine, offset, 0x000f);
 	case ATS_CAPABILITY + 6:
 		return __atomic_load_n(&function->ats_control, __ATOMIC_ACQUIRE);
+	case PASID_CAPABILITY:
+		return capability_header(machine, offset, 0x001b);
+	case PASID_CAPABILITY + 4:
+		return machine->config.pasid_bits << 8 | 6; /* execute and privileged mode */
+	case PASID_CAPABILITY + 6:
+		return __atomic_load_n(&function->pasid_control, __ATOMIC_ACQUIRE);
 	default:
 		return 0;
 	}
@@ -333,6 +362,8 @@ static void port_pci_write(void *ctx, uint32_t rid, unsigned offset, unsigned si
 
 	if (function && offset == ATS_CAPABILITY + 6 && size == 2)
 		__atomic_store_n(&function->ats_control, (uint16_t)value, __ATOMIC_RELEASE);
+	if (function && offset == PASID_CAPABILITY + 6 && size == 2)
+		__atomic_store_n(&function->pasid_control, (uint16_t)value, __ATOMIC_RELEASE);
 }
 
 /* ---- Locks, time ---- */

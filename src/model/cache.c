@@ -84,6 +84,25 @@ bool model_cache_choose(const struct model_common *common, const struct iommu_mo
 	return false;
 }
 
+bool model_cache_match(const struct model_common *common, const struct model_cache *cache, struct model_lane *lane,
+		       const struct model_probe *probes, unsigned nprobes, unsigned n, uint64_t *line)
+{
+	uint64_t *found = NULL;
+
+	if (common->maysets) {
+		if (nth_match(cache, lane, probes, nprobes, n, &found) <= n)
+			return false;
+		for (uint64_t i = 0; i < cache->words; i++)
+			line[i] = found[i];
+		return true;
+	}
+	for (unsigned p = 0; p < nprobes; p++) {
+		if (model_cache_hit(cache, lane, &probes[p], line) && n-- == 0)
+			return true;
+	}
+	return false;
+}
+
 static int compare_lines(const uint64_t *a, const uint64_t *b, uint64_t words)
 {
 	for (uint64_t i = 0; i < words; i++) {
@@ -122,7 +141,7 @@ static void fill_mayset(struct model_common *common, const struct model_cache *c
 void model_cache_fill(struct model_common *common, const struct model_cache *cache, struct model_lane *lane, uint64_t mask,
 		      const uint64_t *line, const uint64_t gens[2])
 {
-	const struct model_probe same = { mask, line[0] & mask, cache->keys == 2 ? line[1] : 0 };
+	const struct model_probe same = { mask, line[0] & mask, cache->keys > 1 ? line[1] : 0 };
 	uint64_t *set, *at = NULL;
 	uint64_t old = 0;
 
@@ -170,7 +189,7 @@ static bool dropped(const struct model_cache *cache, const struct model_scope *s
 		    uint64_t address)
 {
 	for (unsigned i = 0; i < nscopes; i++) {
-		if (model_scope_matches(&scopes[i], cache->keys == 2, tag, address))
+		if (model_line_matches(cache, &scopes[i], tag, address))
 			return true;
 	}
 	return false;

@@ -4,7 +4,7 @@
  *
  * A tag's fields have the same places in every cache of every architecture, so one kind of scope describes what an invalidation
  * removes from any of them. If a line is about an input address, that is its second word, and the tag's level says
- * how much of it the line covers.
+ * how much of it the line covers; or, for an architecture with more sizes than that, the low bits of the second word do.
  *
  * Normal: set-associative. A lane's lines are read and filled by the lane's thread, and cleared by whoever invalidates: the
  * reader looks at the tag, the rest, and the tag again. Whoever changes a line takes its tag first (LINE_TAKEN), so nobody
@@ -33,6 +33,7 @@
 #define TAG_SOURCE (0xffffull)
 
 #define LINE_TAKEN 1ull				/* not a valid tag, and not free */
+#define LINE_LOG2 0x3full			/* of the second word, with 3 keys: log2 of the bytes covered */
 #define LINE_WORDS_MAX 8			/* and at least 3 */
 
 struct model_cache {
@@ -41,7 +42,7 @@ struct model_cache {
 	uint64_t lines;
 	uint64_t ways;
 	uint64_t sets;
-	uint64_t keys;		/* 1: the tag alone tells lines apart; 2: with the second word */
+	uint64_t keys;		/* 1: the tag alone tells lines apart; 2: with the second word; 3: whose LINE_LOG2 is the size */
 	uint64_t gen;		/* enum model_gen */
 	uint64_t unused;
 };
@@ -75,6 +76,17 @@ static inline bool model_scope_matches(const struct model_scope *scope, bool add
 	return !addressed || (address <= scope->last && address + (tag_size(tag) - 1) >= scope->first);
 }
 
+/* The same for a line of `cache`. */
+static inline bool model_line_matches(const struct model_cache *cache, const struct model_scope *scope, uint64_t tag,
+				      uint64_t second)
+{
+	uint64_t first = second & ~LINE_LOG2, size = 1ull << (second & LINE_LOG2);
+
+	if (cache->keys != 3)
+		return model_scope_matches(scope, cache->keys == 2, tag, second);
+	return (tag & scope->mask) == scope->tag && first <= scope->last && first + (size - 1) >= scope->first;
+}
+
 /* `bits`: what of the tag decides on the set. */
 static inline uint64_t *model_cache_set(const struct model_cache *cache, struct model_lane *lane, uint64_t bits,
 					uint64_t address)
@@ -103,7 +115,7 @@ static inline bool model_cache_hit(const struct model_cache *cache, struct model
 			line[3] = word_load(at + 3);
 		for (uint64_t i = 4; i < cache->words; i++)
 			line[i] = word_load(at + i);
-		if (cache->keys == 2 && line[1] != probe->address)
+		if (cache->keys > 1 && line[1] != probe->address)
 			continue;
 		if (word_load(at) == tag)
 			return true;
@@ -131,6 +143,10 @@ static inline bool model_cache_look_up(const struct model_common *common, const 
 	}
 	return false;
 }
+
+/* The n-th, from 0, of all the lines that match, for who must know of every one. False: there are no more. */
+bool model_cache_match(const struct model_common *common, const struct model_cache *cache, struct model_lane *lane,
+		       const struct model_probe *probes, unsigned nprobes, unsigned n, uint64_t *line);
 
 /* Puts a line in, in the place of one that `mask` (of the tag) and the address can't tell from it. */
 void model_cache_fill(struct model_common *common, const struct model_cache *cache, struct model_lane *lane, uint64_t mask,

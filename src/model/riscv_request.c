@@ -334,7 +334,7 @@ static void use_dc(const struct iommu_model *model, struct iommu_request *reques
 	}
 	if (request->kind == IOMMU_REQUEST_TRANSLATED) {
 		if (GET(RISCV_DC, T2GPA, dc))
-			rvm_no_first_stage(request);
+			rvm_no_first_stage(model, request);
 		else if (rvm_beyond(state, request->addr))
 			rvm_fault(model, request, rvm_access_fault(request), 0);
 		else
@@ -346,7 +346,7 @@ static void use_dc(const struct iommu_model *model, struct iommu_request *reques
 		return;
 	}
 	if (mode == RISCV_PDTP_BARE || (!rvm_has_pid(request) && !GET(RISCV_DC, DPE, dc))) {
-		rvm_no_first_stage(request);
+		rvm_no_first_stage(model, request);
 		return;
 	}
 	work->pid = rvm_has_pid(request) ? request->pasid : 0;

@@ -285,7 +285,7 @@ void rvm_run_uncached(struct iommu_model *model, struct iommu_request *request);
 /* riscv_walk.c */
 void rvm_walk_step(const struct iommu_model *model, struct iommu_request *request);
 void rvm_first_stage(const struct iommu_model *model, struct iommu_request *request, uint64_t mode, uint64_t root, uint64_t pscid);
-void rvm_no_first_stage(struct iommu_request *request);
+void rvm_no_first_stage(const struct iommu_model *model, struct iommu_request *request);
 void rvm_second_stage(struct iommu_request *request, uint64_t gpa, unsigned purpose);
 
 /* riscv_dump.c */

@@ -363,13 +363,19 @@ static void first_stage_done(const struct iommu_model *model, struct iommu_reque
 	rvm_second_stage(request, work->gpa, RVM_FOR_ACCESS);
 }
 
-void rvm_no_first_stage(struct iommu_request *request)
+void rvm_no_first_stage(const struct iommu_model *model, struct iommu_request *request)
 {
 	struct rvm_work *work = rvm_work(request);
 
 	work->rights = RVM_MAY_READ | RVM_MAY_WRITE | RVM_MAY_EXEC | RVM_MAY_USER | RVM_DIRTY | NO_LEVEL << RVM_PAGE_LEVEL_LSB;
 	work->flags &= ~RVM_F_DIRECTORY;
 	rvm_second_stage(request, work->iova, RVM_FOR_ACCESS);
+	/*
+	 * With neither stage, to have the context is to be translated ("already been processed", 3.1.2): an IOFENCE.C waits. Nothing
+	 * else would: 6.3.1 has no IOTINVAL for such a context.
+	 */
+	if (!rvm_nested(work) && GET(RISCV_DCX, MSI_MODE, work->dc) == RISCV_MSI_OFF)
+		done(model, request, work->gpa, NO_LEVEL, work->rights & RVM_RIGHTS);
 }
 
 /* The second stage has translated gpa. */
@@ -640,7 +646,7 @@ void rvm_first_stage(const struct iommu_model *model, struct iommu_request *requ
 	unsigned unused;
 
 	if (mode == RISCV_S_BARE) {
-		rvm_no_first_stage(request);
+		rvm_no_first_stage(model, request);
 		return;
 	}
 	work->tag = TAG_VALID | (uint64_t)RVM_CLASS_FIRST << TAG_CLASS_LSB | pscid << TAG_PASID_LSB;

@@ -139,4 +139,20 @@ static inline uint64_t fmt_accessed_bits(void)
 	return BITS(AMDVI_V1, A);
 }
 
+static inline uint64_t fmt_clean_bits(void)
+{
+	return 0;
+}
+
+static inline uint64_t fmt_contiguous_bit(void)
+{
+	return 0;
+}
+
+static inline unsigned fmt_contiguous_shift(unsigned level)
+{
+	(void)level;
+	return 0;
+}
+
 #endif

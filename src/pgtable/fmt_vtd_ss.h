@@ -140,4 +140,20 @@ static inline uint64_t fmt_accessed_bits(void)
 	return BITS(VTD_SS, A);
 }
 
+static inline uint64_t fmt_clean_bits(void)
+{
+	return 0;
+}
+
+static inline uint64_t fmt_contiguous_bit(void)
+{
+	return 0;
+}
+
+static inline unsigned fmt_contiguous_shift(unsigned level)
+{
+	(void)level;
+	return 0;
+}
+
 #endif

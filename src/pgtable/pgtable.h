@@ -21,11 +21,14 @@ struct iommu_pgtable_ops;
 struct iommu_pgtable_config {
 	const struct hitless_port *port;
 	unsigned levels;	/* of the table, as the format counts them */
+	unsigned input_bits;	/* width of an IOVA, where the levels don't say it (Arm); else 0 */
 	unsigned max_levels;	/* how many it may grow to (see grow); 0: it does not grow */
 	unsigned max_page_shift;/* largest leaf: 12, 21, 30, ... */
 	unsigned output_bits;	/* width of a physical address */
 	bool noncoherent;	/* walks don't snoop: write back every store */
 	bool dirty;		/* hardware sets accessed and dirty flags */
+	bool contiguous;	/* hint at neighbouring leaves that are contiguous; not together with dirty */
+	bool no_split;		/* hardware must not meet a large leaf and the small ones that replace it */
 };
 
 struct iommu_pgtable {
@@ -85,7 +88,7 @@ struct iommu_pgtable_ops {
 
 	/*
 	 * Maps with the largest leaves that alignment and config allow. All or nothing. -EINVAL:
-	 * not a multiple of 4 KiB, no size, rights that the format can't give; -ERANGE; -EEXIST;
+	 * not a multiple of the smallest page, no size, rights that the format can't give; -ERANGE; -EEXIST;
 	 * -ENOMEM.
 	 */
 	int (*map)(struct iommu_pgtable *pt, uint64_t iova, uint64_t phys, uint64_t size, unsigned prot);
@@ -93,7 +96,8 @@ struct iommu_pgtable_ops {
 	/*
 	 * Removes whatever is mapped in the range, splits large leaves that are partly in it, takes
 	 * out tables that have become empty. Returns bytes removed; -EINVAL, -ERANGE; -ENOMEM: a
-	 * split found no memory, nothing changed. `gather` collects; it is initialised by the
+	 * split found no memory, nothing changed; -EOPNOTSUPP: a large leaf is partly in the range, and
+	 * config.no_split: nothing changed. `gather` collects; it is initialised by the
 	 * caller. The range to invalidate covers split leaves whole. Dirty flags of what is removed
 	 * are gone with it: read them before; a leaf that is split passes its flags on to what
 	 * remains.
@@ -128,5 +132,17 @@ extern const struct iommu_pgtable_ops iommu_pgtable_amdv2;
 extern const struct iommu_pgtable_ops iommu_pgtable_riscv_s;
 /* RISC-V second stage (Sv39x4, Sv48x4, Sv57x4): 3, 4 or 5 levels, a root table of 16 KiB. */
 extern const struct iommu_pgtable_ops iommu_pgtable_riscv_g;
+
+/*
+ * Arm (VMSAv8-64): stage 1 and stage 2, with pages of 4, 16 and 64 KiB. input_bits is 36 to 48 (64 KiB: to 52, and so is
+ * output_bits), `levels` is lpae_levels() of it. A root of stage 2 may be up to 16 tables side by side. IOVAs of the lower half
+ * (TTB0).
+ */
+extern const struct iommu_pgtable_ops iommu_pgtable_lpae_s1_4k;
+extern const struct iommu_pgtable_ops iommu_pgtable_lpae_s1_16k;
+extern const struct iommu_pgtable_ops iommu_pgtable_lpae_s1_64k;
+extern const struct iommu_pgtable_ops iommu_pgtable_lpae_s2_4k;
+extern const struct iommu_pgtable_ops iommu_pgtable_lpae_s2_16k;
+extern const struct iommu_pgtable_ops iommu_pgtable_lpae_s2_64k;
 
 #endif

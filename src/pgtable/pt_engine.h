@@ -39,8 +39,13 @@
  *
  * unmap replaces a large leaf that is partly in the range by a table that maps the rest, built
  * off-line before anything else is changed: one store takes out what goes while what stays is never
- * absent. (Formats whose hardware forbids the large and the small leaf in the TLB together, as
- * SMMUv3 without FEAT_BBM level 2, have to take another way here.)
+ * absent. Some hardware must not meet the large and the small leaves in its TLB together (SMMUv3
+ * below BBM level 2); there, with config.no_split, a large leaf can only be unmapped whole.
+ *
+ * Neighbouring leaves of one mapping may carry a hint that they are contiguous, so that hardware
+ * caches them as one (config.contiguous). All of a group carry it or none: an unmap of a part first
+ * takes it from the whole group. Flags of a group would be the hardware's to set in any of its
+ * leaves, so that the hint is not given where dirty pages are recorded.
  */
 #ifndef PT_ENGINE_H
 #define PT_ENGINE_H
@@ -99,9 +104,18 @@ static inline uint64_t fmt_leaf(uint64_t phys, unsigned level, uint64_t attribut
 static inline uint64_t fmt_leaf_phys(uint64_t entry, unsigned level);
 static inline uint64_t fmt_leaf_attributes(uint64_t entry, unsigned level);
 static inline unsigned fmt_leaf_prot(uint64_t entry);
-/* Flags that hardware sets in a leaf; 0 if it never does. The same at every level. */
+/*
+ * Flags of a leaf that are the hardware's to change, the same at every level; 0 if it never does. The
+ * last function: those of them that are set as long as the page is neither accessed nor dirty.
+ */
 static inline uint64_t fmt_dirty_bits(void);
 static inline uint64_t fmt_accessed_bits(void);
+static inline uint64_t fmt_clean_bits(void);
+/*
+ * The hint that a leaf is one of 1 << shift neighbours that are contiguous; 0: there is none.
+ */
+static inline uint64_t fmt_contiguous_bit(void);
+static inline unsigned fmt_contiguous_shift(unsigned level);
 
 #define PT_INDEX_BITS	 (FMT_TABLE_SHIFT - 3)
 #define PT_ENTRIES	 (1u << PT_INDEX_BITS)
@@ -301,15 +315,15 @@ static PT_ALWAYS_INLINE void pt_descend(const struct iommu_pgtable *pt, struct p
 		(unsigned)(first >> pt_shift(l)) & (PT_ENTRIES - 1))
 	switch (top - 1) {
 	case 4:
-		if (!PT_STEP(4))
+		if (FMT_MAX_TOP > 4 && !PT_STEP(4))
 			return;
 		/* fall through */
 	case 3:
-		if (!PT_STEP(3))
+		if (FMT_MAX_TOP > 3 && !PT_STEP(3))
 			return;
 		/* fall through */
 	case 2:
-		if (!PT_STEP(2))
+		if (FMT_MAX_TOP > 2 && !PT_STEP(2))
 			return;
 		/* fall through */
 	case 1:
@@ -325,6 +339,64 @@ static inline int pt_check_range(const struct iommu_pgtable *pt, uint64_t iova, 
 	if (iova < pt->first || iova > pt->last || size - 1 > pt->last - iova)
 		return -ERANGE;
 	return 0;
+}
+
+/* ---- Contiguous leaves ---- */
+
+/* What the group of a leaf at `level` spans, minus 1: a mask. */
+static inline uint64_t pt_group_span(unsigned level)
+{
+	return (1ull << (pt_shift(level) + fmt_contiguous_shift(level))) - 1;
+}
+
+/* The hint for the leaf at `at`, if it is for [first, last], which leads to `phys`. */
+static inline uint64_t pt_hint(const struct iommu_pgtable *pt, uint64_t first, uint64_t last, uint64_t phys,
+			       unsigned level, uint64_t at)
+{
+	uint64_t span = pt_group_span(level), start = at & ~span;
+
+	if (!fmt_contiguous_bit() || !pt->config.contiguous)
+		return 0;
+	if (start < first || last - start < span || ((phys + (start - first)) & span))
+		return 0;
+	return fmt_contiguous_bit();
+}
+
+/*
+ * [first, last] is about to be unmapped: if the leaf at `at`, one end of it, is in a group that is
+ * only partly in the range, the group is one no longer. Lines of the whole group that hardware has
+ * made are forgotten when any of its pages is invalidated.
+ */
+static void pt_ungroup(struct iommu_pgtable *pt, uint64_t *table, unsigned level, uint64_t at, uint64_t first,
+		       uint64_t last)
+{
+	uint64_t entry, span, start;
+	unsigned index, n;
+
+	for (;; level--) {
+		entry = pt_load(&table[pt_index(pt, at, level)]);
+		if (!fmt_is_table(entry, level))
+			break;
+		table = pt_child(pt, entry);
+	}
+	span = pt_group_span(level);
+	start = at & ~span;
+	if (!(entry & fmt_contiguous_bit()) || (start >= first && last - start >= span))
+		return;
+	index = pt_index(pt, start, level);
+	n = 1u << fmt_contiguous_shift(level);
+	for (unsigned i = index; i < index + n; i++)
+		pt_store(&table[i], pt_load(&table[i]) & ~fmt_contiguous_bit());
+	pt_writeback(pt, &table[index], n);
+}
+
+static inline void pt_ungroup_ends(struct iommu_pgtable *pt, uint64_t *table, unsigned level, uint64_t first,
+				   uint64_t last)
+{
+	if (!fmt_contiguous_bit() || !pt->config.contiguous)
+		return;
+	pt_ungroup(pt, table, level, first, first, last);
+	pt_ungroup(pt, table, level, last, first, last);
 }
 
 /* ---- Off-line tables: no walker sees them, so that plain accesses do ---- */
@@ -350,7 +422,9 @@ static int pt_fill(struct iommu_pgtable *pt, uint64_t *table, unsigned level, ui
 		unsigned n = (unsigned)((last - first) >> FMT_PAGE_SHIFT) + 1;
 
 		for (unsigned i = 0; i < n; i++)
-			table[index + i] = fmt_leaf(phys + i * PT_PAGE_SIZE, 0, attributes);
+			table[index + i] = fmt_leaf(phys + i * PT_PAGE_SIZE, 0,
+						    attributes | pt_hint(pt, first, last, phys, 0,
+									 first + i * PT_PAGE_SIZE));
 		return (int)n;
 	}
 	for (uint64_t at = first, end;; at = end + 1) {
@@ -358,7 +432,8 @@ static int pt_fill(struct iommu_pgtable *pt, uint64_t *table, unsigned level, ui
 
 		end = pt_slot_last(at, last, level);
 		if (pt_leaf_fits(pt, at, end, phys + (at - first), level)) {
-			*slot = fmt_leaf(phys + (at - first), level, attributes);
+			*slot = fmt_leaf(phys + (at - first), level,
+					 attributes | pt_hint(pt, first, last, phys, level, at));
 			added++;
 		} else {
 			int n;
@@ -496,7 +571,8 @@ static unsigned pt_map_commit(struct iommu_pgtable *pt, uint64_t *table, unsigne
 							 end, phys + (at - first), attributes));
 		} else {
 			pt_store(slot, entry ? fmt_unpark(entry)
-					     : fmt_leaf(phys + (at - first), level, attributes));
+					     : fmt_leaf(phys + (at - first), level,
+							attributes | pt_hint(pt, first, last, phys, level, at)));
 			added++;
 		}
 		if (end == last)
@@ -510,13 +586,16 @@ static unsigned pt_map_commit(struct iommu_pgtable *pt, uint64_t *table, unsigne
 
 /* Both passes where one table of smallest pages has it all. */
 static PT_ALWAYS_INLINE int pt_map_pages(struct iommu_pgtable *pt, uint64_t *slots, unsigned n,
-					 uint64_t phys, uint64_t attributes)
+					 uint64_t iova, uint64_t phys, uint64_t attributes)
 {
+	uint64_t last = iova + (n * PT_PAGE_SIZE - 1);
+
 	for (unsigned i = 0; i < n; i++)
 		if (pt_load(&slots[i]))
 			return -EEXIST;
 	for (unsigned i = 0; i < n; i++)
-		pt_store(&slots[i], fmt_leaf(phys + i * PT_PAGE_SIZE, 0, attributes));
+		pt_store(&slots[i], fmt_leaf(phys + i * PT_PAGE_SIZE, 0,
+					     attributes | pt_hint(pt, iova, last, phys, 0, iova + i * PT_PAGE_SIZE)));
 	pt_writeback(pt, slots, n);
 	return 0;
 }
@@ -563,7 +642,7 @@ static int pt_map(struct iommu_pgtable *pt, uint64_t iova, uint64_t phys, uint64
 	if (walk.level > 0)
 		return pt_map_tables(pt, &walk, iova, last, phys, attributes);
 	n = (unsigned)(size >> FMT_PAGE_SHIFT);
-	err = pt_map_pages(pt, &walk.table[pt_index(pt, iova, 0)], n, phys, attributes);
+	err = pt_map_pages(pt, &walk.table[pt_index(pt, iova, 0)], n, iova, phys, attributes);
 	if (!err && walk.table != pt->root)
 		pt_add_count(walk.through[0], n);
 	return err;
@@ -652,14 +731,22 @@ static int pt_split_prepare(struct iommu_pgtable *pt, struct pt_split *split, ui
 	leaf_last = at | pt_span(level);
 	if (!entry || (leaf_first >= first && leaf_last <= last))
 		return 0;
+	if (pt->config.no_split)
+		return -EOPNOTSUPP;
 	split->leaf = entry;
 	split->first = leaf_first;
 	split->level = level;
 	split->entry =
 		pt_build(pt, level, leaf_first, leaf_last, leaf_first > first ? leaf_first : first,
 			 leaf_last < last ? leaf_last : last, fmt_leaf_phys(entry, level),
-			 fmt_leaf_attributes(entry, level));
+			 fmt_leaf_attributes(entry, level) & ~fmt_contiguous_bit());
 	return split->entry ? 0 : -ENOMEM;
+}
+
+/* The flags of a leaf, 1 for "accessed" and "dirty" in every format. */
+static inline uint64_t pt_flags(uint64_t leaf)
+{
+	return (leaf ^ fmt_clean_bits()) & (fmt_dirty_bits() | fmt_accessed_bits());
 }
 
 /* Sets flags in every leaf of an off-line table. */
@@ -670,7 +757,7 @@ static void pt_set_flags(const struct iommu_pgtable *pt, uint64_t *table, unsign
 		if (fmt_is_table(table[i], level))
 			pt_set_flags(pt, pt_child(pt, table[i]), level - 1, flags);
 		else if (table[i])
-			table[i] |= flags;
+			table[i] = ((table[i] ^ fmt_clean_bits()) | flags) ^ fmt_clean_bits();
 	}
 }
 
@@ -688,7 +775,7 @@ static void pt_split_commit(struct iommu_pgtable *pt, uint64_t *slot, const stru
 	port->write_barrier(port->ctx);
 	while (!__atomic_compare_exchange_n(slot, &leaf, split->entry, false, __ATOMIC_ACQ_REL,
 					    __ATOMIC_ACQUIRE)) {
-		pt_set_flags(pt, table, level - 1, leaf & (fmt_dirty_bits() | fmt_accessed_bits()));
+		pt_set_flags(pt, table, level - 1, pt_flags(leaf));
 		pt_writeback_tables(pt, table, level - 1);
 		port->write_barrier(port->ctx);
 	}
@@ -844,6 +931,7 @@ static __attribute__((noinline)) int64_t pt_unmap_tables(struct iommu_pgtable *p
 			pt_free_tables(pt, pt_child(pt, splits[0].entry), splits[0].level - 1);
 		return err;
 	}
+	pt_ungroup_ends(pt, walk->table, walk->level, first, last);
 	pt_prune(pt, walk,
 		 pt_unmap_range(pt, walk->table, walk->level, first, last, splits, gather, &bytes),
 		 gather);
@@ -864,6 +952,7 @@ static int64_t pt_unmap(struct iommu_pgtable *pt, uint64_t iova, uint64_t size,
 	pt_descend(pt, &walk, iova, last);
 	if (walk.level > 0)
 		return pt_unmap_tables(pt, &walk, iova, last, gather);
+	pt_ungroup_ends(pt, walk.table, 0, iova, last);
 	removed = pt_unmap_pages(pt, &walk.table[pt_index(pt, iova, 0)],
 				 (unsigned)(size >> FMT_PAGE_SHIFT), iova, gather);
 	pt_prune(pt, &walk, removed, gather);
@@ -906,10 +995,11 @@ static void pt_dirty_range(struct iommu_pgtable *pt, uint64_t *table, unsigned l
 		end = pt_slot_last(at, last, level);
 		if (fmt_is_table(entry, level)) {
 			pt_dirty_range(pt, pt_child(pt, entry), level - 1, at, end, dirty);
-		} else if (entry & fmt_dirty_bits()) {
+		} else if (entry && pt_flags(entry) & fmt_dirty_bits()) {
 			uint64_t leaf_first = at & ~pt_span(level);
 
-			__atomic_and_fetch(slot, ~fmt_dirty_bits(), __ATOMIC_ACQ_REL);
+			/* Hardware only ever makes a page dirty: the flag is still as it was seen. */
+			__atomic_xor_fetch(slot, fmt_dirty_bits(), __ATOMIC_ACQ_REL);
 			pt_gather_range(dirty->gather, leaf_first, leaf_first | pt_span(level),
 					pt_shift(level));
 			dirty->report(dirty->ctx, leaf_first, pt_span(level) + 1);
@@ -968,7 +1058,9 @@ static int pt_init(struct iommu_pgtable *pt, const struct iommu_pgtable_config *
 	 * The CPU would read, and write back over, what the hardware has put into memory behind its
 	 * cache.
 	 */
-	if (config->dirty && (config->noncoherent || !fmt_dirty_bits()))
+	if (config->dirty && (config->noncoherent || config->contiguous || !fmt_dirty_bits()))
+		return -EINVAL;
+	if (config->contiguous && !fmt_contiguous_bit())
 		return -EINVAL;
 
 	*pt = (struct iommu_pgtable){

@@ -27,6 +27,8 @@ struct tool_entry {
 	uint32_t temporary_tag;	/* one that no configuration has */
 	uint32_t pasid;		/* the entry's index, where it has one */
 	bool ats_above;		/* what lets the device have a TLB is not in this entry, and does */
+	/* An entry that translates as `entry` does, by tables in another format and under the temporary tag. False, or NULL: there is none. */
+	bool (*standin)(const uint64_t *entry, uint64_t *standin);
 	void (*set_ats)(uint64_t *words);	/* lets the device have a TLB, if the entry translates; NULL: the names tell */
 	unsigned nconfigs;
 	/* The configuration of that number; `words` is zeroed. */

@@ -63,6 +63,8 @@ static uint64_t gcr3_table(char letter)
 	return letter == 'a' ? 0x11000 : letter == 'b' ? 0x80022000 : 0x33000;
 }
 
+#define TEMPORARY_DID 10u
+
 static const struct dte_config {
 	const char *name;
 	bool passes;
@@ -107,6 +109,26 @@ static void dte_config(unsigned number, struct tool_config *config)
 	}
 }
 
+/* Host tables that translate as the guest tables of a host-owned first stage do: at 0x18000, 0x19000 and 0x1a000. */
+static bool standin(const uint64_t *entry, uint64_t *standin)
+{
+	unsigned n = 0;
+
+	if (amdvi_dte_mode(entry) != AMDVI_DTE_MODE_V2)
+		return false;
+	while (n < 2 && gcr3_table((char)('a' + n)) != amdvi_dte_gcr3(entry))
+		n++;
+	SET(AMDVI_DTE, V, standin, 1);
+	SET(AMDVI_DTE, TV, standin, 1);
+	SET(AMDVI_DTE, IR, standin, GET(AMDVI_DTE, IR, entry));
+	SET(AMDVI_DTE, IW, standin, GET(AMDVI_DTE, IW, entry));
+	SET(AMDVI_DTE, I, standin, GET(AMDVI_DTE, I, entry));
+	SET(AMDVI_DTE, MODE, standin, 4);
+	SET(AMDVI_DTE, DOMAIN_ID, standin, TEMPORARY_DID);
+	SET_ADDR(AMDVI_DTE, HOST_PT_ROOT, standin, 0x18000 + n * 0x1000);
+	return true;
+}
+
 static void set_ats(uint64_t *words)
 {
 	SET(AMDVI_DTE, I, words, GET(AMDVI_DTE, TV, words));
@@ -116,8 +138,9 @@ static const struct tool_entry dte_entry = {
 	.name = "dte",
 	.format = &amdvi_dte,
 	.tags = { "DOMAIN_ID" },
-	.temporary_tag = 10,
+	.temporary_tag = TEMPORARY_DID,
 	.nconfigs = COUNT(dte_configs),
+	.standin = standin,
 	.config = dte_config,
 	.set_ats = set_ats,
 };

@@ -119,6 +119,8 @@ void tool_cell(const struct tool_arch *arch, const struct tool_entry *entry, con
 		.strategies = IOMMU_STRATEGY_ANY,
 		.freedoms = ~0u,
 	};
+	/* Names stand for tables: `pdt=p` is one process directory. */
+	cell->facts |= IOMMU_PLAN_ONE_TO_ONE;
 	memcpy(cell->before, before->words, sizeof(cell->before));
 	memcpy(cell->after, after->words, sizeof(cell->after));
 	if (ats && entry->set_ats) {

@@ -9,6 +9,9 @@
 
 enum { OPTION_ARCH = 0x2000, OPTION_FROM, OPTION_TO, OPTION_TAGS, OPTION_STRATEGY, OPTION_QUANTUM, OPTION_ASSUME, OPTION_UNIT };
 
+/* What a stand-in's tables take is known when they are built: four levels, say. */
+#define STANDIN_BYTES (4 * 4096)
+
 #define PRIVATE (IOMMU_PLAN_OLD_PRIVATE | IOMMU_PLAN_NEW_PRIVATE)
 
 struct plan {
@@ -17,6 +20,7 @@ struct plan {
 	const struct tool_entry *entry;
 	const struct layout *structure;
 	struct tool_config before, after;
+	uint64_t standin[2][IOMMU_ENTRY_WORDS];
 	struct iommu_plan_request request;
 	struct iommu_plan plan;
 };
@@ -231,6 +235,10 @@ static const char *why_impossible(const struct plan *plan, enum iommu_strategy s
 		return "more than one quantum must change at once";
 	case IOMMU_STRATEGY_TABLE_SWAP:
 		return forbidden ? forbidden : "the page that holds the entry can't be swapped";
+	case IOMMU_STRATEGY_STANDIN:
+		if (!plan->request.standin[0] && !plan->request.standin[1])
+			return "neither side's tables have an equal in another format";
+		return "a hop to or from the stand-in would need more than one store";
 	default:
 		break;
 	}
@@ -564,7 +572,7 @@ int tool_plan(int argc, char **argv)
 	const struct argp argp = { options, parse, NULL, doc, NULL, NULL, NULL };
 	struct plan plan = {
 		.arch = &tool_vtd,
-		.request = { .strategies = IOMMU_STRATEGY_ANY, .rid = 0x10 },
+		.request = { .strategies = IOMMU_STRATEGY_ANY, .rid = 0x10, .facts = IOMMU_PLAN_ONE_TO_ONE },
 	};
 	char text[160];
 	int err;
@@ -581,6 +589,11 @@ int tool_plan(int argc, char **argv)
 	plan.request.after = plan.after.words;
 	plan.request.pasid = plan.entry->pasid;
 	plan.request.temporary_tag = plan.entry->temporary_tag;
+	for (unsigned side = 0; side < 2 && plan.entry->standin; side++) {
+		if (plan.entry->standin(side ? plan.after.words : plan.before.words, plan.standin[side]))
+			plan.request.standin[side] = plan.standin[side];
+	}
+	plan.request.standin_bytes = STANDIN_BYTES;
 
 	/* Once to count the steps, once to have them. */
 	err = iommu_plan(&plan.request, &plan.plan);

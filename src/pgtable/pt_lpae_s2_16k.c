@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/* pt_lpae_s2_16k.c - Arm's stage 2 with pages of 16 KiB: the engine with this format. */
+#define FMT_NAME	"lpae-s2-16k"
+#define FMT_OPS		iommu_pgtable_lpae_s2_16k
+#define LPAE_PAGE_SHIFT 14
+#include "fmt_lpae_s2.h"
+
+#include "pt_engine.h"
