@@ -185,6 +185,8 @@ static void test_not_restored(void **state)
 		struct hitless_domain_cell cell = cell_of(archs[a], &s2, &s2, 2);
 
 		cell.mapper = HITLESS_MAPPER_NONE;
+		/* Else there is nothing to give back when an allocation fails. */
+		cell.private_tags = true;
 		must_find(&cell, "keeps", HITLESS_ENTRY_NOT_RESTORED);
 	}
 }
@@ -230,7 +232,11 @@ static void test_mutants(void **state)
 		assert_int_not_equal(report.verdict, HITLESS_BOUNDED);
 		if (report.verdict == HITLESS_VIOLATED) {
 			caught++;
-			assert_int_equal(hitless_replay(report.replay, NULL, NULL, NULL, detail, sizeof(detail)), report.violation);
+			/* What never gets to its end has no run to show. */
+			assert_true(report.replay || report.violation == HITLESS_STUCK);
+			if (report.replay)
+				assert_int_equal(hitless_replay(report.replay, NULL, NULL, NULL, detail, sizeof(detail)),
+						 report.violation);
 		} else if (!strstr(report.mutant, "command 4 of") && !strstr(report.mutant, "swapped: command")) {
 			/* The fence between IOTLB and device TLB, and what moves across it: docs/explorer.md, "Mutants". */
 			fail_msg("not caught: %s", report.mutant);

@@ -163,7 +163,7 @@ static int try_failures(const struct hitless_domain_cell *cell, struct hitless_r
 
 			report->verdict = HITLESS_VIOLATED;
 			report->violation = HITLESS_ENTRY_NOT_RESTORED;
-			snprintf(report->detail, sizeof(report->detail), "allocation %u failed: %.170s", n, detail);
+			memcpy(report->detail, detail, sizeof(report->detail));
 			put_id(&id, cell, HITLESS_MAPPER_NONE, n);
 			xp_append(&id, ":");
 			report->replay = id.v;

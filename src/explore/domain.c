@@ -819,8 +819,11 @@ int xp_domain_fail(const struct hitless_domain_cell *cell, unsigned n, struct xp
 		goto out;
 	}
 	if (err) {
+		char what[160];
+
 		stop_recording(&s);
-		err = compare(&s, c, pages, live, heap, info.tags_used, detail, size);
+		err = compare(&s, c, pages, live, heap, info.tags_used, what, sizeof(what));
+		snprintf(detail, size, "allocation %u failed: %s", n, err ? what : "all is as it was");
 		goto out;
 	}
 	err = finish(&s, c, HITLESS_MAPPER_NONE, report, ats);
