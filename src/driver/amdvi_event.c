@@ -166,6 +166,10 @@ static void parse(const struct amdvi_unit *amdvi, const uint64_t *event, struct 
 		fault->cause = IOMMU_FAULT_ADDRESS;
 		fault->text = "request of a kind that the device may not make";
 		break;
+	case AMDVI_EVENT_COUNTER_ZERO:
+		fault->rid = UINT32_MAX;
+		fault->text = "a performance counter has overflowed";
+		break;
 	default:
 		fault->text = "unknown event";
 		break;

@@ -150,6 +150,8 @@ static int amdvi_domain_init(struct iommu_unit *unit, struct iommu_domain *domai
 	if (desc->dirty && (domain->stage != 2 || !has_dirty(amdvi)))
 		return -EOPNOTSUPP;
 	config.dirty = desc->dirty;
+	/* Pages of every power of two; where dirty ones are recorded, of the levels' own sizes only: each has its own flag. */
+	config.contiguous = domain->stage == 2 && !desc->dirty;
 	domain->pgtable.ops = domain->stage == 1 ? &iommu_pgtable_amdv2 : &iommu_pgtable_amdv1;
 	err = domain->pgtable.ops->init(&domain->pgtable, &config);
 	if (err || domain->stage == 2)

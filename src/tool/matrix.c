@@ -48,7 +48,7 @@ struct matrix {
 
 static const struct argp_option options[] = {
 	{ "arch", OPTION_ARCH, "A", 0, "vtd, vtd-legacy, amdvi, riscv or all", 0 },
-	{ "layer", OPTION_LAYER, "LAYER", 0, "entry or domain; without it, both", 0 },
+	{ "layer", OPTION_LAYER, "LAYER", 0, "entry or domain; without it, both (--mutants: entry)", 0 },
 	{ "quantum", OPTION_QUANTUM, "BITS", 0, "64 or 128; without it, both", 0 },
 	{ "tags", OPTION_TAGS, "WHOSE", 0, "private or shared; without it, both", 0 },
 	{ "ats", OPTION_ATS, "on|off", 0, "The entries let the device have a TLB of its own, where names leave that open (off)", 0 },
@@ -177,6 +177,7 @@ static void add_pairs(struct matrix *matrix, const struct tool_arch *arch, const
 			}
 			for (unsigned n = count_mutants(&cell.cell), m = 1; m <= n; m++) {
 				cell.mutant = cell.cell.mutant = m;
+				cell.cell.explain = true;
 				add_cell(matrix, &cell);
 			}
 		}
@@ -322,6 +323,8 @@ static json_t *json_cell(const struct cell *cell)
 
 	if (cell->mutant)
 		json_object_set_new(row, "mutant", json_string(r->mutant));
+	if (cell->mutant)
+		json_object_set_new(row, "harmless", text_or_null(r->harmless));
 	if (cell->layer == LAYER_DOMAIN) {
 		json_object_set_new(row, "devices", json_integer(cell->domain.devices));
 		json_object_set_new(row, "mappers", tool_json_mappers(&cell->domain));
@@ -339,6 +342,7 @@ static json_t *json_cell(const struct cell *cell)
 
 struct summary {
 	unsigned cells, hitless, proved, violated, bounded;
+	unsigned unexplained;	/* mutants that survive, and nobody knows why */
 };
 
 static void print_json(const struct matrix *matrix, const struct summary *s)
@@ -356,8 +360,10 @@ static void print_json(const struct matrix *matrix, const struct summary *s)
 	json_t *summary = json_pack("{s:i, s:i, s:i, s:i, s:i}", "cells", s->cells, "hitless", s->hitless, "proved", s->proved,
 				    "violated", s->violated, "bounded", s->bounded);
 
-	if (matrix->mutants)
+	if (matrix->mutants) {
 		json_object_set_new(summary, "caught", json_real(s->cells ? (double)s->violated / s->cells : 0));
+		json_object_set_new(summary, "unexplained", json_integer(s->unexplained));
+	}
 	tool_print_json(json_pack("{s:s, s:o, s:o, s:o}", "schema", "hitless.matrix/1", "hardware", hardware, "cells", cells, "summary",
 				  summary));
 }
@@ -381,25 +387,29 @@ static void print_text(const struct matrix *matrix, const struct summary *s)
 		       cell->before.name, cell->after.name, iommu_strategy_name(r->strategy), r->hitless ? "hitless" : "disruptive",
 		       verdict_color(r->verdict), hitless_verdict_name(r->verdict), tool_palette.off, (unsigned long long)r->states);
 		if (cell->mutant)
-			printf("  %s", r->mutant);
+			printf("  %s%s%s", r->mutant, r->harmless ? "; harmless: " : "", r->harmless ? r->harmless : "");
 		if (r->verdict != HITLESS_PROVED)
 			printf("  %s: %s", hitless_violation_name(r->violation), r->limit ? r->limit : r->detail);
 		putchar('\n');
 	}
 	printf("\n%u cells: %u hitless, %u proved, %u violated, %u bounded\n", s->cells, s->hitless, s->proved, s->violated, s->bounded);
 	if (matrix->mutants)
-		printf("%u of %u mutants are caught (%u%%)\n", s->violated, s->cells, s->cells ? 100 * s->violated / s->cells : 0);
+		printf("%u of %u mutants are caught (%u%%), %u more seen without a concrete run; of %u survivors %u are explained\n",
+		       s->violated, s->cells, s->cells ? 100 * s->violated / s->cells : 0, s->bounded, s->proved,
+		       s->proved - s->unexplained);
 }
 
 int tool_matrix(int argc, char **argv)
 {
 	const struct argp argp = { options, parse, NULL, doc, NULL, NULL, NULL };
-	struct matrix matrix = { .layers = LAYER_ENTRY | LAYER_DOMAIN, .private_tags = -1, .lock = PTHREAD_MUTEX_INITIALIZER };
+	struct matrix matrix = { .private_tags = -1, .lock = PTHREAD_MUTEX_INITIALIZER };
 	struct summary s = { 0 };
 
 	tool_parse(&argp, argc, argv, &matrix);
-	if (matrix.fault)
-		matrix.layers &= LAYER_DOMAIN;
+	if (!matrix.layers)
+		matrix.layers = matrix.fault ? LAYER_DOMAIN : matrix.mutants ? LAYER_ENTRY : LAYER_ENTRY | LAYER_DOMAIN;
+	if (matrix.fault && matrix.layers != LAYER_DOMAIN)
+		tool_fail(TOOL_USAGE, "--inject: it belongs to --layer domain");
 	for (unsigned a = 0; tool_archs[a]; a++) {
 		const struct tool_arch *arch = tool_archs[a];
 
@@ -425,11 +435,12 @@ int tool_matrix(int argc, char **argv)
 		s.proved += cell->report.verdict == HITLESS_PROVED;
 		s.violated += cell->report.verdict == HITLESS_VIOLATED;
 		s.bounded += cell->report.verdict == HITLESS_BOUNDED;
+		s.unexplained += cell->mutant && cell->report.verdict == HITLESS_PROVED && !cell->report.harmless;
 	}
 	(tool_options.json ? print_json : print_text)(&matrix, &s);
 	for (unsigned i = 0; i < matrix.n; i++)
 		hitless_report_free(&matrix.cells[i].report);
 	free(matrix.cells);
-	/* A mutant is there to be caught. */
-	return matrix.mutants ? TOOL_OK : s.violated ? TOOL_VIOLATED : s.bounded ? TOOL_ERROR : TOOL_OK;
+	/* A mutant is there to be caught; or somebody must know why it is not. */
+	return matrix.mutants ? (s.unexplained ? TOOL_VIOLATED : TOOL_OK) : s.violated ? TOOL_VIOLATED : s.bounded ? TOOL_ERROR : TOOL_OK;
 }
