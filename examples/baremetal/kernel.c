@@ -126,6 +126,11 @@ void second_main(void)
 	measure_dma();
 }
 
+void on_trap(uint64_t cause, uint64_t where, uint64_t address)
+{
+	panic("exception 0x%lx at 0x%lx, address 0x%lx", cause, where, address);
+}
+
 void kernel_main(uint64_t boot)
 {
 	struct iommu_device_desc desc = { .nrids = 1 };

@@ -40,6 +40,8 @@ uint64_t clock_ns(void);
 _Noreturn void kernel_main(uint64_t boot);
 _Noreturn void second_main(void);
 _Noreturn void panic(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* From boot.S: there is no exception that this kernel could go on after. */
+_Noreturn void on_trap(uint64_t cause, uint64_t where, uint64_t address);
 /* Stops the kernel if an error came back. */
 void must(int err, const char *what);
 
@@ -85,16 +87,15 @@ bool pci_find(uint16_t vendor, uint16_t device, uint32_t *rid);
 /* The physical address of a memory BAR; one that has none gets it from the machine's window. */
 uint64_t pci_bar(uint32_t rid, unsigned bar);
 
-/* ---- x86_64/acpi.c, fdt.c: what the firmware says ---- */
-
-/* The table of that name, or NULL; `rsdp` is its root. */
-const uint8_t *acpi_find(uint64_t rsdp, const char *signature);
-uint64_t bytes_le(const uint8_t *from, unsigned size);
+/* ---- fdt.c: the device tree, where the firmware gives one ---- */
 
 void fdt_init(uint64_t blob);
-/* A node that is compatible with that: a handle, or 0. */
+/* Fills in `machine`, but for its name: memory behind `image_end`, PCI, command line. */
+void fdt_machine(uint64_t blob, uint64_t image_end);
+/* The id by which its IOMMU knows a PCI function. */
+uint32_t fdt_iommu_id(uint32_t rid);
+/* A node that is compatible with that; one by its name, a child of the root. 0: there is none. */
 uint32_t fdt_compatible(const char *compatible);
-/* The node of that path, one level deep ("/chosen", "/memory" without its unit address). */
 uint32_t fdt_node(const char *name);
 /* A property's bytes, or NULL. */
 const uint8_t *fdt_property(uint32_t node, const char *name, unsigned *bytes);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /* acpi.c - finds an ACPI table. (ACPI specification, 5.2.) */
-#include "kernel.h"
+#include "acpi.h"
+
+#include <stddef.h>
 
 uint64_t bytes_le(const uint8_t *from, unsigned size)
 {

@@ -5,6 +5,7 @@
 #include <hitless/amdvi.h>
 #include <hitless/vtd.h>
 
+#include "acpi.h"
 #include "cpu.h"
 #include "quirks.h"
 
