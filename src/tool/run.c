@@ -304,7 +304,7 @@ static void check_options(const struct options *options)
 			       options->tags || options->strategy >= 0))
 		tool_fail(TOOL_USAGE, "--machine guest has one device and takes its time: it has no --seconds, --svg, --devices, "
 			  "--tags, --strategy and --method remap");
-	if (options->guest && options->fault && (options->fault_off || !run_guest_has_fault(options->fault->name)))
+	if (options->guest && options->fault && (options->fault_off || !run_guest_has_fault(options->fault->fault.name)))
 		tool_fail(TOOL_USAGE, "--inject: the guest has only skip-iotlb-invalidation and skip-entry-invalidation");
 	if (strcmp(options->machine, "model") != 0 && !options->qemu && !options->guest)
 		tool_fail(TOOL_USAGE, "--machine: '%s' is not model, qemu or guest", options->machine);
@@ -859,7 +859,7 @@ static struct run_row *guest_row(void *ctx)
 	struct run *run = ctx;
 	struct run_row *row = new_row(run);
 
-	row->fault = run->options.fault ? run->options.fault->name : NULL;
+	row->fault = run->options.fault ? run->options.fault->fault.name : NULL;
 	return row;
 }
 
@@ -899,7 +899,7 @@ static void run_in_guests(struct run *run)
 	if (options->method_named || options->fault)
 		add_text(line, sizeof(line), "method", method_names[options->method]);
 	if (options->fault)
-		add_text(line, sizeof(line), "inject", options->fault->name);
+		add_text(line, sizeof(line), "inject", options->fault->fault.name);
 	if (options->quantum)
 		add_count(line, sizeof(line), "quantum", options->quantum);
 	if (options->replaces) {
