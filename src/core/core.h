@@ -100,6 +100,8 @@ struct entry_place {
 	size_t offset;
 	const struct entry_format *format;
 	uint32_t pasid;				/* its index in its table, for the format's commands */
+	unsigned facts;				/* of IOMMU_PLAN_*, beside the unit's */
+	bool keeps_ats;				/* another entry decides about the device TLB */
 };
 
 /* A device's part in a point: on the lists of the old and the new domain during a replace, else on one. */
@@ -208,6 +210,10 @@ struct iommu_unit_ops {
 	unsigned (*tag_space)(const struct iommu_unit *unit, const struct iommu_domain *domain);
 	/* The table index of requests without PASID, for the formats' commands. */
 	uint32_t (*rid_pasid)(const struct iommu_unit *unit);
+	/* As iommu_pasid_ops.places(), for every device of the unit, also of the requester `rid` without PASIDs, in place of that. NULL:
+	 * without PASIDs it is the one entry that device_add() has filled in. */
+	unsigned (*places)(struct iommu_unit *unit, const struct iommu_device *device, unsigned rid, uint32_t pasid,
+			   const struct iommu_domain *old, const struct iommu_domain *new, struct entry_place *places);
 
 	/* Do cached translations of the domain carry the entry's table index besides the tag? NULL: never. */
 	bool (*tag_has_pasid)(const struct iommu_unit *unit, const struct iommu_domain *domain);

@@ -14,6 +14,8 @@ unsigned places_of(const struct iommu_device *device, unsigned rid, uint32_t pas
 {
 	struct iommu_unit *unit = device->unit;
 
+	if (unit->ops->places)
+		return unit->ops->places(unit, device, rid, pasid, old, new, places);
 	if (device->pasid_bits)
 		return unit->ops->pasid->places(unit, device, pasid, old, new, places);
 	places[0] = device->entry[rid];
@@ -47,7 +49,7 @@ void begin_change(struct entry_change *change, const struct iommu_device *device
 		.before = change->before,
 		.after = change->after,
 		.quantum = unit->quantum,
-		.facts = unit->facts | (device->ats ? IOMMU_PLAN_ATS : 0) |
+		.facts = unit->facts | place->facts | (device->ats ? IOMMU_PLAN_ATS : 0) |
 			 (place->table->parent ? 0 : IOMMU_PLAN_NO_PARENT),
 		.rid = device->rids[rid],
 		.pasid = place->pasid,

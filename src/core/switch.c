@@ -480,7 +480,7 @@ static int plan_change(struct switching *s, struct job *job, const struct iommu_
 
 	begin_change(change, device, rid, place, s->new, job->new_number);
 	change->device = round->filled - 1;
-	change->ats = ats_turn(s, device, last);
+	change->ats = place->keeps_ats ? ENTRY_ATS_STAYS : ats_turn(s, device, last);
 	request->before_tag = job->old_tag ? job->old_tag->tag : ENTRY_NO_TAG;
 	request->after_tag = has_tag(unit, s->new) ? job->new_number : ENTRY_NO_TAG;
 	request->facts |= tag_facts(s, job) | s->assumptions;
