@@ -73,7 +73,7 @@ _Noreturn void machine_off(void)
 
 /*
  * The driver lets the unit signal faults; where that goes is the kernel's. By message: then it fills in msi_cfg_tbl (RISC-V IOMMU
- * specification, 5.28). By wire: fctl.WSI (5.4). This kernel polls, and its interrupt controller is off: by wire.
+ * specification, 5.29). By wire: fctl.WSI (5.4). This kernel polls, and its interrupt controller is off: by wire.
  */
 static void signal_by_wire(uint64_t registers)
 {
