@@ -350,7 +350,7 @@ static void test_gcr3_entry(void **state)
 	config.pasid_bits = 8;
 	for (unsigned i = 0; i < 8; i++) {
 		config.patient = i & 1;
-		config.ats = i & 2;
+		config.ats = (i & 6) == 2;
 		config.quantum64 = i & 4;
 		config.shared = i & 4;
 		replace_often(&config, true);
