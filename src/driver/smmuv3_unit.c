@@ -181,7 +181,7 @@ static void make_ste(const struct smmuv3_unit *smmu, const struct iommu_device *
 	/* What the kind does not look at is as in the others. */
 	if (cds)
 		smmuv3_cds_point(smmu, cds, ste);
-	SET(SMMU_STE, S1DSS, ste, identity ? SMMU_S1DSS_BYPASS : SMMU_S1DSS_CD0);
+	SET(SMMU_STE, S1DSS, ste, identity && config == SMMU_CONFIG_S1 ? SMMU_S1DSS_BYPASS : SMMU_S1DSS_CD0);
 	SET(SMMU_STE, S1CIR, ste, snoops ? SMMU_CACHE_WB : SMMU_CACHE_NC);
 	SET(SMMU_STE, S1COR, ste, snoops ? SMMU_CACHE_WB : SMMU_CACHE_NC);
 	SET(SMMU_STE, S1CSH, ste, snoops ? SMMU_SH_INNER : SMMU_SH_OUTER);
