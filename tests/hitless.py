@@ -10,10 +10,10 @@ EXE = sys.argv[1] if len(sys.argv) > 1 else "build/hitless"
 SOURCE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
-def run(*args, stdin="", env=None):
+def run(*args, stdin="", env=None, timeout=100):
     """Exit status, stdout, stderr."""
     done = subprocess.run([EXE, *args], input=stdin, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                          env={**os.environ, **(env or {})}, timeout=100, check=False)
+                          env={**os.environ, **(env or {})}, timeout=timeout, check=False)
     return done.returncode, done.stdout, done.stderr
 
 

@@ -190,8 +190,10 @@ struct spec {
 	bool input_bits;	/* the configuration names the width of the address */
 	bool leaf_rights;	/* a table doesn't limit what is below it */
 	uint64_t clean;		/* of accessed and dirty: set if not */
-	uint64_t contiguous;	/* one of (1 << group(level)) leaves that are one to the hardware */
-	unsigned (*group)(unsigned level);
+	/* Leaves that are one to the hardware: groups of 1 << order, a bit for each order; what order says a leaf? */
+	unsigned (*groups)(unsigned level);
+	unsigned (*order)(const struct spec *spec, uint64_t leaf, unsigned level);
+	bool alike;		/* those of a group are all alike, and their address is that of the group */
 };
 
 static inline uint64_t spec_page(const struct spec *spec)
@@ -402,18 +404,61 @@ static bool lpae_table_ok(uint64_t entry, unsigned level)
 static unsigned lpae_group_4k(unsigned level)
 {
 	(void)level;
-	return 4;
+	return 1u << 4;
 }
 
 static unsigned lpae_group_16k(unsigned level)
 {
-	return level ? 5 : 7;
+	return 1u << (level ? 5 : 7);
 }
 
 static unsigned lpae_group_64k(unsigned level)
 {
 	(void)level;
-	return 5;
+	return 1u << 5;
+}
+
+static unsigned lpae_order(const struct spec *spec, uint64_t leaf, unsigned level)
+{
+	unsigned order = 0;
+
+	while (!(spec->groups(level) >> order & 1))
+		order++;
+	return leaf >> 52 & 1 ? order : 0;
+}
+
+/* Table "Example Page Size Encodings": next level 7; the address has ones from bit 12 on, as many as the size needs, then a zero. */
+static unsigned amd_groups(unsigned level)
+{
+	return level < 3 ? 0x1fe : 0;
+}
+
+static unsigned amd_order(const struct spec *spec, uint64_t leaf, unsigned level)
+{
+	unsigned shift = 13;
+
+	if ((leaf >> 9 & 7) != 7)
+		return 0;
+	while (leaf >> (shift - 1) & 1)
+		shift++;
+	assert_true(shift > spec->page_shift + level * 9 && shift < spec->page_shift + (level + 1) * 9);
+	return shift - spec->page_shift - level * 9;
+}
+
+/* Svnapot: N is bit 63, and the page number ends with 1000. */
+static unsigned rv_groups(unsigned level)
+{
+	return level == 0 ? 1u << 4 : 0;
+}
+
+static unsigned rv_order(const struct spec *spec, uint64_t leaf, unsigned level)
+{
+	(void)spec;
+	if (!(leaf >> 63))
+		return 0;
+	assert_int_equal(level, 0);
+	assert_int_equal(leaf >> 10 & 15, 8);
+	return 4;
 }
 
 static const unsigned lpae_s1_prots[] = {IOMMU_READ, IOMMU_READ | IOMMU_WRITE, IOMMU_READ | IOMMU_EXEC,
@@ -430,37 +475,48 @@ static unsigned no_group(unsigned level)
 	return 0;
 }
 
+static unsigned no_order(const struct spec *spec, uint64_t leaf, unsigned level)
+{
+	(void)spec;
+	(void)leaf;
+	(void)level;
+	return 0;
+}
+
 #define LPAE(format, min, low, high, unusable, root, width, stage, size, page, index, largest) \
 	{&iommu_pgtable_lpae_##format, min, high, low, high, unusable, root, width, 0x0000fffffffff000ull, lpae_count, 1 << (index), \
 	 fs_present, lpae_is_table, lpae_phys_##size, lpae_##stage##_rights, 0, 1u << 10, 1u << 7, lpae_table_ok, PRESET_WRITABLE, \
 	 0x0078000000000fff, lpae_##stage##_prots, page, index, largest, .input_bits = true, .leaf_rights = true, \
-	 .contiguous = 1ull << 52
+	 .order = lpae_order
 static const struct spec specs[] = {
 	{&iommu_pgtable_vtd_ss, 3, 5, 3, 5, 0, 1, 52, 0x000ffffffffff000ull, ss_count, 512, ss_present, not_large, same_place,
-	 ss_rights, 1u << 8, 1u << 8, 1u << 9, ss_table_ok, PRESET_NONE, 0x383, ss_prots, 12, 9, 30, .group = no_group},
+	 ss_rights, 1u << 8, 1u << 8, 1u << 9, ss_table_ok, PRESET_NONE, 0x383, ss_prots, 12, 9, 30, .groups = no_group, .order = no_order},
 	{&iommu_pgtable_vtd_fs, 4, 5, 4, 5, 1, 1, 52, 0x000ffffffffff000ull, fs_count, 512, fs_present, not_large, same_place,
-	 fs_rights, 1u << 5, 1u << 5, 1u << 6, fs_table_ok, PRESET_ALL, 0x0e7, fs_prots, 12, 9, 30, .group = no_group},
+	 fs_rights, 1u << 5, 1u << 5, 1u << 6, fs_table_ok, PRESET_ALL, 0x0e7, fs_prots, 12, 9, 30, .groups = no_group, .order = no_order},
 	{&iommu_pgtable_amdv1, 1, 6, 3, 5, 0, 1, 52, 0x000ffffffffff000ull, amd_count, 127, fs_present, amd_is_table, same_place,
-	 amd_rights, 1u << 5, 1u << 5, 1u << 6, amd_table_ok, PRESET_NONE, 0x7000000000000061, ss_prots, 12, 9, 30, .group = no_group},
+	 amd_rights, 1u << 5, 1u << 5, 1u << 6, amd_table_ok, PRESET_NONE, 0x7000000000000e61, ss_prots, 12, 9, 30,
+	 .groups = amd_groups, .order = amd_order, .alike = true},
 	{&iommu_pgtable_amdv2, 4, 5, 4, 5, 1, 1, 52, 0x000ffffffffff000ull, fs_count, 512, fs_present, not_large, same_place,
-	 fs_rights, 1u << 5, 1u << 5, 1u << 6, fs_table_ok, PRESET_ALL, 0x0e7, fs_prots, 12, 9, 30, .group = no_group},
+	 fs_rights, 1u << 5, 1u << 5, 1u << 6, fs_table_ok, PRESET_ALL, 0x0e7, fs_prots, 12, 9, 30, .groups = no_group, .order = no_order},
 	{&iommu_pgtable_riscv_s, 3, 5, 3, 5, 1, 1, 56, 0x003ffffffffffc00ull, rv_count, 3, rv_present, rv_is_table, rv_phys,
-	 rv_rights, 0, 1u << 6, 1u << 7, rv_table_ok, PRESET_ALL, 0x0df, rv_prots, 12, 9, 30, .group = no_group},
+	 rv_rights, 0, 1u << 6, 1u << 7, rv_table_ok, PRESET_ALL, 0x80000000000000df, rv_prots, 12, 9, 30,
+	 .groups = rv_groups, .order = rv_order, .alike = true},
 	{&iommu_pgtable_riscv_g, 3, 5, 3, 5, -2, 4, 56, 0x003ffffffffffc00ull, rv_count, 3, rv_present, rv_is_table, rv_phys,
-	 rv_rights, 0, 1u << 6, 1u << 7, rv_table_ok, PRESET_ALL, 0x0df, rv_prots, 12, 9, 30, .group = no_group},
+	 rv_rights, 0, 1u << 6, 1u << 7, rv_table_ok, PRESET_ALL, 0x80000000000000df, rv_prots, 12, 9, 30,
+	 .groups = rv_groups, .order = rv_order, .alike = true},
 	/* 39 and 48 bits; 47, 48; 48, 52 */
-	LPAE(s1_4k, 3, 3, 4, 0, 1, 48, s1, small, 12, 9, 30), .clean = 1u << 7, .group = lpae_group_4k},
-	LPAE(s1_16k, 2, 3, 3, 0, 4, 48, s1, small, 14, 11, 25), .clean = 1u << 7, .group = lpae_group_16k},
-	LPAE(s1_16k, 3, 4, 4, 10, 1, 48, s1, small, 14, 11, 25), .clean = 1u << 7, .group = lpae_group_16k},
-	LPAE(s1_64k, 3, 3, 3, 7, 1, 52, s1, 64k, 16, 13, 29), .clean = 1u << 7, .group = lpae_group_64k},
-	LPAE(s1_64k, 2, 3, 3, 3, 2, 52, s1, 64k, 16, 13, 29), .clean = 1u << 7, .group = lpae_group_64k},
+	LPAE(s1_4k, 3, 3, 4, 0, 1, 48, s1, small, 12, 9, 30), .clean = 1u << 7, .groups = lpae_group_4k},
+	LPAE(s1_16k, 2, 3, 3, 0, 4, 48, s1, small, 14, 11, 25), .clean = 1u << 7, .groups = lpae_group_16k},
+	LPAE(s1_16k, 3, 4, 4, 10, 1, 48, s1, small, 14, 11, 25), .clean = 1u << 7, .groups = lpae_group_16k},
+	LPAE(s1_64k, 3, 3, 3, 7, 1, 52, s1, 64k, 16, 13, 29), .clean = 1u << 7, .groups = lpae_group_64k},
+	LPAE(s1_64k, 2, 3, 3, 3, 2, 52, s1, 64k, 16, 13, 29), .clean = 1u << 7, .groups = lpae_group_64k},
 	/* 39 and 48 bits; 40 and 43 by 2 and 16 tables side by side; 48 by two; 48; 46 by 16 */
-	LPAE(s2_4k, 3, 3, 4, 0, 1, 48, s2, small, 12, 9, 30), .group = lpae_group_4k},
-	LPAE(s2_4k, 3, 3, 3, -1, 2, 48, s2, small, 12, 9, 30), .group = lpae_group_4k},
-	LPAE(s2_4k, 3, 3, 3, -4, 16, 48, s2, small, 12, 9, 30), .group = lpae_group_4k},
-	LPAE(s2_16k, 2, 3, 3, -1, 8, 48, s2, small, 14, 11, 25), .group = lpae_group_16k},
-	LPAE(s2_64k, 3, 3, 3, 7, 1, 52, s2, 64k, 16, 13, 29), .group = lpae_group_64k},
-	LPAE(s2_64k, 2, 2, 2, -4, 256, 52, s2, 64k, 16, 13, 29), .group = lpae_group_64k},
+	LPAE(s2_4k, 3, 3, 4, 0, 1, 48, s2, small, 12, 9, 30), .groups = lpae_group_4k},
+	LPAE(s2_4k, 3, 3, 3, -1, 2, 48, s2, small, 12, 9, 30), .groups = lpae_group_4k},
+	LPAE(s2_4k, 3, 3, 3, -4, 16, 48, s2, small, 12, 9, 30), .groups = lpae_group_4k},
+	LPAE(s2_16k, 2, 3, 3, -1, 8, 48, s2, small, 14, 11, 25), .groups = lpae_group_16k},
+	LPAE(s2_64k, 3, 3, 3, 7, 1, 52, s2, 64k, 16, 13, 29), .groups = lpae_group_64k},
+	LPAE(s2_64k, 2, 2, 2, -4, 256, 52, s2, 64k, 16, 13, 29), .groups = lpae_group_64k},
 };
 
 /* What a walk ends with: a leaf of 1 << shift bytes, or nothing (shift 0). */
@@ -472,15 +528,16 @@ struct walked {
 };
 
 /* What the hardware caches as one: all leaves of the group are there, alike, and lead to addresses in a row from an aligned one. */
-static inline void check_group(const struct spec *spec, const uint64_t *slot, unsigned level)
+static inline void check_group(const struct spec *spec, const uint64_t *slot, unsigned level, unsigned order)
 {
-	uint64_t n = 1ull << spec->group(level);
+	uint64_t n = 1ull << order;
 	const uint64_t *first = slot - ((uintptr_t)slot / 8) % n;
 
-	assert_int_equal(spec->phys(*first) & ((n << spec_shift(spec, level)) - 1), 0);
+	if (!spec->alike)
+		assert_int_equal(spec->phys(*first) & ((n << spec_shift(spec, level)) - 1), 0);
 	for (uint64_t i = 0; i < n; i++) {
 		assert_int_equal(first[i] & ~spec->addr_bits, *first & ~spec->addr_bits);
-		assert_int_equal(spec->phys(first[i]), spec->phys(*first) + (i << spec_shift(spec, level)));
+		assert_int_equal(spec->phys(first[i]), spec->phys(*first) + (spec->alike ? 0 : i << spec_shift(spec, level)));
 	}
 }
 
@@ -504,17 +561,19 @@ static inline struct walked walk(const struct spec *spec, uint64_t *base, uint64
 		if (leaf || !spec->leaf_rights)
 			w.rights &= spec->rights(entry);
 		if (leaf) {
-			uint64_t mask = (1ull << shift) - 1;
+			unsigned order = spec->order(spec, entry, level);
+			uint64_t mask = (1ull << (spec->alike ? shift + order : shift)) - 1;
 
 			assert_true(shift <= spec->max_leaf_shift);
-			assert_int_equal(spec->phys(entry) & mask, 0);
+			if (!spec->alike || !order)
+				assert_int_equal(spec->phys(entry) & mask, 0);
 			assert_int_equal(entry & ~spec->addr_bits & ~spec->leaf_known, 0);
-			w.phys = spec->phys(entry) | (iova & mask);
-			w.shift = entry & spec->contiguous ? shift + spec->group(level) : shift;
+			w.phys = (spec->phys(entry) & ~mask) | (iova & mask);
+			w.shift = shift + order;
 			w.dirty = (entry ^ spec->clean) & spec->dirty;
 			w.slot = slot;
-			if (w.shift > shift)
-				check_group(spec, slot, level);
+			if (order)
+				check_group(spec, slot, level, order);
 			return w;
 		}
 		assert_true(spec->table_ok(entry, level));

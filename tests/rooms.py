@@ -21,7 +21,7 @@ MAY_USE = {
     "pgtable": {"pgtable", "layout", "freestanding"},
     "driver": {"driver", "core", "entry", "pgtable", "layout", "freestanding"},
     "model": {"model", "layout", "freestanding"},
-    "machine": {"machine"},
+    "machine": {"machine", "layout"},
     "explore": {"explore", "entry", "layout"},
     "tool": {"tool", "machine", "layout"},
 }

@@ -68,7 +68,7 @@ static void open_table(struct fixture *f, const struct spec *spec, unsigned leve
 		.output_bits = 46,
 		.noncoherent = noncoherent,
 		.dirty = dirty,
-		.contiguous = spec->contiguous && !dirty,
+		.contiguous = spec->groups(0) && !dirty,
 	};
 	assert_int_equal(spec->ops->init(&f->pt, &f->config), 0);
 	assert_int_equal(spec->ops->root_phys(&f->pt) + f->mem.port.direct_map,
@@ -97,11 +97,13 @@ static unsigned best_shift(const struct fixture *f, uint64_t first, uint64_t las
 	unsigned best = f->spec->page_shift;
 
 	for (unsigned level = 0; spec_shift(f->spec, level) <= f->config.max_page_shift; level++)
-		for (unsigned grouped = 0; grouped <= f->config.contiguous; grouped++) {
-			unsigned shift = spec_shift(f->spec, level) + (grouped ? f->spec->group(level) : 0);
+		for (unsigned order = 0; order < f->spec->index_bits; order++) {
+			unsigned shift = spec_shift(f->spec, level) + order;
 			uint64_t mask = (1ull << shift) - 1;
 			uint64_t start = at & ~mask;
 
+			if (order && !(f->config.contiguous && f->spec->groups(level) >> order & 1))
+				continue;
 			if (start >= first && last - start >= mask && !((phys + (start - first)) & mask))
 				best = shift;
 		}
@@ -144,13 +146,18 @@ struct removed {
 };
 
 /* [first, last] is to go: a group that is partly in it is one no longer. */
-static void oracle_ungroup(const struct fixture *f, struct window *w, uint64_t edge, uint64_t first, uint64_t last)
+static void oracle_ungroup(const struct fixture *f, struct window *w, uint64_t edge, uint64_t first, uint64_t last,
+			   struct removed *r)
 {
 	struct page *p = &w->pages[(edge - w->base) / f->page];
 	uint64_t mask = (1ull << p->shift) - 1, start = edge & ~mask;
 
 	if (!page_mapped(p) || p->shift == leaf_shift_of(f, p->shift) || (start >= first && start + mask <= last))
 		return;
+	if (start < r->low)
+		r->low = start;
+	if (start + mask > r->high)
+		r->high = start + mask;
 	for (uint64_t at = start, n = mask + 1; n; at += f->page, n -= f->page)
 		w->pages[(at - w->base) / f->page].shift = (uint8_t)leaf_shift_of(f, p->shift);
 }
@@ -162,8 +169,8 @@ static void oracle_unmap(const struct fixture *f, struct window *w, uint64_t fir
 
 	if (from > to)
 		return;
-	oracle_ungroup(f, w, from, first, last);
-	oracle_ungroup(f, w, to, first, last);
+	oracle_ungroup(f, w, from, first, last, r);
+	oracle_ungroup(f, w, to, first, last, r);
 	/* Leaves that are partly in the range fall apart into the largest that stay outside. */
 	for (unsigned side = 0; side < 2; side++) {
 		uint64_t edge = side ? to : from;
@@ -901,8 +908,8 @@ static void test_config(void **unused)
 		config.contiguous = true;
 		assert_int_equal(specs[s].ops->init(&pt, &config), -EINVAL);
 		config.dirty = false;
-		assert_int_equal(specs[s].ops->init(&pt, &config), specs[s].contiguous ? 0 : -EINVAL);
-		if (specs[s].contiguous)
+		assert_int_equal(specs[s].ops->init(&pt, &config), specs[s].groups(0) ? 0 : -EINVAL);
+		if (specs[s].groups(0))
 			specs[s].ops->destroy(&pt);
 		config = good;
 		config.noncoherent = true;
@@ -1237,6 +1244,7 @@ static void test_mark_split(void **unused)
 	(void)unused;
 	for (unsigned s = 0; s < sizeof(specs) / sizeof(*specs); s++) {
 		const struct iommu_pgtable_ops *ops = specs[s].ops;
+		unsigned order = (unsigned)__builtin_ctz(specs[s].groups(1) | 1u << 31);
 		uint64_t page = spec_page(&specs[s]), large = page << specs[s].index_bits, phys, *slot, before;
 		struct iommu_gather gather = IOMMU_GATHER_INIT;
 		struct iommu_pgtable_config config;
@@ -1252,25 +1260,25 @@ static void test_mark_split(void **unused)
 		}
 		f->pt.config.mark_split = true;
 		/* A group of large leaves, and pages behind it. */
-		assert_int_equal(ops->map(&f->pt, 0, large << specs[s].group(1), (large << specs[s].group(1)) + 3 * page, IOMMU_READ), 0);
+		assert_int_equal(ops->map(&f->pt, 0, large << order, (large << order) + 3 * page, IOMMU_READ), 0);
 		slot = walk(&specs[s], f->mem.pages, ops->root_phys(&f->pt), f->config.levels, large).slot;
 		before = *slot;
-		assert_true(before & specs[s].contiguous);
+		assert_true(before & 1ull << 52);
 		assert_int_equal(ops->unmap(&f->pt, large + 5 * page, page, &gather), -EAGAIN);
-		assert_int_equal(*slot, (before & ~specs[s].contiguous) | 1u << 16);
-		assert_int_equal(gather.first, large);
-		assert_int_equal(gather.last, 2 * large - 1);
+		assert_int_equal(*slot, (before & ~(1ull << 52)) | 1u << 16);
+		assert_int_equal(gather.first, 0); /* the group was one */
+		assert_int_equal(gather.last, (large << order) - 1);
 		assert_int_equal(gather.tables, 0);
 		/* It says the same as before. */
 		assert_int_equal(ops->iova_to_phys(&f->pt, large + 5 * page + 8, &phys, NULL), 0);
-		assert_int_equal(phys, (large << specs[s].group(1)) + large + 5 * page + 8);
+		assert_int_equal(phys, (large << order) + large + 5 * page + 8);
 		gather = (struct iommu_gather)IOMMU_GATHER_INIT;
 		assert_int_equal(ops->unmap(&f->pt, large + 5 * page, page, &gather), page);
 		assert_int_equal(gather.last, 2 * large - 1);
 		iommu_gather_free(&f->pt, &gather);
 		assert_int_equal(ops->iova_to_phys(&f->pt, large + 5 * page, &phys, NULL), -ENOENT);
 		assert_int_equal(ops->iova_to_phys(&f->pt, large + 6 * page, &phys, NULL), 0);
-		assert_int_equal(phys, (large << specs[s].group(1)) + large + 6 * page);
+		assert_int_equal(phys, (large << order) + large + 6 * page);
 		/* Both ends at once; and what is unmapped whole needs no mark. */
 		assert_int_equal(ops->unmap(&f->pt, 3 * large - page, large + 2 * page, &gather), -EAGAIN);
 		assert_int_equal(gather.first, 2 * large);

@@ -55,6 +55,7 @@ struct hitless_cell {
 	unsigned strategies;		/* IOMMU_STRATEGY_ANY, or bits */
 	unsigned freedoms;		/* IOMMU_FREE_BIT()s of hitless/model.h; ~0: all */
 	unsigned mutant;		/* 0: the sequence as it is; else a damaged one, counted from 1 */
+	bool explain;			/* of a mutant that survives: why it is harmless */
 	bool thorough;			/* for tests of the explorer: steps every request of a place once more, in vain */
 };
 
@@ -75,6 +76,7 @@ struct hitless_report {
 	const char *why;
 	struct iommu_cost cost;
 	char mutant[128];		/* what was damaged; "": there is no such mutant */
+	const char *harmless;		/* `explain`: why nothing came of it; NULL: it was caught, or nobody knows */
 	/* Domain layer: */
 	const char *mapper;		/* violated or bounded: with which mapper; NULL: without one */
 	unsigned failures;		/* allocations of the replace that were made to fail, one at a time */

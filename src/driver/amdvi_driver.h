@@ -46,17 +46,24 @@ struct amdvi_log {
 	unsigned count;
 	unsigned head;
 	bool devtlb_failed;		/* an IOTLB_INV_TIMEOUT was seen, ever; under lock */
+	unsigned restarts, told;	/* how often it was full and events were lost, and what was reported of it; under lock */
 };
+
+#define AMDVI_DTE_BYTES 32u
+#define AMDVI_MAX_SEGMENTS 8u
 
 struct amdvi_unit {
 	struct iommu_unit unit;		/* first */
 	uint64_t registers;
 	uint64_t efr;
 	uint64_t capability;
-	uint32_t devices;		/* entries in the device table */
+	uint32_t devices;		/* DeviceIDs that it serves: all below this one */
 	uint16_t segment;
 	uint64_t timeout_ns;
-	struct entry_table devtab;
+	struct {
+		unsigned bits;		/* 1 << bits segments */
+		struct entry_table segments[AMDVI_MAX_SEGMENTS];
+	} devtab;
 	struct hitless_lock register_lock; /* CONTROL */
 	struct amdvi_queue queue;
 	struct amdvi_log log;
@@ -132,6 +139,15 @@ void amdvi_forget_range(struct iommu_unit *unit, struct entry_steps *steps, cons
 void amdvi_forget_device_range(struct iommu_unit *unit, struct entry_steps *steps, const struct iommu_device *device,
 			       uint32_t pasid, uint64_t first, uint64_t last);
 
+/* ---- amdvi_devtab.c ---- */
+/* A table in which every device is blocked. -ENOMEM. */
+int amdvi_devtab_init(struct amdvi_unit *amdvi);
+/* The unit does not look at it any more. */
+void amdvi_devtab_fini(struct amdvi_unit *amdvi);
+/* Tells the unit where it is, while translation is off. */
+void amdvi_devtab_publish(const struct amdvi_unit *amdvi);
+struct entry_table *amdvi_devtab_place(struct amdvi_unit *amdvi, uint32_t rid, size_t *offset);
+
 /* ---- amdvi_gcr3.c ---- */
 /* How many levels it takes for PASIDs of so many bits (0: just PASID 0); 0: the unit can't do that. */
 unsigned amdvi_gcr3_levels(const struct amdvi_unit *amdvi, unsigned pasid_bits);
@@ -147,7 +163,12 @@ int amdvi_gcr3_reach(const struct hitless_port *port, struct amdvi_gcr3 *gcr3, u
 int amdvi_log_init(struct amdvi_unit *amdvi, unsigned order);
 void amdvi_log_fini(struct amdvi_unit *amdvi);
 int amdvi_handle_faults(struct iommu_unit *unit);
-/* Has a device failed to answer an invalidation of its TLB, by what the log says? */
-bool amdvi_devtlb_failed(struct amdvi_unit *amdvi);
+/* Before commands to device TLBs: a number that says from when on the log must not have lost anything. */
+unsigned amdvi_log_restarts(struct amdvi_unit *amdvi);
+/*
+ * After them: has every device answered, by what the log says? -EIO: one has not. -EAGAIN: events were lost since then, and that may
+ * have been one of them; the log works again, and the commands have to be repeated.
+ */
+int amdvi_devtlb_verdict(struct amdvi_unit *amdvi, unsigned restarts);
 
 #endif

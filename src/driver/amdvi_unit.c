@@ -10,8 +10,6 @@
 
 #include <string.h>
 
-#define DTE_BYTES 32u
-
 /* Host tables start with this many levels and grow: 512 GiB are enough for most. */
 #define FIRST_LEVELS 3u
 
@@ -30,8 +28,7 @@ static int amdvi_device_add(struct iommu_unit *unit, struct iommu_device *device
 	for (unsigned i = 0; i < device->nrids; i++) {
 		if (!serves(amdvi, device->rids[i]))
 			return -EINVAL;
-		device->entry[i].table = &amdvi->devtab;
-		device->entry[i].offset = (size_t)(device->rids[i] & 0xffff) * DTE_BYTES;
+		device->entry[i].table = amdvi_devtab_place(amdvi, device->rids[i], &device->entry[i].offset);
 	}
 	driver_find_ats(unit->port, device, AMDVI_CAPABILITY_OF(amdvi, IOTLB_SUP));
 	return 0;
@@ -49,13 +46,16 @@ int amdvi_set_interrupts(struct iommu_unit *unit, uint32_t rid, const uint64_t w
 	struct amdvi_unit *amdvi = to_amdvi(unit);
 	const struct hitless_port *port;
 	const uint64_t keep = BITS(AMDVI_DTE, GUEST_PAGING_MODE);
+	struct entry_table *table;
 	uint64_t *live, high[2];
+	size_t offset;
 
 	if (!unit || !words || unit->ops->format != &amdvi_dte || !serves(amdvi, rid))
 		return -EINVAL;
 	port = unit->port;
-	port->lock(port->ctx, &amdvi->devtab.lock);
-	live = (uint64_t *)((char *)amdvi->devtab.page + (size_t)(rid & 0xffff) * DTE_BYTES) + 2;
+	table = amdvi_devtab_place(amdvi, rid, &offset);
+	port->lock(port->ctx, &table->lock);
+	live = (uint64_t *)((char *)table->page + offset) + 2;
 	high[0] = (words[0] & ~keep) | (live[0] & keep);
 	high[1] = words[1];
 	if (port->store128) {
@@ -64,7 +64,7 @@ int amdvi_set_interrupts(struct iommu_unit *unit, uint32_t rid, const uint64_t w
 		port->store64(port->ctx, &live[1], high[1]);
 		port->store64(port->ctx, &live[0], high[0]);
 	}
-	port->unlock(port->ctx, &amdvi->devtab.lock);
+	port->unlock(port->ctx, &table->lock);
 	return 0;
 }
 
@@ -150,6 +150,8 @@ static int amdvi_domain_init(struct iommu_unit *unit, struct iommu_domain *domai
 	if (desc->dirty && (domain->stage != 2 || !has_dirty(amdvi)))
 		return -EOPNOTSUPP;
 	config.dirty = desc->dirty;
+	/* Pages of every power of two; where dirty ones are recorded, of the levels' own sizes only: each has its own flag. */
+	config.contiguous = domain->stage == 2 && !desc->dirty;
 	domain->pgtable.ops = domain->stage == 1 ? &iommu_pgtable_amdv2 : &iommu_pgtable_amdv1;
 	err = domain->pgtable.ops->init(&domain->pgtable, &config);
 	if (err || domain->stage == 2)
@@ -240,10 +242,7 @@ static void free_unit(struct amdvi_unit *amdvi)
 	if (amdvi->queue.ring)
 		amdvi_queue_fini(amdvi);
 	amdvi_log_fini(amdvi);
-	if (amdvi->devtab.page) {
-		port->free_pages(port->ctx, amdvi->devtab.page, amdvi->devtab.bytes);
-		port->lock_destroy(port->ctx, &amdvi->devtab.lock);
-	}
+	amdvi_devtab_fini(amdvi);
 	port->lock_destroy(port->ctx, &amdvi->register_lock);
 	unit_fini(&amdvi->unit);
 	port->free(port->ctx, amdvi, sizeof(*amdvi));
@@ -295,38 +294,15 @@ static const struct iommu_unit_ops amdvi_ops = {
 	.handle_faults = amdvi_handle_faults,
 };
 
-/* V=0 would let DMA through, so no entry is ever 0. */
-static int make_device_table(struct amdvi_unit *amdvi)
-{
-	const struct hitless_port *port = amdvi->unit.port;
-	struct entry_table *table = &amdvi->devtab;
-	int err = port->lock_init(port->ctx, &table->lock);
-
-	if (err)
-		return err;
-	table->bytes = ((size_t)amdvi->devices * DTE_BYTES + HITLESS_PAGE_SIZE - 1) & ~(size_t)(HITLESS_PAGE_SIZE - 1);
-	amdvi->devices = (uint32_t)(table->bytes / DTE_BYTES);
-	table->page = port->alloc_pages(port->ctx, table->bytes);
-	if (!table->page) {
-		port->lock_destroy(port->ctx, &table->lock);
-		return -ENOMEM;
-	}
-	for (uint32_t i = 0; i < amdvi->devices; i++)
-		port->store64(port->ctx, (char *)table->page + (size_t)i * DTE_BYTES, BITS(AMDVI_DTE, V));
-	return 0;
-}
-
 /* The tables are in place before the unit looks at them; what it may remember of others is forgotten at once. */
 static int enable(struct amdvi_unit *amdvi)
 {
 	const uint64_t running = BITS(AMDVI_STATUS, CMD_BUF_RUN) | BITS(AMDVI_STATUS, EVENT_LOG_RUN);
-	uint64_t devtab = 0, set = 0, clear = 0;
+	uint64_t set = 0, clear = 0;
 	int err;
 
-	SET(AMDVI_DEVTAB, SIZE, &devtab, amdvi->devtab.bytes / HITLESS_PAGE_SIZE - 1);
-	SET_ADDR(AMDVI_DEVTAB, BASE, &devtab, amdvi_phys(amdvi, amdvi->devtab.page));
 	amdvi->unit.port->write_barrier(amdvi->unit.port->ctx);
-	amdvi_write(amdvi, AMDVI_REG_DEVTAB, devtab);
+	amdvi_devtab_publish(amdvi);
 	amdvi_write(amdvi, AMDVI_REG_STATUS, BITS(AMDVI_STATUS, EVENT_OVERFLOW) | BITS(AMDVI_STATUS, EVENT_LOG_INT) |
 						     BITS(AMDVI_STATUS, COM_WAIT_INT));
 	set = BITS(AMDVI_CONTROL, IOMMU_EN) | BITS(AMDVI_CONTROL, EVENT_LOG_EN) | BITS(AMDVI_CONTROL, CMD_BUF_EN) |
@@ -336,6 +312,7 @@ static int enable(struct amdvi_unit *amdvi)
 	clear = BITS(AMDVI_CONTROL, DEV_TBL_SEG_EN) | BITS(AMDVI_CONTROL, INV_TIMEOUT);
 	/* A device that does not answer for a second is given up (2.4.4). */
 	SET(AMDVI_CONTROL, INV_TIMEOUT, &set, 4);
+	SET(AMDVI_CONTROL, DEV_TBL_SEG_EN, &set, amdvi->devtab.bits);
 	amdvi_control(amdvi, set, clear);
 	err = amdvi_await_status(amdvi, running, running);
 	return err ? err : amdvi_forget_all(amdvi);
@@ -384,7 +361,7 @@ int amdvi_unit_create(const struct hitless_port *port, const struct amdvi_unit_d
 		unit_fini(&amdvi->unit);
 		goto free;
 	}
-	err = make_device_table(amdvi);
+	err = amdvi_devtab_init(amdvi);
 	if (err)
 		goto free_unit;
 	amdvi_control(amdvi, 0, BITS(AMDVI_CONTROL, IOMMU_EN) | BITS(AMDVI_CONTROL, EVENT_LOG_EN));

@@ -180,6 +180,7 @@ static int riscv_domain_init(struct iommu_unit *unit, struct iommu_domain *domai
 		.output_bits = output_bits(riscv),
 		.noncoherent = riscv_noncoherent(riscv),
 		.dirty = desc->dirty,
+		.contiguous = !desc->dirty, /* 6.4: every unit has Svnapot */
 	};
 
 	if (desc->type == IOMMU_DOMAIN_EXTERNAL)

@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_REQUESTS 12u
+#define MAX_REQUESTS 16u
 #define MAX_CANDIDATES 6u
 #define MAX_TRIALS 400u
 

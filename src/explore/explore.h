@@ -37,6 +37,7 @@ enum xp_op_kind {
 	XP_ATS,		/* words[0]: on or off, in the device whose requester id is `addr` (XP_NONE: all that are replaced) */
 	XP_QUIET,	/* words[0]: the device issues nothing, and has nothing in flight; or it does again */
 	XP_WRITEBACK,	/* [addr, addr + width) has reached memory when it is over */
+	XP_BARRIER,	/* all stores have */
 	XP_REGISTER,	/* words[0] to the register at offset `addr`, `width` bytes */
 	XP_LOCK,	/* lock number `addr`; words[0]: and lets go of it at once */
 	XP_UNLOCK,
@@ -142,10 +143,12 @@ struct xp_case {
 	/* The addresses where data lies: the tables of `before` and `after` lead there and nowhere else. */
 	bool disruptive;		/* the device may be blocked meanwhile */
 	bool ats;			/* the devices' ATS is on at first */
+	bool weak;			/* ... or, plain stores of a weakly ordered CPU, up to the next barrier, in any order */
 	bool noncoherent;		/* stores reach memory any time up to their write-back */
 	bool thorough;
 	bool has_quiet;			/* there are XP_QUIET steps: then prefetch is told apart from what devices ask for */
 	unsigned max_places;		/* 0: a default */
+	bool situations;		/* note them in the result */
 };
 
 void xp_op_add(struct xp_ops *ops, const struct xp_op *op);
@@ -177,6 +180,9 @@ struct xp_result {
 	const char *limit;		/* bounded: which limit */
 	uint64_t places, states, requests;
 	unsigned depth;
+	/* What was in the caches and in flight at some place, hashed, once each, in ascending order. Free with free(). */
+	uint64_t *situations;
+	uint32_t nsituations;
 	char detail[200];
 };
 

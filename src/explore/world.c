@@ -303,9 +303,11 @@ static bool op_ready(const struct xp_machine *m, const struct xp_op *op, unsigne
 		return !(w->locks[!who] >> op->addr & 1);
 	case XP_WRITEBACK:
 		return !pending_in(w, op->addr, op->width);
+	case XP_BARRIER:
+		return !w->npending;
 	case XP_STORE:
 		/* A second store to the same place goes through the same line of the CPU's cache. */
-		return !m->c->noncoherent || (w->npending < XP_MAX_PENDING && !pending_in(w, op->addr, op->width));
+		return !(m->c->noncoherent || m->c->weak) || (w->npending < XP_MAX_PENDING && !pending_in(w, op->addr, op->width));
 	default:
 		return true;
 	}
@@ -351,7 +353,7 @@ static void op_do(struct xp_machine *m, const struct xp_op *op, unsigned who)
 
 	switch (op->kind) {
 	case XP_STORE:
-		if (m->c->noncoherent) {
+		if (m->c->noncoherent || m->c->weak) {
 			w->pending[w->npending].addr = op->addr;
 			memcpy(w->pending[w->npending].words, op->words, sizeof(w->pending[0].words));
 			w->pending[w->npending++].width = op->width;

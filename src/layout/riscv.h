@@ -187,8 +187,8 @@ static inline unsigned riscv_pte_mode(const uint64_t *entry)
 		RISCV_PTE_MODE_TABLE;
 }
 
-/* With N, PPN[3:0] must be 1000. */
-enum { RISCV_NAPOT_64K = 8 };
+/* With N, PPN[3:0] must be 1000: there are 16 of them. */
+enum { RISCV_NAPOT_64K = 8, RISCV_NAPOT_64K_ORDER = 4 };
 
 /* 2.3.3 MSI page-table entry: 128 bits; M=1, an entry for a memory-resident interrupt file, is printed but not driven */
 enum { RISCV_MSIPTE_MODE_ABSENT, RISCV_MSIPTE_MODE_MRIF, RISCV_MSIPTE_MODE_BASIC, RISCV_MSIPTE_MODE_RESERVED };

@@ -17,10 +17,11 @@
 
 static int create(struct machine *machine, struct iommu_unit **unit)
 {
+	uint32_t capability = CAPABILITY | (machine->config.capabilities[3] & AMDVI_MODEL_NPCACHE ? CAPABILITY_NPCACHE : 0);
 	const struct amdvi_unit_desc desc = {
-		.registers = AMDVI_REGISTERS,
-		.capability = CAPABILITY | (machine->config.capabilities[3] & AMDVI_MODEL_NPCACHE ? CAPABILITY_NPCACHE : 0),
-		.last_device = LAST_DEVICE,
+		.registers = machine->firmware.registers,
+		.capability = machine->firmware.capability ? machine->firmware.capability : capability,
+		.last_device = machine->firmware.last_device ? machine->firmware.last_device : LAST_DEVICE,
 		.timeout_ns = machine->config.timeout_ns,
 	};
 

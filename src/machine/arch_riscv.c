@@ -11,7 +11,7 @@
 static int create(struct machine *machine, struct iommu_unit **unit)
 {
 	const struct riscv_unit_desc desc = {
-		.registers = RISCV_REGISTERS,
+		.registers = machine->firmware.registers,
 		.timeout_ns = machine->config.timeout_ns,
 		.noncoherent = machine->config.noncoherent,
 	};

@@ -11,7 +11,7 @@
 static int create(struct machine *machine, enum vtd_mode mode, struct iommu_unit **unit)
 {
 	const struct vtd_unit_desc desc = {
-		.registers = VTD_REGISTERS,
+		.registers = machine->firmware.registers,
 		.mode = mode,
 		.timeout_ns = machine->config.timeout_ns,
 	};

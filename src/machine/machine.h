@@ -14,6 +14,27 @@
 #include <hitless/model.h>
 
 struct machine;
+struct qemu_board;
+
+/* Where the hardware is: in this process (model.c), or in a QEMU (qemu.c). */
+struct machine_backend {
+	int (*start)(struct machine *machine);
+	void (*stop)(struct machine *machine);
+	uint64_t (*read)(struct machine *machine, uint64_t addr, unsigned size);
+	void (*write)(struct machine *machine, uint64_t addr, unsigned size, uint64_t value);
+	uint32_t (*pci_read)(struct machine *machine, uint32_t rid, unsigned offset, unsigned size);
+	void (*pci_write)(struct machine *machine, uint32_t rid, unsigned offset, unsigned size, uint32_t value);
+	void (*relax)(struct machine *machine);	/* between two polls */
+};
+
+extern const struct machine_backend machine_model, machine_qemu;
+
+/* What the firmware tells of the unit. */
+struct machine_firmware {
+	uint64_t registers;
+	uint32_t capability;		/* AMD-Vi: the first word of the capability block; 0: the architecture's default */
+	uint32_t last_device;		/* likewise; 0: the architecture's default */
+};
 
 /* How to bring up one architecture on a machine. */
 struct machine_arch {
@@ -38,6 +59,7 @@ extern const struct machine_arch *const machine_archs[];
 
 struct machine_config {
 	const struct machine_arch *arch;
+	const struct qemu_board *board;		/* that QEMU; NULL: the model */
 	size_t ram_bytes;			/* 0: 64 MiB */
 	unsigned lanes;				/* DMA engines that run at once; 0: 1 */
 	uint64_t capabilities[4];		/* 0: the architecture's default */
@@ -62,11 +84,16 @@ struct machine_function {
 struct machine {
 	struct machine_config config;
 	struct hitless_port port;		/* the driver's */
+	const struct machine_backend *backend;
+	struct machine_firmware firmware;
 	struct iommu_model_port model_port;	/* the model's */
 	struct iommu_model model;
+	struct qemu *qemu;
 	struct iommu_unit *unit;
-	/* RAM: physical address 0 is ram[0]. The unit sees `seen`, which is the same memory unless it doesn't snoop. */
+	/* RAM: physical address ram_base is ram[0]. The unit sees `seen`, which is the same memory unless it doesn't snoop. */
 	char *ram, *seen;
+	int ram_fd, seen_fd;
+	uint64_t ram_base;
 	size_t ram_bytes;
 	uint64_t poison;			/* physical address of the frame that all poison points to */
 	/* The allocator: frames come back last, so that a stale pointer meets poison for as long as possible. */
@@ -95,12 +122,29 @@ int machine_start_unit(struct machine *machine);
 /* Destroys the unit if it is up and can be, and frees everything. */
 void machine_destroy(struct machine *machine);
 
-/* The first `count` frames that the allocator will never give out, for data: at physical address 1 MiB and up. */
+/* The first `count` frames that the allocator will never give out, for data: at 1 MiB of RAM and up. */
 uint64_t machine_reserve_frames(struct machine *machine, unsigned count);
 
 static inline void *machine_virt(const struct machine *machine, uint64_t phys)
 {
-	return machine->ram + phys;
+	return machine->ram + (phys - machine->ram_base);
+}
+
+/* Is there RAM for an aligned access? */
+static inline bool machine_in_ram(const struct machine *machine, uint64_t addr, size_t bytes)
+{
+	return addr % bytes == 0 && addr >= machine->ram_base && addr - machine->ram_base < machine->ram_bytes &&
+	       machine->ram_bytes - (addr - machine->ram_base) >= bytes;
+}
+
+/* A compare-exchange is the only 16-byte load that compiles inline everywhere. To ThreadSanitizer it is a write; it has a load. */
+static inline unsigned __int128 machine_load128(void *where)
+{
+#ifdef __SANITIZE_THREAD__
+	return __atomic_load_n((unsigned __int128 *)where, __ATOMIC_ACQUIRE);
+#else
+	return __sync_val_compare_and_swap((unsigned __int128 *)where, 0, 0);
+#endif
 }
 
 /* A PCI function with that requester id exists from now on. */
@@ -109,7 +153,7 @@ bool machine_ats_enabled(const struct machine *machine, uint32_t rid);
 /* May the function send requests with PASID, with the enable bits of PCI Express 7.8.8.3 that `access` (IOMMU_EXEC, IOMMU_PRIV) needs? */
 bool machine_pasid_enabled(const struct machine *machine, uint32_t rid, unsigned access);
 
-/* One DMA of 8 bytes, by a function on a lane: translates, does the access, ends. */
+/* One DMA of 8 bytes in the model machine, by a function on a lane: translates, does the access, ends. */
 struct machine_dma {
 	uint32_t rid, pasid;
 	uint64_t iova;

@@ -3,7 +3,6 @@
  * fmt_amdv1.h - AMD's host ("v1") page tables (section 2.2.3) for pt_engine.h, which says what each function means.
  *
  * Every level has the same entry; the next-level field says of what level the table is that it points to, or that it maps a page.
- * Sizes between those of the levels (next level 7) are not used.
  */
 #ifndef FMT_AMDV1_H
 #define FMT_AMDV1_H
@@ -55,7 +54,8 @@ static inline bool fmt_present(uint64_t entry)
 
 static inline bool fmt_is_table(uint64_t entry, unsigned level)
 {
-	return fmt_present(entry) && level > 0 && (entry & BITS(AMDVI_V1, NEXT_LEVEL));
+	return fmt_present(entry) && level > 0 && (entry & BITS(AMDVI_V1, NEXT_LEVEL)) &&
+	       ~entry & BITS(AMDVI_V1, NEXT_LEVEL);
 }
 
 /* Tables are numbered from 1 by the hardware. Rights are the AND over the levels: the tables allow everything. */
@@ -120,7 +120,7 @@ static inline uint64_t fmt_leaf_phys(uint64_t entry, unsigned level)
 static inline uint64_t fmt_leaf_attributes(uint64_t entry, unsigned level)
 {
 	(void)level;
-	return entry & ~BITS(AMDVI_V1, ADDR);
+	return entry & ~(BITS(AMDVI_V1, ADDR) | BITS(AMDVI_V1, NEXT_LEVEL));
 }
 
 static inline unsigned fmt_leaf_prot(uint64_t entry)
@@ -149,15 +149,30 @@ static inline uint64_t fmt_split_mark(void)
 	return 0;
 }
 
-static inline uint64_t fmt_contiguous_bit(void)
+/*
+ * Next level 7: pages of every power of two between those of this level and the next, as so many entries that are all alike.
+ * The size is in the address: all ones below its highest bit, which is 0. No 512 GiB: it would be one entry of level 3, and
+ * Linux says that hardware has a defect there.
+ */
+static inline unsigned fmt_groups(unsigned level)
 {
-	return 0;
+	return level <= FMT_MAX_LEAF_LEVEL ? 0x1fe : 0;
 }
 
-static inline unsigned fmt_contiguous_shift(unsigned level)
+static inline uint64_t fmt_in_group(uint64_t leaf, uint64_t phys, unsigned level, unsigned order)
 {
-	(void)level;
-	return 0;
+	uint64_t size = 1ull << (FMT_PAGE_SHIFT + 9 * level + order);
+
+	leaf = (leaf & ~BITS(AMDVI_V1, ADDR)) | phys | ((size / 2 - 1) & BITS(AMDVI_V1, ADDR));
+	SET(AMDVI_V1, NEXT_LEVEL, &leaf, AMDVI_V1_NEXT_SIZED);
+	return leaf;
+}
+
+static inline unsigned fmt_group_order(uint64_t leaf, unsigned level)
+{
+	if (GET(AMDVI_V1, NEXT_LEVEL, &leaf) != AMDVI_V1_NEXT_SIZED)
+		return 0;
+	return (unsigned)__builtin_ctzll(~GET(AMDVI_V1, ADDR, &leaf)) + 1 - 9 * level;
 }
 
 #endif

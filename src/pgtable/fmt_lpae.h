@@ -119,12 +119,26 @@ static inline uint64_t fmt_split_mark(void)
 static inline uint64_t fmt_leaf_attributes(uint64_t entry, unsigned level)
 {
 	(void)level;
-	return entry & ~(BITS(LPAE_TABLE, ADDR) | BITS(LPAE_TABLE, TABLE));
+	return entry & ~(BITS(LPAE_TABLE, ADDR) | BITS(LPAE_TABLE, TABLE) | BITS(LPAE_S1, CONTIGUOUS));
 }
 
-static inline unsigned fmt_contiguous_shift(unsigned level)
+/* The contiguous hint, at the same place in both stages. */
+static inline unsigned fmt_groups(unsigned level)
 {
-	return lpae_contiguous_shift(LPAE_PAGE_SHIFT, level);
+	return 1u << lpae_contiguous_shift(LPAE_PAGE_SHIFT, level);
+}
+
+static inline uint64_t fmt_in_group(uint64_t leaf, uint64_t phys, unsigned level, unsigned order)
+{
+	(void)phys;
+	(void)level;
+	(void)order;
+	return leaf | BITS(LPAE_S1, CONTIGUOUS);
+}
+
+static inline unsigned fmt_group_order(uint64_t leaf, unsigned level)
+{
+	return leaf & BITS(LPAE_S1, CONTIGUOUS) ? lpae_contiguous_shift(LPAE_PAGE_SHIFT, level) : 0;
 }
 
 #endif

@@ -53,9 +53,4 @@ static inline uint64_t fmt_clean_bits(void)
 	return BITS(LPAE_S1, AP2);
 }
 
-static inline uint64_t fmt_contiguous_bit(void)
-{
-	return BITS(LPAE_S1, CONTIGUOUS);
-}
-
 #endif

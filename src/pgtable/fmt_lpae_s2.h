@@ -52,9 +52,4 @@ static inline uint64_t fmt_clean_bits(void)
 	return 0;
 }
 
-static inline uint64_t fmt_contiguous_bit(void)
-{
-	return BITS(LPAE_S2, CONTIGUOUS);
-}
-
 #endif

@@ -114,7 +114,7 @@ static inline uint64_t fmt_leaf_phys(uint64_t entry, unsigned level)
 static inline uint64_t fmt_leaf_attributes(uint64_t entry, unsigned level)
 {
 	(void)level;
-	return entry & ~BITS(RISCV_PTE, PPN);
+	return entry & ~(BITS(RISCV_PTE, PPN) | BITS(RISCV_PTE, N));
 }
 
 static inline unsigned fmt_leaf_prot(uint64_t entry)
@@ -144,15 +144,23 @@ static inline uint64_t fmt_split_mark(void)
 	return 0;
 }
 
-static inline uint64_t fmt_contiguous_bit(void)
+/* Svnapot: sixteen pages as one of 64 KiB, their entries all alike, with 1000 for the page number's last bits. */
+static inline unsigned fmt_groups(unsigned level)
 {
-	return 0;
+	return level == 0 ? 1u << RISCV_NAPOT_64K_ORDER : 0;
 }
 
-static inline unsigned fmt_contiguous_shift(unsigned level)
+static inline uint64_t fmt_in_group(uint64_t leaf, uint64_t phys, unsigned level, unsigned order)
 {
 	(void)level;
-	return 0;
+	(void)order;
+	return (leaf & ~BITS(RISCV_PTE, PPN)) | BITS(RISCV_PTE, N) | (RISCV_PPN(phys) | RISCV_NAPOT_64K) << RISCV_PTE_PPN_LSB;
+}
+
+static inline unsigned fmt_group_order(uint64_t leaf, unsigned level)
+{
+	(void)level;
+	return leaf & BITS(RISCV_PTE, N) ? RISCV_NAPOT_64K_ORDER : 0;
 }
 
 #endif

@@ -154,13 +154,23 @@ static inline uint64_t fmt_split_mark(void)
 	return 0;
 }
 
-static inline uint64_t fmt_contiguous_bit(void)
+static inline unsigned fmt_groups(unsigned level)
 {
+	(void)level;
 	return 0;
 }
 
-static inline unsigned fmt_contiguous_shift(unsigned level)
+static inline uint64_t fmt_in_group(uint64_t leaf, uint64_t phys, unsigned level, unsigned order)
 {
+	(void)phys;
+	(void)level;
+	(void)order;
+	return leaf;
+}
+
+static inline unsigned fmt_group_order(uint64_t leaf, unsigned level)
+{
+	(void)leaf;
 	(void)level;
 	return 0;
 }

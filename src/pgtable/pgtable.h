@@ -27,7 +27,7 @@ struct iommu_pgtable_config {
 	unsigned output_bits;	/* width of a physical address */
 	bool noncoherent;	/* walks don't snoop: write back every store */
 	bool dirty;		/* hardware sets accessed and dirty flags */
-	bool contiguous;	/* hint at neighbouring leaves that are contiguous; not together with dirty */
+	bool contiguous;	/* neighbouring leaves may form groups (pt_engine.h); not together with dirty */
 	bool no_split;		/* hardware must not meet a large leaf and the small ones that replace it */
 	bool mark_split;	/* it may, if the large one was marked, and what was cached of it forgotten: see unmap */
 };

@@ -43,10 +43,11 @@
  * the large one marked first, and invalidated (SMMUv3, BBM level 1: config.mark_split), or it has no
  * such mark, and a large leaf can only be unmapped whole (level 0: config.no_split).
  *
- * Neighbouring leaves of one mapping may carry a hint that they are contiguous, so that hardware
- * caches them as one (config.contiguous). All of a group carry it or none: an unmap of a part first
- * takes it from the whole group. Flags of a group would be the hardware's to set in any of its
- * leaves, so that the hint is not given where dirty pages are recorded.
+ * Neighbouring leaves of one mapping may form a group, which hardware caches as one large leaf
+ * (config.contiguous): Arm's contiguous hint, RISC-V's NAPOT pages, AMD's pages of sizes between
+ * those of the levels. All leaves of a group say so: an unmap of a part first makes the whole group
+ * leaves of their own. Flags of a group would be the hardware's to set in any of its leaves, so
+ * that there are none where dirty pages are recorded.
  */
 #ifndef PT_ENGINE_H
 #define PT_ENGINE_H
@@ -115,10 +116,14 @@ static inline uint64_t fmt_clean_bits(void);
 /* The mark for config.mark_split, among bits of a large leaf's address that are 0; 0: there is none. */
 static inline uint64_t fmt_split_mark(void);
 /*
- * The hint that a leaf is one of 1 << shift neighbours that are contiguous; 0: there is none.
+ * Groups of 1 << order leaves at a level: which orders there are, a bit each (0: no groups; never bit
+ * 0); a leaf as one of a group that leads to `phys`, and the order of the group that a leaf is in, 0:
+ * none. Neither fmt_leaf_phys() of a member nor its attributes say more than those of a leaf alone,
+ * but the address may be any of the group's.
  */
-static inline uint64_t fmt_contiguous_bit(void);
-static inline unsigned fmt_contiguous_shift(unsigned level);
+static inline unsigned fmt_groups(unsigned level);
+static inline uint64_t fmt_in_group(uint64_t leaf, uint64_t phys, unsigned level, unsigned order);
+static inline unsigned fmt_group_order(uint64_t leaf, unsigned level);
 
 #define PT_INDEX_BITS	 (FMT_TABLE_SHIFT - 3)
 #define PT_ENTRIES	 (1u << PT_INDEX_BITS)
@@ -344,37 +349,67 @@ static inline int pt_check_range(const struct iommu_pgtable *pt, uint64_t iova, 
 	return 0;
 }
 
-/* ---- Contiguous leaves ---- */
+/* ---- Leaves in groups ---- */
 
-/* What the group of a leaf at `level` spans, minus 1: a mask. */
-static inline uint64_t pt_group_span(unsigned level)
+/* What a group spans, minus 1: a mask. */
+static inline uint64_t pt_group_span(unsigned level, unsigned order)
 {
-	return (1ull << (pt_shift(level) + fmt_contiguous_shift(level))) - 1;
+	return (1ull << (pt_shift(level) + order)) - 1;
 }
 
-/* The hint for the leaf at `at`, if it is for [first, last], which leads to `phys`. */
-static inline uint64_t pt_hint(const struct iommu_pgtable *pt, uint64_t first, uint64_t last, uint64_t phys,
-			       unsigned level, uint64_t at)
+/* The order of the largest group that can begin at `at`, if [at, last] leads to `phys`; 0: a leaf alone. */
+static PT_ALWAYS_INLINE unsigned pt_order(const struct iommu_pgtable *pt, uint64_t at, uint64_t last, uint64_t phys,
+					  unsigned level)
 {
-	uint64_t span = pt_group_span(level), start = at & ~span;
+	unsigned groups = fmt_groups(level);
+	uint64_t leaves, aligned;
 
-	if (!fmt_contiguous_bit() || !pt->config.contiguous)
+	if (!groups || !pt->config.contiguous)
 		return 0;
-	if (start < first || last - start < span || ((phys + (start - first)) & span))
+	leaves = (last - at) >> pt_shift(level);
+	leaves += ((last - at) & pt_span(level)) == pt_span(level);
+	if (leaves < 2)
 		return 0;
-	return fmt_contiguous_bit();
+	groups &= (unsigned)((2ull << (63 - __builtin_clzll(leaves))) - 1);
+	aligned = (at | phys) >> pt_shift(level);
+	if (aligned)
+		groups &= (unsigned)((2ull << __builtin_ctzll(aligned)) - 1);
+	return groups ? 31u - (unsigned)__builtin_clz(groups) : 0;
 }
+
+/* Stores a leaf, or a group of them, from `slots` on. */
+static PT_ALWAYS_INLINE void pt_put(uint64_t *slots, uint64_t phys, unsigned level, unsigned order, uint64_t attributes)
+{
+	if (!order) {
+		pt_store(slots, fmt_leaf(phys, level, attributes));
+		return;
+	}
+	for (uint64_t i = 0; i >> order == 0; i++)
+		pt_store(&slots[i], fmt_in_group(fmt_leaf(phys + (i << pt_shift(level)), level, attributes), phys, level, order));
+}
+
+/* Where the leaf leads for the address `at`, cut to the leaf. */
+static inline uint64_t pt_leaf_phys(uint64_t leaf, unsigned level, uint64_t at)
+{
+	unsigned order = fmt_group_order(leaf, level);
+	uint64_t span = pt_group_span(level, order);
+
+	return order ? (fmt_leaf_phys(leaf, level) & ~span) | (at & span & ~pt_span(level)) : fmt_leaf_phys(leaf, level);
+}
+
+static inline void pt_gather_range(struct iommu_gather *gather, uint64_t first, uint64_t last,
+				   unsigned leaf_shift);
 
 /*
  * [first, last] is about to be unmapped: if the leaf at `at`, one end of it, is in a group that is
- * only partly in the range, the group is one no longer. Lines of the whole group that hardware has
- * made are forgotten when any of its pages is invalidated.
+ * only partly in the range, the group is one no longer. Hardware may have cached it as one, and has to
+ * forget all of it.
  */
 static void pt_ungroup(struct iommu_pgtable *pt, uint64_t *table, unsigned level, uint64_t at, uint64_t first,
-		       uint64_t last)
+		       uint64_t last, struct iommu_gather *gather)
 {
 	uint64_t entry, span, start;
-	unsigned index, n;
+	unsigned index, order;
 
 	for (;; level--) {
 		entry = pt_load(&table[pt_index(pt, at, level)]);
@@ -382,24 +417,28 @@ static void pt_ungroup(struct iommu_pgtable *pt, uint64_t *table, unsigned level
 			break;
 		table = pt_child(pt, entry);
 	}
-	span = pt_group_span(level);
+	order = fmt_present(entry) ? fmt_group_order(entry, level) : 0;
+	span = pt_group_span(level, order);
 	start = at & ~span;
-	if (!(entry & fmt_contiguous_bit()) || (start >= first && last - start >= span))
+	if (!order || (start >= first && last - start >= span))
 		return;
 	index = pt_index(pt, start, level);
-	n = 1u << fmt_contiguous_shift(level);
-	for (unsigned i = index; i < index + n; i++)
-		pt_store(&table[i], pt_load(&table[i]) & ~fmt_contiguous_bit());
-	pt_writeback(pt, &table[index], n);
+	for (unsigned i = 0; i >> order == 0; i++) {
+		uint64_t phys = pt_leaf_phys(entry, level, start + ((uint64_t)i << pt_shift(level)));
+
+		pt_store(&table[index + i], fmt_leaf(phys, level, fmt_leaf_attributes(entry, level)));
+	}
+	pt_writeback(pt, &table[index], (size_t)1 << order);
+	pt_gather_range(gather, start, start + span, pt_shift(level));
 }
 
 static inline void pt_ungroup_ends(struct iommu_pgtable *pt, uint64_t *table, unsigned level, uint64_t first,
-				   uint64_t last)
+				   uint64_t last, struct iommu_gather *gather)
 {
-	if (!fmt_contiguous_bit() || !pt->config.contiguous)
+	if (!fmt_groups(0) || !pt->config.contiguous)
 		return;
-	pt_ungroup(pt, table, level, first, first, last);
-	pt_ungroup(pt, table, level, last, first, last);
+	pt_ungroup(pt, table, level, first, first, last, gather);
+	pt_ungroup(pt, table, level, last, first, last, gather);
 }
 
 /* ---- Off-line tables: no walker sees them, so that plain accesses do ---- */
@@ -424,10 +463,10 @@ static int pt_fill(struct iommu_pgtable *pt, uint64_t *table, unsigned level, ui
 		unsigned index = pt_index(pt, first, 0);
 		unsigned n = (unsigned)((last - first) >> FMT_PAGE_SHIFT) + 1;
 
-		for (unsigned i = 0; i < n; i++)
-			table[index + i] = fmt_leaf(phys + i * PT_PAGE_SIZE, 0,
-						    attributes | pt_hint(pt, first, last, phys, 0,
-									 first + i * PT_PAGE_SIZE));
+		for (unsigned i = 0, order; i < n; i += 1u << order) {
+			order = pt_order(pt, first + i * PT_PAGE_SIZE, last, phys + i * PT_PAGE_SIZE, 0);
+			pt_put(&table[index + i], phys + i * PT_PAGE_SIZE, 0, order, attributes);
+		}
 		return (int)n;
 	}
 	for (uint64_t at = first, end;; at = end + 1) {
@@ -435,9 +474,11 @@ static int pt_fill(struct iommu_pgtable *pt, uint64_t *table, unsigned level, ui
 
 		end = pt_slot_last(at, last, level);
 		if (pt_leaf_fits(pt, at, end, phys + (at - first), level)) {
-			*slot = fmt_leaf(phys + (at - first), level,
-					 attributes | pt_hint(pt, first, last, phys, level, at));
-			added++;
+			unsigned order = pt_order(pt, at, last, phys + (at - first), level);
+
+			pt_put(slot, phys + (at - first), level, order, attributes);
+			added += 1 << order;
+			end = at + pt_group_span(level, order);
 		} else {
 			int n;
 
@@ -572,11 +613,15 @@ static unsigned pt_map_commit(struct iommu_pgtable *pt, uint64_t *table, unsigne
 		if (fmt_is_table(entry, level)) {
 			pt_add_count(slot, pt_map_commit(pt, pt_child(pt, entry), level - 1, at,
 							 end, phys + (at - first), attributes));
-		} else {
-			pt_store(slot, entry ? fmt_unpark(entry)
-					     : fmt_leaf(phys + (at - first), level,
-							attributes | pt_hint(pt, first, last, phys, level, at)));
+		} else if (entry) {
+			pt_store(slot, fmt_unpark(entry));
 			added++;
+		} else {
+			unsigned order = pt_order(pt, at, last, phys + (at - first), level);
+
+			pt_put(slot, phys + (at - first), level, order, attributes);
+			added += 1u << order;
+			end = at + pt_group_span(level, order);
 		}
 		if (end == last)
 			break;
@@ -596,9 +641,10 @@ static PT_ALWAYS_INLINE int pt_map_pages(struct iommu_pgtable *pt, uint64_t *slo
 	for (unsigned i = 0; i < n; i++)
 		if (pt_load(&slots[i]))
 			return -EEXIST;
-	for (unsigned i = 0; i < n; i++)
-		pt_store(&slots[i], fmt_leaf(phys + i * PT_PAGE_SIZE, 0,
-					     attributes | pt_hint(pt, iova, last, phys, 0, iova + i * PT_PAGE_SIZE)));
+	for (unsigned i = 0, order; i < n; i += 1u << order) {
+		order = pt_order(pt, iova + i * PT_PAGE_SIZE, last, phys + i * PT_PAGE_SIZE, 0);
+		pt_put(&slots[i], phys + i * PT_PAGE_SIZE, 0, order, attributes);
+	}
 	pt_writeback(pt, slots, n);
 	return 0;
 }
@@ -741,8 +787,8 @@ static int pt_split_prepare(struct iommu_pgtable *pt, struct pt_split *split, ui
 	split->level = level;
 	split->entry =
 		pt_build(pt, level, leaf_first, leaf_last, leaf_first > first ? leaf_first : first,
-			 leaf_last < last ? leaf_last : last, fmt_leaf_phys(entry, level),
-			 fmt_leaf_attributes(entry, level) & ~fmt_contiguous_bit());
+			 leaf_last < last ? leaf_last : last, pt_leaf_phys(entry, level, leaf_first),
+			 fmt_leaf_attributes(entry, level));
 	return split->entry ? 0 : -ENOMEM;
 }
 
@@ -947,7 +993,7 @@ static __attribute__((noinline)) int64_t pt_unmap_tables(struct iommu_pgtable *p
 		bool marked;
 
 		/* Leaves of a group are alike. */
-		pt_ungroup_ends(pt, walk->table, walk->level, first, last);
+		pt_ungroup_ends(pt, walk->table, walk->level, first, last, gather);
 		marked = pt_mark(pt, walk->table, walk->level, first, first, last, gather);
 		if (pt_mark(pt, walk->table, walk->level, last, first, last, gather) || marked)
 			return -EAGAIN;
@@ -966,7 +1012,7 @@ static __attribute__((noinline)) int64_t pt_unmap_tables(struct iommu_pgtable *p
 			pt_free_tables(pt, pt_child(pt, splits[0].entry), splits[0].level - 1);
 		return err;
 	}
-	pt_ungroup_ends(pt, walk->table, walk->level, first, last);
+	pt_ungroup_ends(pt, walk->table, walk->level, first, last, gather);
 	pt_prune(pt, walk,
 		 pt_unmap_range(pt, walk->table, walk->level, first, last, splits, gather, &bytes),
 		 gather);
@@ -987,7 +1033,7 @@ static int64_t pt_unmap(struct iommu_pgtable *pt, uint64_t iova, uint64_t size,
 	pt_descend(pt, &walk, iova, last);
 	if (walk.level > 0)
 		return pt_unmap_tables(pt, &walk, iova, last, gather);
-	pt_ungroup_ends(pt, walk.table, 0, iova, last);
+	pt_ungroup_ends(pt, walk.table, 0, iova, last, gather);
 	removed = pt_unmap_pages(pt, &walk.table[pt_index(pt, iova, 0)],
 				 (unsigned)(size >> FMT_PAGE_SHIFT), iova, gather);
 	pt_prune(pt, &walk, removed, gather);
@@ -1008,7 +1054,7 @@ static int pt_iova_to_phys(struct iommu_pgtable *pt, uint64_t iova, uint64_t *ph
 	entry = pt_load(&walk.table[pt_index(pt, iova, walk.level)]);
 	if (!entry)
 		return -ENOENT;
-	*phys = fmt_leaf_phys(entry, walk.level) | (iova & pt_span(walk.level));
+	*phys = pt_leaf_phys(entry, walk.level, iova) | (iova & pt_span(walk.level));
 	if (rights)
 		*rights = fmt_leaf_prot(entry);
 	return 0;
@@ -1095,7 +1141,7 @@ static int pt_init(struct iommu_pgtable *pt, const struct iommu_pgtable_config *
 	 */
 	if (config->dirty && (config->noncoherent || config->contiguous || !fmt_dirty_bits()))
 		return -EINVAL;
-	if ((config->contiguous && !fmt_contiguous_bit()) || (config->mark_split && !fmt_split_mark()))
+	if ((config->contiguous && !fmt_groups(0)) || (config->mark_split && !fmt_split_mark()))
 		return -EINVAL;
 
 	*pt = (struct iommu_pgtable){

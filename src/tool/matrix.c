@@ -159,6 +159,7 @@ static void add_pairs(struct matrix *matrix, const struct tool_arch *arch, const
 			}
 			for (unsigned n = count_mutants(&cell.cell), m = 1; m <= n; m++) {
 				cell.cell.mutant = m;
+				cell.cell.explain = true;
 				add_cell(matrix, &cell);
 			}
 		}
@@ -233,6 +234,8 @@ static json_t *json_cell(const struct cell *cell)
 
 	if (cell->cell.mutant)
 		json_object_set_new(row, "mutant", json_string(r->mutant));
+	if (cell->cell.mutant)
+		json_object_set_new(row, "harmless", text_or_null(r->harmless));
 	if (r->verdict != HITLESS_PROVED) {
 		json_object_set_new(row, "violation", json_string(hitless_violation_name(r->violation)));
 		json_object_set_new(row, "saw", json_string(r->detail));
@@ -244,6 +247,7 @@ static json_t *json_cell(const struct cell *cell)
 
 struct summary {
 	unsigned cells, hitless, proved, violated, bounded;
+	unsigned unexplained;	/* mutants that survive, and nobody knows why */
 };
 
 static void print_json(const struct matrix *matrix, const struct summary *s)
@@ -261,8 +265,10 @@ static void print_json(const struct matrix *matrix, const struct summary *s)
 	json_t *summary = json_pack("{s:i, s:i, s:i, s:i, s:i}", "cells", s->cells, "hitless", s->hitless, "proved", s->proved,
 				    "violated", s->violated, "bounded", s->bounded);
 
-	if (matrix->mutants)
+	if (matrix->mutants) {
 		json_object_set_new(summary, "caught", json_real(s->cells ? (double)s->violated / s->cells : 0));
+		json_object_set_new(summary, "unexplained", json_integer(s->unexplained));
+	}
 	tool_print_json(json_pack("{s:s, s:o, s:o, s:o}", "schema", "hitless.matrix/1", "hardware", hardware, "cells", cells, "summary",
 				  summary));
 }
@@ -286,14 +292,16 @@ static void print_text(const struct matrix *matrix, const struct summary *s)
 		       r->hitless ? "hitless" : "disruptive", verdict_color(r->verdict), hitless_verdict_name(r->verdict),
 		       tool_palette.off, (unsigned long long)r->states);
 		if (cell->cell.mutant)
-			printf("  %s", r->mutant);
+			printf("  %s%s%s", r->mutant, r->harmless ? "; harmless: " : "", r->harmless ? r->harmless : "");
 		if (r->verdict != HITLESS_PROVED)
 			printf("  %s: %s", hitless_violation_name(r->violation), r->limit ? r->limit : r->detail);
 		putchar('\n');
 	}
 	printf("\n%u cells: %u hitless, %u proved, %u violated, %u bounded\n", s->cells, s->hitless, s->proved, s->violated, s->bounded);
 	if (matrix->mutants)
-		printf("%u of %u mutants are caught (%u%%)\n", s->violated, s->cells, s->cells ? 100 * s->violated / s->cells : 0);
+		printf("%u of %u mutants are caught (%u%%), %u more seen without a concrete run; of %u survivors %u are explained\n",
+		       s->violated, s->cells, s->cells ? 100 * s->violated / s->cells : 0, s->bounded, s->proved,
+		       s->proved - s->unexplained);
 }
 
 int tool_matrix(int argc, char **argv)
@@ -328,11 +336,12 @@ int tool_matrix(int argc, char **argv)
 		s.proved += cell->report.verdict == HITLESS_PROVED;
 		s.violated += cell->report.verdict == HITLESS_VIOLATED;
 		s.bounded += cell->report.verdict == HITLESS_BOUNDED;
+		s.unexplained += cell->cell.mutant && cell->report.verdict == HITLESS_PROVED && !cell->report.harmless;
 	}
 	(tool_options.json ? print_json : print_text)(&matrix, &s);
 	for (unsigned i = 0; i < matrix.n; i++)
 		hitless_report_free(&matrix.cells[i].report);
 	free(matrix.cells);
-	/* A mutant is there to be caught. */
-	return matrix.mutants ? TOOL_OK : s.violated ? TOOL_VIOLATED : s.bounded ? TOOL_ERROR : TOOL_OK;
+	/* A mutant is there to be caught; or somebody must know why it is not. */
+	return matrix.mutants ? (s.unexplained ? TOOL_VIOLATED : TOOL_OK) : s.violated ? TOOL_VIOLATED : s.bounded ? TOOL_ERROR : TOOL_OK;
 }

@@ -46,8 +46,21 @@ static const struct run_case default_cases[] = {
 	{ .from = "s2", .to = "s2", .grows = true },
 };
 
+/* ... and these where every step is looked at: that is quick. */
+static const struct run_case more_cases[] = {
+	{ .from = "identity", .to = "s2", .shared = true },
+	{ .from = "identity", .to = "s1", .shared = true },
+	{ .from = "s1", .to = "s2", .shared = true },
+	{ .from = "s2", .to = "s2:levels=3" },
+	{ .from = "blocked", .to = "identity" },
+	{ .from = "blocked", .to = "s1" },
+	{ .from = "blocked", .to = "s2" },
+	{ .from = "blocked", .to = "s2", .shared = true },
+};
+
 struct options {
 	const char *machine;
+	bool qemu;
 	const struct machine_arch *archs[MAX_ARCHS];
 	const char *arch_names[MAX_ARCHS + 1];
 	unsigned narchs;
@@ -225,6 +238,7 @@ static error_t parse(int key, char *value, struct argp_state *state)
 	switch (key) {
 	case OPTION_MACHINE:
 		options->machine = value;
+		options->qemu = strcmp(value, "qemu") == 0;
 		return 0;
 	case OPTION_ARCH:
 		parse_archs(options, value);
@@ -277,10 +291,16 @@ static error_t parse(int key, char *value, struct argp_state *state)
 /* What makes no sense together. */
 static void check_options(const struct options *options)
 {
-	if (strcmp(options->machine, "qemu") == 0 || strcmp(options->machine, "guest") == 0)
-		tool_fail(TOOL_SKIPPED, "--machine %s is not available yet; this version has --machine model",
-			  options->machine);
-	if (strcmp(options->machine, "model") != 0)
+	if (options->qemu && (options->seconds > 0 || options->svg || options->devices != 2 ||
+			      options->method == LIVE_REMAP || options->method == LIVE_GROW))
+		tool_fail(TOOL_USAGE, "--machine qemu steps through replaces of two devices: it has no --seconds, --svg, --devices, "
+			  "--method remap and grow");
+	if (options->qemu && options->fault && (options->fault->setup.noncoherent || options->fault->setup.ats))
+		tool_fail(TOOL_USAGE, "--inject: QEMU can't show '%s': it has no %s", options->fault->name,
+			  options->fault->setup.ats ? "device with a TLB of its own" : "unit that does not snoop");
+	if (strcmp(options->machine, "guest") == 0)
+		tool_fail(TOOL_SKIPPED, "--machine guest is not available yet; this version has --machine model and qemu");
+	if (strcmp(options->machine, "model") != 0 && !options->qemu)
 		tool_fail(TOOL_USAGE, "--machine: '%s' is not model, qemu or guest", options->machine);
 	if (!options->from != !options->to)
 		tool_fail(TOOL_USAGE, "--%s needs --%s", options->from ? "from" : "to", options->from ? "to" : "from");
@@ -628,6 +648,41 @@ static void add_na_rows(struct run *run, const struct live_config *config, const
 	}
 }
 
+/* The same on every unit of QEMU's that has both configurations. */
+static const char *step_through(struct run *run, const struct run_case *c, const struct live_config *config,
+				const struct kind *from, const struct kind *to, unsigned directions)
+{
+	static char reason[256];
+	unsigned first = run->nrows;
+
+	snprintf(reason, sizeof(reason), "QEMU has no %s that has both '%s' and '%s'", config->arch->name, c->from, c->to);
+	for (unsigned b = 0; qemu_boards[b]; b++) {
+		struct run_row rows[2] = { 0 };
+		int err;
+
+		if (strcmp(qemu_boards[b]->arch, config->arch->name) != 0)
+			continue;
+		tool_progress("%s %s -> %s on %s", config->arch->name, c->from, c->to, qemu_boards[b]->name);
+		for (unsigned d = 0; d < directions; d++)
+			fill_row(run, &rows[d], config, d ? to : from, d ? from : to);
+		err = run_step_through(qemu_boards[b], config, (unsigned)run->options.replaces, directions, rows);
+		if (err == -EINVAL)
+			continue;
+		if (err == -ENOENT || err == -ENOPROTOOPT)
+			tool_fail(TOOL_SKIPPED, "--machine qemu: %s", qemu_missing());
+		if (err == -EOPNOTSUPP && (run->options.strategy >= 0 || config->arch->quantum)) {
+			snprintf(reason, sizeof(reason), "%s %s -> %s: it can't be done that way", config->arch->name, c->from, c->to);
+			continue;
+		}
+		if (err)
+			tool_fail(TOOL_ERROR, "%s %s -> %s on QEMU's %s: %s", config->arch->name, c->from, c->to,
+				  qemu_boards[b]->name, strerror(-err));
+		for (unsigned d = 0; d < directions; d++)
+			*new_row(run) = rows[d];
+	}
+	return run->nrows > first ? NULL : reason;
+}
+
 /* The text of why a case can't be run, or NULL: it was, and has its rows. */
 static const char *run_case(struct run *run, const struct machine_arch *arch, const struct run_case *c)
 {
@@ -642,6 +697,9 @@ static const char *run_case(struct run *run, const struct machine_arch *arch, co
 
 	if (directions == 1 && from.kind.type != IOMMU_DOMAIN_PAGING)
 		tool_fail(TOOL_USAGE, "%s to %s: nothing to switch", from.text, to.text);
+	config.review_ctx = &broken;
+	if (options->qemu)
+		return step_through(run, c, &config, &from, &to, directions);
 	if (!live_supports(arch, &from.kind) || !live_supports(arch, &to.kind)) {
 		snprintf(reason, sizeof(reason), "%s has no configuration '%s'", arch->name,
 			 live_supports(arch, &from.kind) ? c->to : c->from);
@@ -655,7 +713,6 @@ static const char *run_case(struct run *run, const struct machine_arch *arch, co
 		add_na_rows(run, &config, &from, &to);
 		return NULL;
 	}
-	config.review_ctx = &broken;
 	err = live_open(&live, &config);
 	if (err == -EOPNOTSUPP && options->strategy >= 0) {
 		snprintf(reason, sizeof(reason), "%s %s -> %s: strategy \"%s\" can't do that%s", arch->name, c->from, c->to,
@@ -707,6 +764,27 @@ static void add_case(struct run_case *cases, unsigned *ncases, struct run_case c
 	cases[(*ncases)++] = c;
 }
 
+static void add_cases(const struct options *options, const struct run_case *list, unsigned count, struct run_case *cases,
+		      unsigned *ncases)
+{
+	for (unsigned i = 0; i < count; i++) {
+		struct run_case c = list[i];
+
+		/* Who asks for a method, a strategy or a tag asks about replaces. */
+		if (c.grows ? options->tags || options->strategy >= 0 || (options->method != LIVE_REPLACE &&
+									    options->method != LIVE_GROW)
+			    : options->method == LIVE_GROW)
+			continue;
+		if (options->qemu && (c.ats || c.grows))
+			continue;
+		if (options->tags)
+			c.shared = strcmp(options->tags, "shared") == 0;
+		if (options->method == LIVE_REMAP)
+			c.shared = false; /* there is one domain, and its tag is its own */
+		add_case(cases, ncases, c);
+	}
+}
+
 static unsigned choose_cases(struct options *options, struct run_case *cases)
 {
 	bool shared = options->tags && strcmp(options->tags, "shared") == 0;
@@ -727,20 +805,9 @@ static unsigned choose_cases(struct options *options, struct run_case *cases)
 	} else if (options->from) {
 		add_case(cases, &ncases, (struct run_case){ .from = options->from, .to = options->to, .shared = shared });
 	} else {
-		for (unsigned i = 0; i < sizeof(default_cases) / sizeof(default_cases[0]); i++) {
-			struct run_case c = default_cases[i];
-
-			/* Who asks for a method, a strategy or a tag asks about replaces. */
-			if (c.grows ? options->tags || options->strategy >= 0 || (options->method != LIVE_REPLACE &&
-										    options->method != LIVE_GROW)
-				    : options->method == LIVE_GROW)
-				continue;
-			if (options->tags)
-				c.shared = shared;
-			if (options->method == LIVE_REMAP)
-				c.shared = false; /* there is one domain, and its tag is its own */
-			add_case(cases, &ncases, c);
-		}
+		add_cases(options, default_cases, sizeof(default_cases) / sizeof(default_cases[0]), cases, &ncases);
+		if (options->qemu)
+			add_cases(options, more_cases, sizeof(more_cases) / sizeof(more_cases[0]), cases, &ncases);
 	}
 	return ncases;
 }
@@ -776,7 +843,7 @@ static void run_all(struct run *run)
 		for (unsigned i = 0; i < ncases; i++) {
 			const char *reason;
 
-			if (cases[i].not_on && strcmp(cases[i].not_on, arch->name) == 0)
+			if (!options->qemu && cases[i].not_on && strcmp(cases[i].not_on, arch->name) == 0)
 				continue;
 			reason = run_at_both_quanta(run, arch, &cases[i]);
 
@@ -839,8 +906,10 @@ int tool_run(int argc, char **argv)
 	else
 		run_print_text(run.rows, run.nrows);
 	violated = any_violated(&run);
-	for (unsigned i = 0; i < run.nrows; i++)
+	for (unsigned i = 0; i < run.nrows; i++) {
 		free(run.rows[i].result.latency_ns);
+		free((void *)run.rows[i].stepping);
+	}
 	free(run.rows);
 	return violated ? TOOL_VIOLATED : TOOL_OK;
 }

@@ -4,6 +4,7 @@
 #define TOOL_RUN_H
 
 #include "live.h"
+#include "stepping.h"
 #include "tool.h"
 
 /* A configuration as it is written: "s2", "s1:levels=5". */
@@ -22,6 +23,9 @@ struct run_row {
 	struct live_result result;
 	struct iommu_cost cost;		/* of one replace of one device */
 	uint64_t p50, p99, max;		/* ns */
+	/* --machine qemu: on which of its units, and every point; NULL otherwise. */
+	const char *unit;
+	const struct stepping_result *stepping;
 };
 
 static inline bool run_is_violated(const struct run_row *row)
@@ -36,6 +40,15 @@ void run_print_text(const struct run_row *rows, unsigned count);
 json_t *run_json(const struct run_row *rows, unsigned count);
 /* What the counters say, and the first violation: "" if there is none. */
 void run_describe(const struct run_row *row, char *text, size_t size);
+
+/* ---- run_qemu.c ---- */
+
+/* Steps through what `config` describes on a board, and fills the row of each direction. Errors as stepping_run(). */
+int run_step_through(const struct qemu_board *board, const struct live_config *config, unsigned rounds, unsigned directions,
+		     struct run_row *rows);
+/* -v: a line for each point. `row->stepping` must be there. */
+void run_print_points(const struct run_row *row);
+json_t *run_json_points(const struct run_row *row);
 
 /* ---- svg.c ---- */
 /* `title` and `subtitle` are plain text. False: the file can't be written; errno says why. */

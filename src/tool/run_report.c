@@ -35,8 +35,8 @@ static void microseconds(uint64_t ns, char *text, size_t size)
 /* ---- The table ---- */
 
 enum column {
-	COLUMN_ARCH, COLUMN_FROM, COLUMN_TO, COLUMN_TAGS, COLUMN_METHOD, COLUMN_STRATEGY, COLUMN_HITLESS, COLUMN_REPLACES,
-	COLUMN_DMAS, COLUMN_OLD, COLUMN_NEW, COLUMN_BLOCKED, COLUMN_WRONG, COLUMN_STALE, COLUMN_COST, COLUMN_P50, COLUMN_P99,
+	COLUMN_ARCH, COLUMN_UNIT, COLUMN_FROM, COLUMN_TO, COLUMN_TAGS, COLUMN_METHOD, COLUMN_STRATEGY, COLUMN_HITLESS, COLUMN_REPLACES,
+	COLUMN_STEPS, COLUMN_DMAS, COLUMN_OLD, COLUMN_NEW, COLUMN_BLOCKED, COLUMN_WRONG, COLUMN_STALE, COLUMN_COST, COLUMN_P50, COLUMN_P99,
 	COLUMN_MAX, COLUMNS
 };
 
@@ -47,9 +47,17 @@ struct cells {
 };
 
 static const char *const headings[COLUMNS] = {
-	"arch", "from", "to", "tags", "method", "strategy", "hitless", "replaces", "DMAs", "old", "new", "blocked", "wrong",
+	"arch", "unit", "from", "to", "tags", "method", "strategy", "hitless", "replaces", "steps", "DMAs", "old", "new", "blocked", "wrong",
 	"stale", "cost", "p50 us", "p99 us", "max us",
 };
+
+/* Where every step is looked at, time means nothing; elsewhere there is one unit, and no step is. */
+static bool is_shown(unsigned column, bool stepping)
+{
+	if (column == COLUMN_UNIT || column == COLUMN_STEPS)
+		return stepping;
+	return !stepping || (column != COLUMN_P50 && column != COLUMN_P99 && column != COLUMN_MAX);
+}
 
 static bool is_text_column(unsigned column)
 {
@@ -62,6 +70,8 @@ static void fill_cells(const struct run_row *row, struct cells *cells)
 
 	memset(cells, 0, sizeof(*cells));
 	snprintf(cells->text[COLUMN_ARCH], CELL, "%s", row->arch);
+	snprintf(cells->text[COLUMN_UNIT], CELL, "%s", row->unit ? row->unit : "");
+	snprintf(cells->text[COLUMN_STEPS], CELL, "%u", row->stepping ? row->stepping->npoints : 0);
 	snprintf(cells->text[COLUMN_FROM], CELL, "%s", row->from);
 	snprintf(cells->text[COLUMN_TO], CELL, "-> %s", row->to);
 	snprintf(cells->text[COLUMN_TAGS], CELL, "%s%s", row->shared ? "shared" : "private", row->ats ? ", ATS" : "");
@@ -102,15 +112,17 @@ static const char *color_of(const struct run_row *row, unsigned column)
 	}
 }
 
-static void print_cells(const struct run_row *row, const struct cells *cells, const unsigned *widths)
+static void print_cells(const struct run_row *row, const struct cells *cells, const unsigned *widths, bool stepping)
 {
 	/* Of what was not run there is nothing more to say. */
-	unsigned last = row && strcmp(row->method, "n/a") == 0 ? COLUMN_METHOD : COLUMNS - 1;
+	unsigned last = row && strcmp(row->method, "n/a") == 0 ? COLUMN_METHOD : stepping ? COLUMN_COST : COLUMNS - 1;
 
 	for (unsigned column = 0; column <= last; column++) {
 		const char *color = row ? color_of(row, column) : tool_palette.bold;
 		int width = is_text_column(column) ? -(int)widths[column] : (int)widths[column];
 
+		if (!is_shown(column, stepping))
+			continue;
 		printf("%s%*s%s%s", color, column == last && width < 0 ? 0 : width, cells->text[column],
 		       *color ? tool_palette.off : "", column == last ? "\n" : column == COLUMN_FROM ? " " : "  ");
 	}
@@ -157,6 +169,7 @@ static void print_summary(const struct run_row *rows, unsigned count)
 void run_print_text(const struct run_row *rows, unsigned count)
 {
 	unsigned widths[COLUMNS];
+	bool stepping = count && rows[0].stepping;
 	struct cells cells;
 	char text[512];
 
@@ -171,12 +184,12 @@ void run_print_text(const struct run_row *rows, unsigned count)
 	for (unsigned column = 0; column < COLUMNS; column++)
 		snprintf(cells.text[column], CELL, "%s", headings[column]);
 	if (tool_options.verbosity >= 0)
-		print_cells(NULL, &cells, widths);
+		print_cells(NULL, &cells, widths, stepping);
 	for (unsigned i = 0; i < count; i++) {
 		if (tool_options.verbosity < 0 && !run_is_violated(&rows[i]))
 			continue;
 		fill_cells(&rows[i], &cells);
-		print_cells(&rows[i], &cells, widths);
+		print_cells(&rows[i], &cells, widths, stepping);
 		run_describe(&rows[i], text, sizeof(text));
 		if (text[0])
 			printf("    %sseen:%s %s\n", tool_palette.red, tool_palette.off, text);
@@ -187,9 +200,12 @@ void run_print_text(const struct run_row *rows, unsigned count)
 			       tool_palette.dim, rows[i].devices, (unsigned long long)rows[i].quantum,
 			       (unsigned long long)rows[i].result.dma.bystanders, (unsigned long long)rows[i].result.dma.denied,
 			       tool_palette.off);
+		if (tool_options.verbosity > 0 && rows[i].stepping)
+			run_print_points(&rows[i]);
 	}
 	if (tool_options.verbosity >= 0)
-		printf("%scost: stores/commands/rounds/polls for one device%s\n", tool_palette.dim, tool_palette.off);
+		printf("%scost: stores/commands/rounds/polls for %s%s\n", tool_palette.dim, stepping ? "the group" : "one device",
+		       tool_palette.off);
 	print_summary(rows, count);
 }
 
@@ -235,6 +251,13 @@ static json_t *json_row(const struct run_row *row)
 	json_object_set_new(object, "why", json_text(row->why));
 	json_object_set_new(object, "seen", json_text(seen));
 	json_object_set_new(object, "fault", json_text(row->fault));
+	if (row->stepping) {
+		json_object_set_new(object, "unit", json_string(row->unit));
+		json_object_set_new(object, "latency_ns", json_null());
+		json_object_set_new(object, "steps", json_integer(row->stepping->npoints));
+		json_object_set_new(object, "faults_reported", json_integer(row->stepping->faults));
+		json_object_set_new(object, "points", run_json_points(row));
+	}
 	return object;
 }
 
@@ -244,5 +267,6 @@ json_t *run_json(const struct run_row *rows, unsigned count)
 
 	for (unsigned i = 0; i < count; i++)
 		json_array_append_new(list, json_row(&rows[i]));
-	return json_pack("{s:s, s:s, s:o}", "schema", "hitless.run/1", "machine", "model", "rows", list);
+	return json_pack("{s:s, s:s, s:o}", "schema", "hitless.run/1", "machine", count && rows[0].stepping ? "qemu" : "model", "rows",
+			 list);
 }
