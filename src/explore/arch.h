@@ -29,15 +29,16 @@ struct xp_target {
 /* What of an architecture driver.c needs to run its driver on its model. */
 struct xp_driver {
 	uint64_t registers, register_bytes;
-	int (*create)(const struct hitless_port *port, struct iommu_unit **unit);
-	/* The model's capabilities; 0: its default. */
-	void (*capabilities)(uint64_t *capabilities);
+	int (*create)(const struct hitless_port *port, bool noncoherent, struct iommu_unit **unit);
+	/* The model's capabilities; 0: its default. May be NULL. */
+	void (*capabilities)(bool noncoherent, uint64_t *capabilities);
 	/* The command queue, as the driver has set up the unit; `first` is left out. */
 	void (*queue)(struct iommu_model *model, struct xp_queue *queue);
 	/* Where the tail register is: a store there submits what is in the ring up to it. */
 	uint64_t doorbell;
 	unsigned quantum;		/* bytes of an entry that the hardware reads at once, at most; 0: 16 */
 	bool first_stage;		/* its domains can have stage 1 */
+	bool noncoherent;		/* there are units that don't snoop */
 };
 
 struct xp_arch {

@@ -276,9 +276,43 @@ static void changes_pc(const uint64_t *old, const uint64_t *new, unsigned first,
 	xp_changes(fields, sizeof(fields) / sizeof(fields[0]), old, new, first, count, text, size);
 }
 
+/* ---- The whole driver ---- */
+
+#define REGISTERS 0x03010000u
+
+static int create(const struct hitless_port *port, bool noncoherent, struct iommu_unit **unit)
+{
+	return riscv_unit_create(port, &(struct riscv_unit_desc){ .registers = REGISTERS, .noncoherent = noncoherent }, unit);
+}
+
+/* 5.6, 5.8 */
+static void queue(struct iommu_model *model, struct xp_queue *queue)
+{
+	uint64_t base = iommu_model_read(model, RISCV_REG_CQB, 8);
+
+	queue->ring = GET(RISCV_QUEUE_BASE, PPN, &base) << 12;
+	queue->shift = 0;
+	queue->bytes = 16;
+	queue->count = 2u << GET(RISCV_QUEUE_BASE, LOG2SZ, &base);
+	queue->doorbell = RISCV_REG_CQT;
+	queue->doorbell_bytes = 4;
+}
+
+static const struct xp_driver driver = {
+	.registers = REGISTERS,
+	.register_bytes = 0x1000,
+	.create = create,
+	.queue = queue,
+	.doorbell = RISCV_REG_CQT,
+	.quantum = 8,
+	.first_stage = true,
+};
+
 const struct xp_arch xp_arch_riscv_dc = {
 	.name = "riscv",
 	.entry = "dc",
+	.model = &riscv_model,
+	.driver = &driver,
 	.format = &riscv_dc,
 	.temporary_tag = 9,
 	.build = build_dc,
