@@ -29,21 +29,22 @@ struct run_case {
 	bool shared, ats;
 	const char *not_on;		/* an architecture where it can't be hitless; NULL: none */
 	bool grows;			/* the page table gets more levels, instead of a replace */
+	bool narrow;			/* without 128-bit stores, whatever the architecture has */
 	const char *pasids_on;		/* only there: of devices that may have PASIDs */
 };
 
 static const struct run_case default_cases[] = {
-	{ "s2", "s2", false, false, NULL, false, NULL },
-	{ "s2", "s2", true, false, NULL, false, NULL },
-	{ "s2", "s2", false, true, NULL, false, NULL },
-	{ "s2", "s2:levels=5", false, false, NULL, false, NULL },
-	{ "identity", "s2", false, false, NULL, false, NULL },
-	{ "s1", "s1", false, false, NULL, false, NULL },
-	{ "s1", "s1", true, false, NULL, false, NULL },
+	{ .from = "s2", .to = "s2" },
+	{ .from = "s2", .to = "s2", .shared = true },
+	{ .from = "s2", .to = "s2", .ats = true },
+	{ .from = "s2", .to = "s2:levels=5" },
+	{ .from = "identity", .to = "s2" },
+	{ .from = "s1", .to = "s1" },
+	{ .from = "s1", .to = "s1", .shared = true },
 	/* AMD-Vi: both halves of the device table entry would have to change at once. */
-	{ "s1", "s1:levels=5", false, false, "amdvi", false, NULL },
-	{ "identity", "s1", false, false, NULL, false, NULL },
-	{ "s1", "s2", false, false, NULL, false, NULL },
+	{ .from = "s1", .to = "s1:levels=5", .not_on = "amdvi" },
+	{ .from = "identity", .to = "s1" },
+	{ .from = "s1", .to = "s2" },
 	{ .from = "s2", .to = "s2", .grows = true },
 	/* AMD-Vi: the GCR3 table is the device's then, and one entry of it changes. */
 	{ .from = "s1", .to = "s1", .pasids_on = "amdvi" },
@@ -51,14 +52,14 @@ static const struct run_case default_cases[] = {
 
 /* ... and these where every step is looked at: that is quick. */
 static const struct run_case more_cases[] = {
-	{ "identity", "s2", true, false, NULL, false, NULL },
-	{ "identity", "s1", true, false, NULL, false, NULL },
-	{ "s1", "s2", true, false, NULL, false, NULL },
-	{ "s2", "s2:levels=3", false, false, NULL, false, NULL },
-	{ "blocked", "identity", false, false, NULL, false, NULL },
-	{ "blocked", "s1", false, false, NULL, false, NULL },
-	{ "blocked", "s2", false, false, NULL, false, NULL },
-	{ "blocked", "s2", true, false, NULL, false, NULL },
+	{ .from = "identity", .to = "s2", .shared = true },
+	{ .from = "identity", .to = "s1", .shared = true },
+	{ .from = "s1", .to = "s2", .shared = true },
+	{ .from = "s2", .to = "s2:levels=3" },
+	{ .from = "blocked", .to = "identity" },
+	{ .from = "blocked", .to = "s1" },
+	{ .from = "blocked", .to = "s2" },
+	{ .from = "blocked", .to = "s2", .shared = true },
 };
 
 struct options {
@@ -626,7 +627,7 @@ static struct live_config make_config(const struct options *options, const struc
 		.shared = c->shared,
 		.ats = c->ats || from->ats || to->ats,
 		.pasid_bits = c->pasids_on || from->pasids || to->pasids ? PASID_BITS : 0,
-		.quantum64 = options->quantum == 64,
+		.quantum64 = options->quantum == 64 || c->narrow,
 		.seed = options->seed,
 	};
 	const unsigned with_tags = IOMMU_STRATEGY_BIT(IOMMU_STRATEGY_SAME_TAG) | IOMMU_STRATEGY_BIT(IOMMU_STRATEGY_TAG_HOP) |
@@ -814,17 +815,30 @@ static unsigned choose_cases(struct options *options, struct run_case *cases)
 			options->strategy = parse_strategy(setup->strategy);
 		if (!options->quantum)
 			options->quantum = setup->quantum;
-		add_case(cases, &ncases, (struct run_case){ options->from ? options->from : setup->from,
-							    options->to ? options->to : setup->to,
-							    options->tags ? shared : setup->shared, setup->ats, NULL, false, NULL });
+		add_case(cases, &ncases, (struct run_case){ .from = options->from ? options->from : setup->from,
+							    .to = options->to ? options->to : setup->to,
+							    .shared = options->tags ? shared : setup->shared,
+							    .ats = setup->ats });
 	} else if (options->from) {
-		add_case(cases, &ncases, (struct run_case){ options->from, options->to, shared, false, NULL, false, NULL });
+		add_case(cases, &ncases, (struct run_case){ .from = options->from, .to = options->to, .shared = shared });
 	} else {
 		add_cases(options, default_cases, sizeof(default_cases) / sizeof(default_cases[0]), cases, &ncases);
 		if (options->qemu)
 			add_cases(options, more_cases, sizeof(more_cases) / sizeof(more_cases[0]), cases, &ncases);
 	}
 	return ncases;
+}
+
+/* The text of why it can't be run, or NULL. */
+static const char *run_at_both_quanta(struct run *run, const struct machine_arch *arch, const struct run_case *c)
+{
+	struct run_case narrow = *c;
+	const char *reason = run_case(run, arch, c);
+
+	narrow.narrow = true;
+	if (!reason && arch->both_quanta && !run->options.quantum && !run->options.fault)
+		reason = run_case(run, arch, &narrow);
+	return reason;
 }
 
 static void run_all(struct run *run)
@@ -850,7 +864,7 @@ static void run_all(struct run *run)
 				continue;
 			if (cases[i].pasids_on && strcmp(cases[i].pasids_on, arch->name) != 0)
 				continue;
-			reason = run_case(run, arch, &cases[i]);
+			reason = run_at_both_quanta(run, arch, &cases[i]);
 
 			/* What was asked for must be there; of a list, what there is. */
 			if (reason && options->from && options->archs_named)
