@@ -915,7 +915,8 @@ static void run_in_guests(struct run *run)
 		const struct kind *const both[] = { &from, &to };
 
 		for (unsigned i = 0; i < 2; i++)
-			if (both[i]->kind.type == IOMMU_DOMAIN_BLOCKED || strchr(both[i]->text, ':') || both[i]->ats)
+			if (both[i]->kind.type == IOMMU_DOMAIN_BLOCKED || strchr(both[i]->text, ':') || both[i]->ats ||
+			    both[i]->pasids)
 				tool_fail(TOOL_USAGE, "--machine guest has the configurations s1, s2 and identity, not '%s'", both[i]->text);
 		if (same_kind(&from, &to) && from.kind.type != IOMMU_DOMAIN_PAGING)
 			tool_fail(TOOL_USAGE, "%s to %s: nothing to switch", from.text, to.text);
