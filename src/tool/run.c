@@ -22,39 +22,45 @@
 #define MAX_CASES 32
 #define RECORDINGS 200		/* of which the clearest is drawn */
 #define DMAS_AROUND 24		/* a recorded replace */
+#define SOME_PASID 7		/* has a neighbour in its table, and requests without PASID share it on some architectures */
 
 struct run_case {
 	const char *from, *to;
 	bool shared, ats;
 	const char *not_on;		/* an architecture where it can't be hitless; NULL: none */
 	bool grows;			/* the page table gets more levels, instead of a replace */
+	bool pasids;			/* devices have PASIDs, and others go on beside... */
+	uint32_t pasid;			/* ... this one that is switched; 0: the requests without are */
 };
 
 static const struct run_case default_cases[] = {
-	{ "s2", "s2", false, false, NULL, false },
-	{ "s2", "s2", true, false, NULL, false },
-	{ "s2", "s2", false, true, NULL, false },
-	{ "s2", "s2:levels=5", false, false, NULL, false },
-	{ "identity", "s2", false, false, NULL, false },
-	{ "s1", "s1", false, false, NULL, false },
-	{ "s1", "s1", true, false, NULL, false },
+	{ .from = "s2", .to = "s2" },
+	{ .from = "s2", .to = "s2", .shared = true },
+	{ .from = "s2", .to = "s2", .ats = true },
+	{ .from = "s2", .to = "s2:levels=5" },
+	{ .from = "identity", .to = "s2" },
+	{ .from = "s1", .to = "s1" },
+	{ .from = "s1", .to = "s1", .shared = true },
 	/* AMD-Vi: both halves of the device table entry would have to change at once. */
-	{ "s1", "s1:levels=5", false, false, "amdvi", false },
-	{ "identity", "s1", false, false, NULL, false },
-	{ "s1", "s2", false, false, NULL, false },
+	{ .from = "s1", .to = "s1:levels=5", .not_on = "amdvi" },
+	{ .from = "identity", .to = "s1" },
+	{ .from = "s1", .to = "s2" },
 	{ .from = "s2", .to = "s2", .grows = true },
+	{ .from = "s1", .to = "s1", .pasids = true, .pasid = SOME_PASID, .ats = true },
+	{ .from = "external", .to = "s1", .pasids = true, .pasid = SOME_PASID, .shared = true },
+	{ .from = "identity", .to = "s1", .pasids = true },
 };
 
 /* ... and these where every step is looked at: that is quick. */
 static const struct run_case more_cases[] = {
-	{ "identity", "s2", true, false, NULL, false },
-	{ "identity", "s1", true, false, NULL, false },
-	{ "s1", "s2", true, false, NULL, false },
-	{ "s2", "s2:levels=3", false, false, NULL, false },
-	{ "blocked", "identity", false, false, NULL, false },
-	{ "blocked", "s1", false, false, NULL, false },
-	{ "blocked", "s2", false, false, NULL, false },
-	{ "blocked", "s2", true, false, NULL, false },
+	{ .from = "identity", .to = "s2", .shared = true },
+	{ .from = "identity", .to = "s1", .shared = true },
+	{ .from = "s1", .to = "s2", .shared = true },
+	{ .from = "s2", .to = "s2:levels=3" },
+	{ .from = "blocked", .to = "identity" },
+	{ .from = "blocked", .to = "s1" },
+	{ .from = "blocked", .to = "s2" },
+	{ .from = "blocked", .to = "s2", .shared = true },
 };
 
 struct options {
@@ -68,6 +74,8 @@ struct options {
 	uint64_t devices, replaces;
 	double seconds;
 	const char *tags;		/* NULL: as each case says */
+	bool pasids;			/* as in a case */
+	uint32_t pasid;
 	int strategy;			/* enum iommu_strategy; -1: any */
 	uint64_t quantum;
 	enum live_method method;
@@ -94,7 +102,7 @@ static const char *const method_names[] = { "replace", "attach-detach", "remap",
 
 enum {
 	OPTION_MACHINE = 0x100, OPTION_ARCH, OPTION_FROM, OPTION_TO, OPTION_DEVICES, OPTION_REPLACES, OPTION_SECONDS,
-	OPTION_TAGS, OPTION_STRATEGY, OPTION_QUANTUM, OPTION_METHOD, OPTION_INJECT, OPTION_SEED, OPTION_SVG
+	OPTION_TAGS, OPTION_PASID, OPTION_STRATEGY, OPTION_QUANTUM, OPTION_METHOD, OPTION_INJECT, OPTION_SEED, OPTION_SVG
 };
 
 static const struct argp_option argp_options[] = {
@@ -106,6 +114,7 @@ static const struct argp_option argp_options[] = {
 	{ "replaces", OPTION_REPLACES, "N", 0, "Replaces a row (2000 to 4000, 200000 DMAs)", 0 },
 	{ "seconds", OPTION_SECONDS, "S", 0, "Time for each pair instead", 0 },
 	{ "tags", OPTION_TAGS, "WORD", 0, "private, or shared with other devices", 0 },
+	{ "pasid", OPTION_PASID, "N", 0, "This PASID beside others; 0: none, beside PASIDs", 0 },
 	{ "strategy", OPTION_STRATEGY, "NAME", 0, "Only this one: \"table swap\", \"break\", ...", 0 },
 	{ "quantum", OPTION_QUANTUM, "BITS", 0, "64 or 128: the widest atomic store", 0 },
 	{ "method", OPTION_METHOD, "WORD", 0, "replace, or the old ways: attach-detach, remap; grow", 0 },
@@ -262,6 +271,10 @@ static error_t parse(int key, char *value, struct argp_state *state)
 			tool_fail(TOOL_USAGE, "--tags: '%s' is not private or shared", value);
 		options->tags = value;
 		return 0;
+	case OPTION_PASID:
+		options->pasids = true;
+		options->pasid = (uint32_t)number("pasid", value, 0, (1u << 20) - 1);
+		return 0;
 	case OPTION_STRATEGY:
 		options->strategy = parse_strategy(value);
 		return 0;
@@ -313,6 +326,10 @@ static void check_options(const struct options *options)
 		tool_fail(TOOL_USAGE, "--method remap changes one domain: its tag can't be shared with another");
 	if (options->method == LIVE_GROW && options->tags && strcmp(options->tags, "shared") == 0)
 		tool_fail(TOOL_USAGE, "--method grow: its tag is the domain's own");
+	if (options->pasids && options->method == LIVE_REMAP)
+		tool_fail(TOOL_USAGE, "--method remap changes one domain, whatever is attached to it: not with --pasid");
+	if (options->pasids && options->qemu)
+		tool_fail(TOOL_SKIPPED, "--pasid needs --machine model");
 	if (options->fault && strcmp(options->fault->shown_by, "check") == 0)
 		tool_fail(TOOL_USAGE, "--inject: '%s' is shown by hitless check, not by run", options->fault->name);
 }
@@ -367,6 +384,7 @@ static struct kind parse_kind(const char *text)
 	} kinds[] = {
 		{ "blocked", { .type = IOMMU_DOMAIN_BLOCKED } },
 		{ "identity", { .type = IOMMU_DOMAIN_IDENTITY } },
+		{ "external", { .type = IOMMU_DOMAIN_EXTERNAL, .stage = 1 } },
 		{ "s1", { .type = IOMMU_DOMAIN_PAGING, .stage = 1 } },
 		{ "s2", { .type = IOMMU_DOMAIN_PAGING, .stage = 2 } },
 	};
@@ -387,7 +405,7 @@ static struct kind parse_kind(const char *text)
 			strcpy(kind.text, copy);
 		}
 	if (!kind.text[0])
-		tool_fail(TOOL_USAGE, "there is no configuration '%s'; there are blocked, identity, s1, s2", copy);
+		tool_fail(TOOL_USAGE, "there is no configuration '%s'; there are blocked, identity, external, s1, s2", copy);
 	for (char *pair = rest ? strtok_r(rest, ",", &save) : NULL; pair; pair = strtok_r(NULL, ",", &save))
 		parse_variant(text, pair, &kind);
 	return kind;
@@ -552,6 +570,8 @@ static void fill_row(struct run *run, struct run_row *row, const struct live_con
 	row->method = method_names[config->method];
 	row->shared = config->shared;
 	row->ats = config->ats;
+	row->pasids = config->pasid_bits != 0;
+	row->pasid = config->pasid;
 	row->quantum = config->quantum64 || config->arch->quantum == 8 ? 64 : 128;
 	row->devices = config->devices;
 	row->fault = run->options.fault && !run->options.fault_off ? run->options.fault->name : NULL;
@@ -609,6 +629,8 @@ static struct live_config make_config(const struct options *options, const struc
 		.devices = (unsigned)options->devices,
 		.shared = c->shared,
 		.ats = c->ats || from->ats || to->ats,
+		.pasid_bits = c->pasids ? arch->pasid_bits : 0,
+		.pasid = c->pasid,
 		.quantum64 = options->quantum == 64,
 		.seed = options->seed,
 	};
@@ -708,6 +730,10 @@ static const char *run_case(struct run *run, const struct machine_arch *arch, co
 		snprintf(reason, sizeof(reason), "--method grow: from s2 to s2, without a number of levels");
 		return reason;
 	}
+	if (c->pasids && !arch->pasid_bits) {
+		snprintf(reason, sizeof(reason), "%s has no PASIDs", arch->name);
+		return reason;
+	}
 	if (options->method == LIVE_REMAP && !can_remap(&from, &to)) {
 		add_na_rows(run, &config, &from, &to);
 		return NULL;
@@ -758,7 +784,8 @@ static void add_case(struct run_case *cases, unsigned *ncases, struct run_case c
 {
 	for (unsigned i = 0; i < *ncases; i++)
 		if (strcmp(cases[i].from, c.from) == 0 && strcmp(cases[i].to, c.to) == 0 && cases[i].shared == c.shared &&
-		    cases[i].ats == c.ats && cases[i].grows == c.grows)
+		    cases[i].ats == c.ats && cases[i].grows == c.grows && cases[i].pasids == c.pasids &&
+		    cases[i].pasid == c.pasid)
 			return;
 	cases[(*ncases)++] = c;
 }
@@ -774,6 +801,12 @@ static void add_cases(const struct options *options, const struct run_case *list
 									    options->method != LIVE_GROW)
 			    : options->method == LIVE_GROW)
 			continue;
+		if ((options->qemu || options->method == LIVE_REMAP) && c.pasids)
+			continue;
+		if (options->pasids && !c.grows) {
+			c.pasids = true;
+			c.pasid = options->pasid;
+		}
 		if (options->qemu && (c.ats || c.grows))
 			continue;
 		if (options->tags)
@@ -797,11 +830,19 @@ static unsigned choose_cases(struct options *options, struct run_case *cases)
 			options->strategy = parse_strategy(setup->strategy);
 		if (!options->quantum)
 			options->quantum = setup->quantum;
-		add_case(cases, &ncases, (struct run_case){ options->from ? options->from : setup->from,
-							    options->to ? options->to : setup->to,
-							    options->tags ? shared : setup->shared, setup->ats, NULL, false });
+		add_case(cases, &ncases, (struct run_case){
+						 .from = options->from ? options->from : setup->from,
+						 .to = options->to ? options->to : setup->to,
+						 .shared = options->tags ? shared : setup->shared,
+						 .ats = setup->ats,
+						 .pasids = options->pasids || setup->pasid,
+						 .pasid = options->pasids ? options->pasid : setup->pasid,
+					 });
 	} else if (options->from) {
-		add_case(cases, &ncases, (struct run_case){ options->from, options->to, shared, false, NULL, false });
+		add_case(cases, &ncases, (struct run_case){
+						 .from = options->from, .to = options->to, .shared = shared,
+						 .pasids = options->pasids, .pasid = options->pasid,
+					 });
 	} else {
 		add_cases(options, default_cases, sizeof(default_cases) / sizeof(default_cases[0]), cases, &ncases);
 		if (options->qemu)
@@ -856,12 +897,12 @@ static bool any_violated(const struct run *run)
 static void draw(struct run *run)
 {
 	const struct run_row *row = &run->rows[run->recorded_row];
-	char title[192], subtitle[256];
+	char title[192], subtitle[256], conditions[64];
 
 	if (!run->recorded)
 		tool_fail(TOOL_ERROR, "--svg: nothing was recorded");
-	snprintf(title, sizeof(title), "%s: %s to %s, %s tags%s", row->arch, row->from, row->to,
-		 row->shared ? "shared" : "private", row->ats ? ", ATS" : "");
+	run_conditions(row, conditions, sizeof(conditions));
+	snprintf(title, sizeof(title), "%s: %s to %s, tags %s", row->arch, row->from, row->to, conditions);
 	snprintf(subtitle, sizeof(subtitle), "%s%s%s%s%s", row->method, row->hitless ? ", " : "",
 		 row->hitless ? row->strategy : "", row->fault ? ", with a fault put in: " : "", row->fault ? row->fault : "");
 	if (!run_write_svg(run->options.svg, title, subtitle, &run->recording))

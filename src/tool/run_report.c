@@ -26,6 +26,16 @@ void run_describe(const struct run_row *row, char *text, size_t size)
 		snprintf(text + length, size - length, "; first %s", row->result.seen);
 }
 
+void run_conditions(const struct run_row *row, char *text, size_t size)
+{
+	int length = snprintf(text, size, "%s%s", row->shared ? "shared" : "private", row->ats ? ", ATS" : "");
+
+	if (row->pasids && row->pasid)
+		snprintf(text + length, size - (size_t)length, ", PASID %u", row->pasid);
+	else if (row->pasids)
+		snprintf(text + length, size - (size_t)length, ", beside PASIDs");
+}
+
 /* "1.2", "87": three figures are enough. */
 static void microseconds(uint64_t ns, char *text, size_t size)
 {
@@ -74,7 +84,7 @@ static void fill_cells(const struct run_row *row, struct cells *cells)
 	snprintf(cells->text[COLUMN_STEPS], CELL, "%u", row->stepping ? row->stepping->npoints : 0);
 	snprintf(cells->text[COLUMN_FROM], CELL, "%s", row->from);
 	snprintf(cells->text[COLUMN_TO], CELL, "-> %s", row->to);
-	snprintf(cells->text[COLUMN_TAGS], CELL, "%s%s", row->shared ? "shared" : "private", row->ats ? ", ATS" : "");
+	run_conditions(row, cells->text[COLUMN_TAGS], CELL);
 	snprintf(cells->text[COLUMN_METHOD], CELL, "%s", row->method);
 	if (strcmp(row->method, "n/a") == 0)
 		return;
@@ -246,6 +256,7 @@ static json_t *json_row(const struct run_row *row)
 			   json_cost(&row->cost), "latency_ns", latency);
 	json_object_set_new(object, "tags", json_string(row->shared ? "shared" : "private"));
 	json_object_set_new(object, "ats", json_boolean(row->ats));
+	json_object_set_new(object, "pasid", row->pasids ? json_integer(row->pasid) : json_null());
 	json_object_set_new(object, "quantum", json_integer(row->quantum));
 	json_object_set_new(object, "group_cost", json_cost(&row->result.cost));
 	json_object_set_new(object, "why", json_text(row->why));
