@@ -45,7 +45,7 @@ static void *requests(void *ctx)
 	struct live *live = lane->live;
 
 	while (!load(&live->stop)) {
-		struct iommu_request r = request_of(DEV, BOX_NO_PID, IOVA, lane->number % 2 ? IOMMU_WRITE : IOMMU_READ, 0);
+		struct iommu_request r = request_of(DEV, BOX_NO_PASID, IOVA, lane->number % 2 ? IOMMU_WRITE : IOMMU_READ, 0);
 		uint64_t before, after, round;
 
 		r.lane = (uint8_t)lane->number;
@@ -138,7 +138,7 @@ static void *faults(void *ctx)
 	const struct lane *lane = ctx;
 
 	for (unsigned i = 0; i < 1000; i++) {
-		struct iommu_request r = request_of(DEV + lane->number, BOX_NO_PID, i * PAGE, IOMMU_READ, 0);
+		struct iommu_request r = request_of(DEV + lane->number, BOX_NO_PASID, i * PAGE, IOMMU_READ, 0);
 
 		r.lane = (uint8_t)lane->number;
 		iommu_model_translate(&lane->live->box.model, &r);

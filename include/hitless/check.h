@@ -46,8 +46,8 @@ HITLESS_API bool hitless_check_knows(const char *arch, const char *entry);
 
 /* A change of a live entry of ours. */
 struct hitless_cell {
-	const char *arch;		/* "vtd", "vtd-legacy", "amdvi", "riscv" */
-	const char *entry;		/* "pasid", "context", "dte", "dc", "pc"; NULL: the architecture's first */
+	const char *arch;		/* "vtd", "vtd-legacy", "amdvi", "smmuv3", "riscv" */
+	const char *entry;		/* "pasid", "context", "dte", "ste", "cd", "dc", "pc"; NULL: the architecture's first */
 	uint64_t before[IOMMU_ENTRY_WORDS];
 	uint64_t after[IOMMU_ENTRY_WORDS];
 	unsigned quantum;		/* bytes: 8 or 16 */
@@ -103,20 +103,22 @@ enum hitless_mapper {
 /* Something that is broken in the driver on purpose. */
 struct hitless_fault {
 	const char *name;
-	/* Edits the steps of a replace as port.review may; NULL: it is about unmap. */
+	/* Edits the steps of a replace as port.review may; NULL: it is about something else. */
 	void (*edit)(const char *arch, struct iommu_plan *plan);
-	unsigned unmap;			/* HITLESS_UNMAP_ bits */
+	unsigned bits;			/* HITLESS_UNMAP_, HITLESS_FAILURE_ */
 };
 
 #define HITLESS_UNMAP_NO_FLUSH 0x1u	/* nothing is invalidated */
 #define HITLESS_UNMAP_NO_WAIT 0x2u	/* ... or not waited for */
 #define HITLESS_UNMAP_OLD_TAGS 0x4u	/* tags that replace has published since it was called are left out */
 #define HITLESS_UNMAP_EARLY_FREE 0x8u	/* table pages are freed before the invalidation */
+#define HITLESS_FAILURE_KEEPS 0x10u	/* a replace that fails gives no memory back */
 
 struct hitless_domain_cell {
 	const char *arch;		/* "vtd", "vtd-legacy" */
 	struct iommu_domain_desc from, to;
 	unsigned devices;		/* of the group: 1 or 2 */
+	bool noncoherent;		/* a unit that doesn't snoop CPU caches */
 	bool private_tags;		/* nobody else is in either domain; else a device of another group is in each */
 	unsigned quantum;		/* bytes: 8 or 16 */
 	unsigned strategies;		/* IOMMU_STRATEGY_ANY, or bits */

@@ -54,6 +54,21 @@ void xp_map_guest(struct xp_builder *b, const struct xp_format *format, uint64_t
 
 /* ---- The machine ---- */
 
+struct iommu_model_config xp_config(unsigned freedoms, unsigned quantum)
+{
+	return (struct iommu_model_config){
+		.freedoms = freedoms,
+		.quantum = quantum,
+		.lanes = 1,
+		.entry_lines = 16,
+		.pasid_lines = 16,
+		.walk_lines = 64,
+		.iotlb_lines = 64,
+		.devtlb_lines = 32,
+		.maysets = true,
+	};
+}
+
 int xp_setup(const struct hitless_cell *cell, struct xp_case *c, const struct iommu_model_ops *ops, unsigned pages)
 {
 	memset(c, 0, sizeof(*c));
@@ -63,17 +78,7 @@ int xp_setup(const struct hitless_cell *cell, struct xp_case *c, const struct io
 	if (!c->ram)
 		return -ENOMEM;
 	memset(c->ram, 0, pages * XP_PAGE);
-	c->config = (struct iommu_model_config){
-		.freedoms = cell->freedoms,
-		.quantum = cell->quantum,
-		.lanes = 1,
-		.entry_lines = 16,
-		.pasid_lines = 16,
-		.walk_lines = 64,
-		.iotlb_lines = 64,
-		.devtlb_lines = 16,
-		.maysets = true,
-	};
+	c->config = xp_config(cell->freedoms, cell->quantum);
 	c->noncoherent = cell->facts & IOMMU_PLAN_NONCOHERENT;
 	return 0;
 }

@@ -131,11 +131,12 @@ struct smm_state {
 	struct smm_invalidation last;	/* may-sets: what the last tick drained */
 };
 
-/* hot[0]: CR0 as it is in effect, and CR2 above. hot[1], [2]: the stream table in use. hot[3]: GBPA in effect. */
-#define SMM_CONTROL(state) ((state)->common.hot[0])
-#define SMM_BASE(state) ((state)->common.hot[1])
-#define SMM_BASE_CFG(state) ((state)->common.hot[2])
-#define SMM_GBPA(state) ((state)->common.hot[3])
+/* hot[0]: CR0 as it is in effect, CR2 above. hot[2]: STRTAB_BASE in use; hot[3]: STRTAB_BASE_CFG in use, GBPA in effect above. */
+enum { SMM_HOT_CONTROL, SMM_HOT_TABLE = 2, SMM_HOT_REST };
+#define SMM_CONTROL(state) word_load_sc(&(state)->common.hot[SMM_HOT_CONTROL])
+#define SMM_TABLE(state) word_load(&(state)->common.hot[SMM_HOT_TABLE])
+#define SMM_TABLE_CFG(state) (word_load(&(state)->common.hot[SMM_HOT_REST]) & 0xffffffff)
+#define SMM_GBPA(state) (word_load(&(state)->common.hot[SMM_HOT_REST]) >> 32)
 
 /* ---- A request's work[] ---- */
 

@@ -204,6 +204,8 @@ static void done(const struct iommu_model *model, struct iommu_request *request,
 	struct smm_work *work = smm_work(request);
 	uint32_t told = answer(smm_state(model), request, work, rights);
 
+	if (work->flags & SMM_F_UNCACHED) /* nor by a shortcut */
+		model_stamp(&smm_state(model)->common);
 	work->rights = log2 << SMM_LOG2_LSB;
 	/* 13.6.3: under a split stage the device gets, and comes back with, an IPA. */
 	if (request->kind == IOMMU_REQUEST_TRANSLATION && GET(SMMU_STE, EATS, work->ste) == SMMU_EATS_SPLIT)

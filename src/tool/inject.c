@@ -290,38 +290,49 @@ static const char *const vtd_and_amdvi[] = { "vtd", "vtd-legacy", "amdvi", NULL 
 static const char *const all_but_amdvi[] = { "vtd", "vtd-legacy", "riscv", NULL };
 
 static const struct run_fault faults[] = {
-	{ "skip-entry-invalidation", all, "the cached entry is not invalidated: the device stays where it was", "run",
-	  { .from = "s2", .to = "s2", .quantum = 128 }, skip_entry_invalidation },
-	{ "skip-iotlb-invalidation", all, "the old tag is not flushed: its next owner meets foreign translations", "run",
-	  { .from = "s2", .to = "s2", .quantum = 128 }, skip_iotlb_invalidation },
-	{ "skip-devtlb-invalidation", all, "the device's own TLB is not flushed: it goes on with old addresses", "run",
-	  { .from = "s2", .to = "s2", .ats = true, .quantum = 128 }, skip_devtlb_invalidation },
-	{ "skip-wait", all, "replace returns before the hardware has done what it was told", "run",
-	  { .from = "s2", .to = "s2", .quantum = 128 }, skip_wait },
-	{ "skip-fence", vtd_and_amdvi, "the IOTLB may be flushed before the entry is: old walks fill it again", "run",
-	  { .from = "s2", .to = "s2", .quantum = 128 }, skip_fence },
-	{ "iotlb-before-entry", all, "the IOTLB is flushed before the entry: old walks fill it again", "run",
-	  { .from = "s2", .to = "s2", .quantum = 128 }, iotlb_before_entry },
-	{ "devtlb-before-entry", all, "the device's TLB is flushed before the entry, and fills itself again", "run",
-	  { .from = "s2", .to = "s2", .ats = true, .quantum = 128 }, devtlb_before_entry },
-	{ "store-order", preloading, "the entry is flipped before its other half is there", "run",
-	  { .from = "identity", .to = "s1", .strategy = "preload, flip, clean", .quantum = 128 }, store_order },
-	{ "guest-mode-late", amdvi_only, "the entry is flipped to guest tables before it says how deep they are", "run",
-	  { .from = "s2", .to = "s1:levels=5", .strategy = "preload, flip, clean", .quantum = 128 }, store_order },
-	{ "block-by-v0", amdvi_only, "the blocking entry has V=0, which lets DMA through untranslated", "run",
-	  { .from = "s1", .to = "s1:levels=5", .strategy = "break", .quantum = 128 }, block_by_v0 },
-	{ "split-store", vtd_and_amdvi, "a 128-bit store is done as two of 64: for a moment new tag, old table", "run",
-	  { .from = "s2", .to = "s2", .strategy = "one store", .quantum = 128 }, split_store },
-	{ "wrong-domain-id", all, "the invalidations name a domain id that is not the old one", "run",
-	  { .from = "s2", .to = "s2", .quantum = 128 }, wrong_domain_id },
-	{ "wrong-pasid", with_pasids, "the invalidations name the PASID of a neighbour", "run",
-	  { .from = "s1", .to = "s1", .quantum = 128, .pasid = 7 }, wrong_pasid },
-	{ "skip-pasid-iotlb-invalidation", with_pasids, "what is cached of a PASID is not flushed: it goes on with old addresses",
-	  "run", { .from = "s1", .to = "s1", .quantum = 128, .pasid = 7 }, skip_iotlb_invalidation },
-	{ "free-early", all_but_amdvi, "a table page is freed while the hardware may still read it", "run",
-	  { .from = "s2", .to = "s2", .strategy = "table swap", .quantum = 64 }, free_early },
-	{ "skip-writeback", all_but_amdvi, "the unit does not snoop, and stores stay in the CPU's cache", "run",
-	  { .from = "s2", .to = "s2", .noncoherent = true, .quantum = 128 }, skip_writeback },
+	{ { "skip-entry-invalidation", skip_entry_invalidation, 0 }, all, "the cached entry is not invalidated: the device stays where it was", "run",
+	  { .from = "s2", .to = "s2", .quantum = 128 } },
+	{ { "skip-iotlb-invalidation", skip_iotlb_invalidation, 0 }, all, "the old tag is not flushed: its next owner meets foreign translations", "run",
+	  { .from = "s2", .to = "s2", .quantum = 128 } },
+	{ { "skip-devtlb-invalidation", skip_devtlb_invalidation, 0 }, all, "the device's own TLB is not flushed: it goes on with old addresses", "run",
+	  { .from = "s2", .to = "s2", .ats = true, .quantum = 128 } },
+	{ { "skip-wait", skip_wait, 0 }, all, "replace returns before the hardware has done what it was told", "run",
+	  { .from = "s2", .to = "s2", .quantum = 128 } },
+	{ { "skip-fence", skip_fence, 0 }, vtd_and_amdvi, "the IOTLB may be flushed before the entry is: old walks fill it again", "run",
+	  { .from = "s2", .to = "s2", .quantum = 128 } },
+	{ { "iotlb-before-entry", iotlb_before_entry, 0 }, all, "the IOTLB is flushed before the entry: old walks fill it again", "run",
+	  { .from = "s2", .to = "s2", .quantum = 128 } },
+	{ { "devtlb-before-entry", devtlb_before_entry, 0 }, all, "the device's TLB is flushed before the entry, and fills itself again", "run",
+	  { .from = "s2", .to = "s2", .ats = true, .quantum = 128 } },
+	{ { "store-order", store_order, 0 }, preloading, "the entry is flipped before its other half is there", "run",
+	  { .from = "identity", .to = "s1", .strategy = "preload, flip, clean", .quantum = 128 } },
+	{ { "guest-mode-late", store_order, 0 }, amdvi_only, "the entry is flipped to guest tables before it says how deep they are", "run",
+	  { .from = "s2", .to = "s1:levels=5", .strategy = "preload, flip, clean", .quantum = 128 } },
+	{ { "block-by-v0", block_by_v0, 0 }, amdvi_only, "the blocking entry has V=0, which lets DMA through untranslated", "run",
+	  { .from = "s1", .to = "s1:levels=5", .strategy = "break", .quantum = 128 } },
+	{ { "split-store", split_store, 0 }, vtd_and_amdvi, "a 128-bit store is done as two of 64: for a moment new tag, old table", "run",
+	  { .from = "s2", .to = "s2", .strategy = "one store", .quantum = 128 } },
+	{ { "wrong-domain-id", wrong_domain_id, 0 }, all, "the invalidations name a domain id that is not the old one", "run",
+	  { .from = "s2", .to = "s2", .quantum = 128 } },
+	{ { "wrong-pasid", wrong_pasid, 0 }, with_pasids, "the invalidations name the PASID of a neighbour", "run",
+	  { .from = "s1", .to = "s1", .quantum = 128, .pasid = 7 } },
+	{ { "skip-pasid-iotlb-invalidation", skip_iotlb_invalidation, 0 }, with_pasids,
+	  "what is cached of a PASID is not flushed: it goes on with old addresses", "run",
+	  { .from = "s1", .to = "s1", .quantum = 128, .pasid = 7 } },
+	{ { "free-early", free_early, 0 }, all_but_amdvi, "a table page is freed while the hardware may still read it", "run",
+	  { .from = "s2", .to = "s2", .strategy = "table swap", .quantum = 64 } },
+	{ { "skip-writeback", skip_writeback, 0 }, all_but_amdvi, "the unit does not snoop, and stores stay in the CPU's cache", "run",
+	  { .from = "s2", .to = "s2", .noncoherent = true, .quantum = 128 } },
+	{ { "unmap-skips-invalidation", NULL, HITLESS_UNMAP_NO_FLUSH }, all, "unmap during a replace invalidates nothing", "check",
+	  { .from = "s2", .to = "s2", .quantum = 128 } },
+	{ { "unmap-skips-wait", NULL, HITLESS_UNMAP_NO_WAIT }, all, "unmap during a replace doesn't wait for its invalidations", "check",
+	  { .from = "s2", .to = "s2", .quantum = 128 } },
+	{ { "unmap-misses-tag", NULL, HITLESS_UNMAP_OLD_TAGS }, all, "unmap doesn't know the tags that a replace has published", "check",
+	  { .from = "s2", .to = "s2", .quantum = 128 } },
+	{ { "failure-keeps-memory", NULL, HITLESS_FAILURE_KEEPS }, all, "a replace that finds no memory keeps what it has", "check",
+	  { .from = "s2", .to = "s2", .quantum = 128 } },
+	{ { "unmap-frees-early", NULL, HITLESS_UNMAP_EARLY_FREE }, all, "unmap frees table pages before its invalidations", "check",
+	  { .from = "s2", .to = "s2", .quantum = 128 } },
 };
 
 #define FAULTS (sizeof(faults) / sizeof(faults[0]))
@@ -329,7 +340,7 @@ static const struct run_fault faults[] = {
 const struct run_fault *run_find_fault(const char *name)
 {
 	for (unsigned i = 0; i < FAULTS; i++)
-		if (strcmp(faults[i].name, name) == 0)
+		if (strcmp(faults[i].fault.name, name) == 0)
 			return &faults[i];
 	return NULL;
 }
@@ -369,7 +380,7 @@ static json_t *json_list(const char *const *archs)
 		for (unsigned a = 0; faults[i].archs && faults[i].archs[a]; a++)
 			json_array_append_new(names, json_string(faults[i].archs[a]));
 		if (applies_to_any(&faults[i], archs))
-			json_array_append_new(list, json_pack("{s:s, s:O, s:s, s:s}", "name", faults[i].name, "archs", names,
+			json_array_append_new(list, json_pack("{s:s, s:O, s:s, s:s}", "name", faults[i].fault.name, "archs", names,
 							      "what", faults[i].what, "shown_by", faults[i].shown_by));
 		json_decref(names);
 	}
@@ -388,7 +399,7 @@ void run_list_faults(const char *const *archs)
 		if (!applies_to_any(&faults[i], archs))
 			continue;
 		list_archs(&faults[i], names, sizeof(names));
-		printf("%s%-24s%s  %-14s  %-5s  %s\n", tool_palette.bold, faults[i].name, tool_palette.off, names,
+		printf("%s%-24s%s  %-14s  %-5s  %s\n", tool_palette.bold, faults[i].fault.name, tool_palette.off, names,
 		       faults[i].shown_by, faults[i].what);
 	}
 }

@@ -308,7 +308,7 @@ static void check_options(const struct options *options)
 		tool_fail(TOOL_USAGE, "--machine qemu steps through replaces of two devices: it has no --seconds, --svg, --devices, "
 			  "--method remap and grow");
 	if (options->qemu && options->fault && (options->fault->setup.noncoherent || options->fault->setup.ats))
-		tool_fail(TOOL_USAGE, "--inject: QEMU can't show '%s': it has no %s", options->fault->name,
+		tool_fail(TOOL_USAGE, "--inject: QEMU can't show '%s': it has no %s", options->fault->fault.name,
 			  options->fault->setup.ats ? "device with a TLB of its own" : "unit that does not snoop");
 	if (strcmp(options->machine, "guest") == 0)
 		tool_fail(TOOL_SKIPPED, "--machine guest is not available yet; this version has --machine model and qemu");
@@ -331,7 +331,7 @@ static void check_options(const struct options *options)
 	if (options->pasids && options->qemu)
 		tool_fail(TOOL_SKIPPED, "--pasid needs --machine model");
 	if (options->fault && strcmp(options->fault->shown_by, "check") == 0)
-		tool_fail(TOOL_USAGE, "--inject: '%s' is shown by hitless check, not by run", options->fault->name);
+		tool_fail(TOOL_USAGE, "--inject: '%s' is shown by hitless check, not by run", options->fault->fault.name);
 }
 
 /* ---- Configurations ---- */
@@ -574,7 +574,7 @@ static void fill_row(struct run *run, struct run_row *row, const struct live_con
 	row->pasid = config->pasid;
 	row->quantum = config->quantum64 || config->arch->quantum == 8 ? 64 : 128;
 	row->devices = config->devices;
-	row->fault = run->options.fault && !run->options.fault_off ? run->options.fault->name : NULL;
+	row->fault = run->options.fault && !run->options.fault_off ? run->options.fault->fault.name : NULL;
 }
 
 /* What a replace of one device costs: the same switch in a group of one. */
@@ -616,7 +616,7 @@ static void break_plan(void *ctx, struct iommu_plan *plan)
 {
 	const struct broken *broken = ctx;
 
-	broken->fault->edit(broken->arch, plan);
+	broken->fault->fault.edit(broken->arch, plan);
 }
 
 static struct live_config make_config(const struct options *options, const struct machine_arch *arch, const struct run_case *c,
@@ -864,7 +864,7 @@ static void run_all(struct run *run)
 		if (options->fault && !run_fault_applies(options->fault, arch->name)) {
 			if (options->archs_named)
 				tool_fail(TOOL_USAGE, "--inject: '%s' is no fault of %s (see hitless run --inject list)",
-					  options->fault->name, arch->name);
+					  options->fault->fault.name, arch->name);
 			continue;
 		}
 		for (unsigned i = 0; i < ncases; i++) {

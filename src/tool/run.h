@@ -7,6 +7,8 @@
 #include "stepping.h"
 #include "tool.h"
 
+#include <hitless/check.h>
+
 /* A configuration as it is written: "s2", "s1:levels=5". */
 #define RUN_KIND_TEXT 40
 
@@ -70,13 +72,11 @@ struct run_setup {
 };
 
 struct run_fault {
-	const char *name;
+	struct hitless_fault fault;	/* its edit() is for port.review: it changes the plan's steps */
 	const char *const *archs;	/* NULL-terminated; NULL: all */
 	const char *what;
 	const char *shown_by;		/* "run" or "check" */
 	struct run_setup setup;
-	/* For port.review: changes the plan's steps. */
-	void (*edit)(const char *arch, struct iommu_plan *plan);
 };
 
 /* NULL: there is none of that name. */
