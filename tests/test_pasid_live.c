@@ -52,6 +52,7 @@ static void round_trips(struct live_config config)
 	struct live *live;
 
 	config.pasid_bits = 20;
+	config.beside = true;
 	config.seed = 1;
 	assert_int_equal(live_open(&live, &config), 0);
 	for (unsigned i = 0; i < SWITCHES; i++) {
@@ -129,7 +130,7 @@ static void grow(const struct machine_arch *arch)
 {
 	enum { COUNT = GROWN, SETTLED = 512 };
 	const struct live_config config = {
-		.arch = arch, .kind = { first_stage, first_stage }, .pasid_bits = 20, .pasid = 7, .ats = true, .seed = 1,
+		.arch = arch, .kind = { first_stage, first_stage }, .pasid_bits = 20, .beside = true, .pasid = 7, .ats = true, .seed = 1,
 	};
 	unsigned first = 0, most = 0;
 	struct live *live;
@@ -215,7 +216,7 @@ static void test_owner(void **state)
 	(void)state;
 	for_each_arch(arch) {
 		const struct live_config config = {
-			.arch = arch, .kind = { external, first_stage }, .pasid_bits = 20, .pasid = 7, .ats = true, .shared = true,
+			.arch = arch, .kind = { external, first_stage }, .pasid_bits = 20, .beside = true, .pasid = 7, .ats = true, .shared = true,
 			.spare = 1, .seed = 1,
 		};
 		struct owner owner = { 0 };

@@ -810,7 +810,7 @@ static int make_objects(struct live *live)
 		/* Identity has one set of frames, and so one object. */
 		if (!has_table(kind))
 			kind = &live->config.kind[1 - side];
-		if (live->config.pasid_bits && !live->config.shared && !err)
+		if (live->config.beside && !live->config.shared && !err)
 			err = make_object(live, BESIDE + side, kind);
 	}
 	if (!err && live->config.method == LIVE_REMAP)
@@ -867,7 +867,7 @@ static int attach_pasids(struct live *live, struct party *party)
 {
 	int err = 0;
 
-	if (!live->config.pasid_bits)
+	if (!live->config.beside)
 		return 0;
 	for (unsigned which = 0; which < 2 && !err; which++) {
 		uint32_t pasid = pasid_beside(live, which);
@@ -885,7 +885,7 @@ static int attach_pasids(struct live *live, struct party *party)
 
 static void detach_pasids(const struct live *live, const struct party *party)
 {
-	if (party != &live->parties[0] || !live->config.pasid_bits)
+	if (party != &live->parties[0] || !live->config.beside)
 		return;
 	for (unsigned which = 0; which < 2; which++)
 		if (pasid_beside(live, which) != IOMMU_NO_PASID)
@@ -905,7 +905,7 @@ static int make_party(struct live *live, unsigned first, unsigned count_devices,
 			.rids = { live_rid(live, first + i) },
 			.nrids = 1,
 			.ats = live->config.ats,
-			.pasid_bits = live->nparties == 1 ? live->config.pasid_bits : 0,
+			.pasid_bits = live->config.pasid_bits,
 		};
 
 		machine_add_function(&live->machine, desc.rids[0]);
@@ -953,7 +953,7 @@ static int add_engines(struct live *live, struct thread *thread, unsigned device
 	uint32_t pasid = live->config.pasid ? live->config.pasid : IOMMU_NO_PASID;
 	int err = add_engine(live, thread, device, pasid, -1);
 
-	for (unsigned which = 0; which < 2 && live->config.pasid_bits && !err; which++)
+	for (unsigned which = 0; which < 2 && live->config.beside && !err; which++)
 		err = add_engine(live, thread, device, pasid_beside(live, which), (int)object_beside(live, which));
 	return err;
 }
@@ -962,7 +962,7 @@ static int add_engines(struct live *live, struct thread *thread, unsigned device
 static int make_engines(struct live *live)
 {
 	unsigned bystanders = live->config.shared ? 2 : 0;
-	unsigned most = live->config.devices * (live->config.pasid_bits ? 3 : 1) + bystanders * live->nthreads;
+	unsigned most = live->config.devices * (live->config.beside ? 3 : 1) + bystanders * live->nthreads;
 	int err = 0;
 
 	live->engines = aligned_alloc(128, most * sizeof(*live->engines));
@@ -1006,9 +1006,10 @@ static bool valid(const struct live_config *config)
 
 	if (config->devices > LIVE_MAX_DEVICES || config->pages > 128 || config->spare > 64)
 		return false;
-	if (config->pasid_bits > 20 || config->pasid >> config->pasid_bits)
+	if (config->pasid_bits > 20 || config->pasid >> config->pasid_bits || (config->pasid && !config->beside) ||
+	    (config->beside && config->pasid_bits < 10))
 		return false;
-	if (config->pasid_bits && (config->method == LIVE_REMAP || config->method == LIVE_GROW))
+	if (config->beside && (config->method == LIVE_REMAP || config->method == LIVE_GROW))
 		return false;
 	if (same && from->type != IOMMU_DOMAIN_PAGING)
 		return false;

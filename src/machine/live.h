@@ -47,11 +47,12 @@ struct live_config {
 	unsigned lanes;			/* more lanes than that, for the caller's own DMA */
 	bool shared;			/* each side has one object, and a device of another group in it */
 	bool ats;
+	unsigned pasid_bits;		/* the devices may have PASIDs of that width */
 	/*
-	 * Devices of the group have PASIDs of that width. The requests that are switched are those with `pasid`, or (0) those without; two
-	 * other kinds of the same devices go on beside them, in domains of their own or (shared) in those that are replaced.
+	 * ... and have some: the requests that are switched are those with `pasid`, or (0) those without; two other kinds of the same
+	 * devices' requests go on beside them, in domains of their own or (shared) in those that are replaced.
 	 */
-	unsigned pasid_bits;
+	bool beside;
 	uint32_t pasid;
 	bool noncoherent;
 	bool quantum64;			/* no 128-bit stores, and no 128-bit fetches */

@@ -21,6 +21,7 @@
 #define MAX_ARCHS 8
 #define MAX_CASES 32
 #define RECORDINGS 200		/* of which the clearest is drawn */
+#define PASID_BITS 8
 #define DMAS_AROUND 24		/* a recorded replace */
 #define SOME_PASID 7		/* has a neighbour in its table, and requests without PASID share it on some architectures */
 
@@ -29,7 +30,8 @@ struct run_case {
 	bool shared, ats;
 	const char *not_on;		/* an architecture where it can't be hitless; NULL: none */
 	bool grows;			/* the page table gets more levels, instead of a replace */
-	bool pasids;			/* devices have PASIDs, and others go on beside... */
+	const char *pasids_on;		/* only there: of devices that may have PASIDs */
+	bool beside;			/* devices have PASIDs, and others go on beside... */
 	uint32_t pasid;			/* ... this one that is switched; 0: the requests without are */
 };
 
@@ -46,9 +48,11 @@ static const struct run_case default_cases[] = {
 	{ .from = "identity", .to = "s1" },
 	{ .from = "s1", .to = "s2" },
 	{ .from = "s2", .to = "s2", .grows = true },
-	{ .from = "s1", .to = "s1", .pasids = true, .pasid = SOME_PASID, .ats = true },
-	{ .from = "external", .to = "s1", .pasids = true, .pasid = SOME_PASID, .shared = true },
-	{ .from = "identity", .to = "s1", .pasids = true },
+	/* AMD-Vi: the GCR3 table is the device's then, and one entry of it changes. */
+	{ .from = "s1", .to = "s1", .pasids_on = "amdvi" },
+	{ .from = "s1", .to = "s1", .beside = true, .pasid = SOME_PASID, .ats = true },
+	{ .from = "external", .to = "s1", .beside = true, .pasid = SOME_PASID, .shared = true },
+	{ .from = "identity", .to = "s1", .beside = true },
 };
 
 /* ... and these where every step is looked at: that is quick. */
@@ -74,7 +78,7 @@ struct options {
 	uint64_t devices, replaces;
 	double seconds;
 	const char *tags;		/* NULL: as each case says */
-	bool pasids;			/* as in a case */
+	bool beside;			/* as in a case */
 	uint32_t pasid;
 	int strategy;			/* enum iommu_strategy; -1: any */
 	uint64_t quantum;
@@ -272,7 +276,7 @@ static error_t parse(int key, char *value, struct argp_state *state)
 		options->tags = value;
 		return 0;
 	case OPTION_PASID:
-		options->pasids = true;
+		options->beside = true;
 		options->pasid = (uint32_t)number("pasid", value, 0, (1u << 20) - 1);
 		return 0;
 	case OPTION_STRATEGY:
@@ -326,9 +330,9 @@ static void check_options(const struct options *options)
 		tool_fail(TOOL_USAGE, "--method remap changes one domain: its tag can't be shared with another");
 	if (options->method == LIVE_GROW && options->tags && strcmp(options->tags, "shared") == 0)
 		tool_fail(TOOL_USAGE, "--method grow: its tag is the domain's own");
-	if (options->pasids && options->method == LIVE_REMAP)
+	if (options->beside && options->method == LIVE_REMAP)
 		tool_fail(TOOL_USAGE, "--method remap changes one domain, whatever is attached to it: not with --pasid");
-	if (options->pasids && options->qemu)
+	if (options->beside && options->qemu)
 		tool_fail(TOOL_SKIPPED, "--pasid needs --machine model");
 	if (options->fault && strcmp(options->fault->shown_by, "check") == 0)
 		tool_fail(TOOL_USAGE, "--inject: '%s' is shown by hitless check, not by run", options->fault->fault.name);
@@ -338,8 +342,8 @@ static void check_options(const struct options *options)
 
 struct kind {
 	struct live_kind kind;
-	bool ats;
-	char text[RUN_KIND_TEXT];	/* without ats=on, which is not the domain's */
+	bool ats, pasids;
+	char text[RUN_KIND_TEXT];	/* without ats=on and pasids=on, which are not the domain's */
 };
 
 static bool parse_on(const char *text, const char *value)
@@ -359,6 +363,10 @@ static void parse_variant(const char *text, char *pair, struct kind *kind)
 	*value++ = '\0';
 	if (strcmp(pair, "ats") == 0) {
 		kind->ats = parse_on(text, value);
+		return;
+	}
+	if (strcmp(pair, "pasids") == 0) {
+		kind->pasids = parse_on(text, value);
 		return;
 	}
 	if (kind->kind.type != IOMMU_DOMAIN_PAGING || (strcmp(pair, "levels") != 0 && strcmp(pair, "dirty") != 0))
@@ -439,8 +447,8 @@ static double seconds_now(void)
 }
 
 /* 0 to 1: how far one direction is. */
-static double progress(const struct options *options, const struct live *live, unsigned switches, unsigned direction,
-		       double started)
+static double progress(const struct options *options, const struct run_case *c, const struct live *live, unsigned switches,
+		       unsigned direction, double started)
 {
 	uint64_t wanted = options->replaces ? options->replaces : options->fault ? FAULT_REPLACES :
 			  seconds_now() - started > SLOW ? LEAST_REPLACES : DEFAULT_REPLACES;
@@ -449,7 +457,8 @@ static double progress(const struct options *options, const struct live *live, u
 	if (options->seconds > 0)
 		return switches ? (seconds_now() - started) / options->seconds : 0;
 	done = (double)switches / (double)wanted;
-	dmas = (double)live_dmas(live, direction) / DEFAULT_DMAS;
+	/* Those beside it are twice as many, and not counted here. */
+	dmas = (double)live_dmas(live, direction) / (c->beside ? DEFAULT_DMAS / 3 : DEFAULT_DMAS);
 	return options->replaces || done < dmas ? done : dmas;
 }
 
@@ -474,7 +483,7 @@ static void run_live(struct run *run, const struct run_case *c, const char *arch
 			fail_switch(run, c, arch, err);
 		live_dwell(live, machine_random() % DMAS_BETWEEN);
 		for (unsigned d = 0; d < directions; d++) {
-			double part = progress(options, live, directions == 1 ? n : (n + 1 - d) / 2, d, started);
+			double part = progress(options, c, live, directions == 1 ? n : (n + 1 - d) / 2, d, started);
 
 			done = part < done ? part : done;
 		}
@@ -571,6 +580,7 @@ static void fill_row(struct run *run, struct run_row *row, const struct live_con
 	row->shared = config->shared;
 	row->ats = config->ats;
 	row->pasids = config->pasid_bits != 0;
+	row->beside = config->beside;
 	row->pasid = config->pasid;
 	row->quantum = config->quantum64 || config->arch->quantum == 8 ? 64 : 128;
 	row->devices = config->devices;
@@ -629,7 +639,8 @@ static struct live_config make_config(const struct options *options, const struc
 		.devices = (unsigned)options->devices,
 		.shared = c->shared,
 		.ats = c->ats || from->ats || to->ats,
-		.pasid_bits = c->pasids ? arch->pasid_bits : 0,
+		.pasid_bits = c->beside ? arch->pasid_bits : c->pasids_on || from->pasids || to->pasids ? PASID_BITS : 0,
+		.beside = c->beside,
 		.pasid = c->pasid,
 		.quantum64 = options->quantum == 64,
 		.seed = options->seed,
@@ -730,7 +741,7 @@ static const char *run_case(struct run *run, const struct machine_arch *arch, co
 		snprintf(reason, sizeof(reason), "--method grow: from s2 to s2, without a number of levels");
 		return reason;
 	}
-	if (c->pasids && !arch->pasid_bits) {
+	if (c->beside && !arch->pasid_bits) {
 		snprintf(reason, sizeof(reason), "%s has no PASIDs", arch->name);
 		return reason;
 	}
@@ -784,8 +795,8 @@ static void add_case(struct run_case *cases, unsigned *ncases, struct run_case c
 {
 	for (unsigned i = 0; i < *ncases; i++)
 		if (strcmp(cases[i].from, c.from) == 0 && strcmp(cases[i].to, c.to) == 0 && cases[i].shared == c.shared &&
-		    cases[i].ats == c.ats && cases[i].grows == c.grows && cases[i].pasids == c.pasids &&
-		    cases[i].pasid == c.pasid)
+		    cases[i].ats == c.ats && cases[i].grows == c.grows && cases[i].pasids_on == c.pasids_on &&
+		    cases[i].beside == c.beside && cases[i].pasid == c.pasid)
 			return;
 	cases[(*ncases)++] = c;
 }
@@ -801,13 +812,13 @@ static void add_cases(const struct options *options, const struct run_case *list
 									    options->method != LIVE_GROW)
 			    : options->method == LIVE_GROW)
 			continue;
-		if ((options->qemu || options->method == LIVE_REMAP) && c.pasids)
+		if ((options->qemu || options->method == LIVE_REMAP) && c.beside)
 			continue;
-		if (options->pasids && !c.grows) {
-			c.pasids = true;
+		if (options->beside && !c.grows) {
+			c.beside = true;
 			c.pasid = options->pasid;
 		}
-		if (options->qemu && (c.ats || c.grows))
+		if (options->qemu && (c.ats || c.grows || c.pasids_on))
 			continue;
 		if (options->tags)
 			c.shared = strcmp(options->tags, "shared") == 0;
@@ -835,13 +846,13 @@ static unsigned choose_cases(struct options *options, struct run_case *cases)
 						 .to = options->to ? options->to : setup->to,
 						 .shared = options->tags ? shared : setup->shared,
 						 .ats = setup->ats,
-						 .pasids = options->pasids || setup->pasid,
-						 .pasid = options->pasids ? options->pasid : setup->pasid,
+						 .beside = options->beside || setup->pasid,
+						 .pasid = options->beside ? options->pasid : setup->pasid,
 					 });
 	} else if (options->from) {
 		add_case(cases, &ncases, (struct run_case){
 						 .from = options->from, .to = options->to, .shared = shared,
-						 .pasids = options->pasids, .pasid = options->pasid,
+						 .beside = options->beside, .pasid = options->pasid,
 					 });
 	} else {
 		add_cases(options, default_cases, sizeof(default_cases) / sizeof(default_cases[0]), cases, &ncases);
@@ -871,6 +882,8 @@ static void run_all(struct run *run)
 			const char *reason;
 
 			if (!options->qemu && cases[i].not_on && strcmp(cases[i].not_on, arch->name) == 0)
+				continue;
+			if (cases[i].pasids_on && strcmp(cases[i].pasids_on, arch->name) != 0)
 				continue;
 			reason = run_case(run, arch, &cases[i]);
 

@@ -19,7 +19,8 @@ struct run_row {
 	const char *method;		/* "n/a": it has no meaning here, and nothing was run */
 	const char *strategy;
 	bool hitless, shared, ats;
-	bool pasids;			/* devices have PASIDs, and others go on beside... */
+	bool pasids;			/* devices may have PASIDs */
+	bool beside;			/* ... and others go on beside... */
 	uint32_t pasid;			/* ... this one that is switched; 0: the requests without are */
 	unsigned quantum, devices;
 	const char *why;		/* not hitless: why; NULL */

@@ -30,10 +30,10 @@ void run_conditions(const struct run_row *row, char *text, size_t size)
 {
 	int length = snprintf(text, size, "%s%s", row->shared ? "shared" : "private", row->ats ? ", ATS" : "");
 
-	if (row->pasids && row->pasid)
+	if (row->beside && row->pasid)
 		snprintf(text + length, size - (size_t)length, ", PASID %u", row->pasid);
 	else if (row->pasids)
-		snprintf(text + length, size - (size_t)length, ", beside PASIDs");
+		snprintf(text + length, size - (size_t)length, row->beside ? ", beside PASIDs" : ", PASIDs");
 }
 
 /* "1.2", "87": three figures are enough. */
@@ -256,7 +256,8 @@ static json_t *json_row(const struct run_row *row)
 			   json_cost(&row->cost), "latency_ns", latency);
 	json_object_set_new(object, "tags", json_string(row->shared ? "shared" : "private"));
 	json_object_set_new(object, "ats", json_boolean(row->ats));
-	json_object_set_new(object, "pasid", row->pasids ? json_integer(row->pasid) : json_null());
+	json_object_set_new(object, "pasids", json_boolean(row->pasids));
+	json_object_set_new(object, "pasid", row->beside ? json_integer(row->pasid) : json_null());
 	json_object_set_new(object, "quantum", json_integer(row->quantum));
 	json_object_set_new(object, "group_cost", json_cost(&row->result.cost));
 	json_object_set_new(object, "why", json_text(row->why));
