@@ -44,6 +44,7 @@ struct machine_arch {
 	uint64_t register_bytes;
 	const struct entry_format *entry;	/* the live entry of requests without PASID */
 	unsigned quantum;			/* bytes of an entry that the hardware reads at once, at most; 0: 16 */
+	bool both_quanta;			/* its CPUs come with and without a store of 128 bits: both are shown */
 	uint64_t default_capabilities[4];
 	/* A table of four levels in the format of the architecture's CPUs: how far right an address is shifted in an entry, and what
 	 * else one has that points to a table, to a read-only page, to a writable one, all for users. `table` 0: there is none. */

@@ -30,6 +30,7 @@ struct run_case {
 	bool shared, ats;
 	const char *not_on;		/* an architecture where it can't be hitless; NULL: none */
 	bool grows;			/* the page table gets more levels, instead of a replace */
+	bool narrow;			/* without 128-bit stores, whatever the architecture has */
 	const char *pasids_on;		/* only there: of devices that may have PASIDs */
 	bool beside;			/* devices have PASIDs, and others go on beside... */
 	uint32_t pasid;			/* ... this one that is switched; 0: the requests without are */
@@ -642,7 +643,7 @@ static struct live_config make_config(const struct options *options, const struc
 		.pasid_bits = c->beside ? arch->pasid_bits : c->pasids_on || from->pasids || to->pasids ? PASID_BITS : 0,
 		.beside = c->beside,
 		.pasid = c->pasid,
-		.quantum64 = options->quantum == 64,
+		.quantum64 = options->quantum == 64 || c->narrow,
 		.seed = options->seed,
 	};
 	const unsigned with_tags = IOMMU_STRATEGY_BIT(IOMMU_STRATEGY_SAME_TAG) | IOMMU_STRATEGY_BIT(IOMMU_STRATEGY_TAG_HOP) |
@@ -862,6 +863,18 @@ static unsigned choose_cases(struct options *options, struct run_case *cases)
 	return ncases;
 }
 
+/* The text of why it can't be run, or NULL. */
+static const char *run_at_both_quanta(struct run *run, const struct machine_arch *arch, const struct run_case *c)
+{
+	struct run_case narrow = *c;
+	const char *reason = run_case(run, arch, c);
+
+	narrow.narrow = true;
+	if (!reason && arch->both_quanta && !run->options.quantum && !run->options.fault)
+		reason = run_case(run, arch, &narrow);
+	return reason;
+}
+
 static void run_all(struct run *run)
 {
 	struct options *options = &run->options;
@@ -885,7 +898,7 @@ static void run_all(struct run *run)
 				continue;
 			if (cases[i].pasids_on && strcmp(cases[i].pasids_on, arch->name) != 0)
 				continue;
-			reason = run_case(run, arch, &cases[i]);
+			reason = run_at_both_quanta(run, arch, &cases[i]);
 
 			/* What was asked for must be there; of a list, what there is. */
 			if (reason && options->from && options->archs_named)
