@@ -21,6 +21,7 @@
 #define MAX_ARCHS 8
 #define MAX_CASES 32
 #define RECORDINGS 200		/* of which the clearest is drawn */
+#define PASID_BITS 8
 #define DMAS_AROUND 24		/* a recorded replace */
 
 struct run_case {
@@ -28,33 +29,37 @@ struct run_case {
 	bool shared, ats;
 	const char *not_on;		/* an architecture where it can't be hitless; NULL: none */
 	bool grows;			/* the page table gets more levels, instead of a replace */
+	bool narrow;			/* without 128-bit stores, whatever the architecture has */
+	const char *pasids_on;		/* only there: of devices that may have PASIDs */
 };
 
 static const struct run_case default_cases[] = {
-	{ "s2", "s2", false, false, NULL, false },
-	{ "s2", "s2", true, false, NULL, false },
-	{ "s2", "s2", false, true, NULL, false },
-	{ "s2", "s2:levels=5", false, false, NULL, false },
-	{ "identity", "s2", false, false, NULL, false },
-	{ "s1", "s1", false, false, NULL, false },
-	{ "s1", "s1", true, false, NULL, false },
+	{ .from = "s2", .to = "s2" },
+	{ .from = "s2", .to = "s2", .shared = true },
+	{ .from = "s2", .to = "s2", .ats = true },
+	{ .from = "s2", .to = "s2:levels=5" },
+	{ .from = "identity", .to = "s2" },
+	{ .from = "s1", .to = "s1" },
+	{ .from = "s1", .to = "s1", .shared = true },
 	/* AMD-Vi: both halves of the device table entry would have to change at once. */
-	{ "s1", "s1:levels=5", false, false, "amdvi", false },
-	{ "identity", "s1", false, false, NULL, false },
-	{ "s1", "s2", false, false, NULL, false },
+	{ .from = "s1", .to = "s1:levels=5", .not_on = "amdvi" },
+	{ .from = "identity", .to = "s1" },
+	{ .from = "s1", .to = "s2" },
 	{ .from = "s2", .to = "s2", .grows = true },
+	/* AMD-Vi: the GCR3 table is the device's then, and one entry of it changes. */
+	{ .from = "s1", .to = "s1", .pasids_on = "amdvi" },
 };
 
 /* ... and these where every step is looked at: that is quick. */
 static const struct run_case more_cases[] = {
-	{ "identity", "s2", true, false, NULL, false },
-	{ "identity", "s1", true, false, NULL, false },
-	{ "s1", "s2", true, false, NULL, false },
-	{ "s2", "s2:levels=3", false, false, NULL, false },
-	{ "blocked", "identity", false, false, NULL, false },
-	{ "blocked", "s1", false, false, NULL, false },
-	{ "blocked", "s2", false, false, NULL, false },
-	{ "blocked", "s2", true, false, NULL, false },
+	{ .from = "identity", .to = "s2", .shared = true },
+	{ .from = "identity", .to = "s1", .shared = true },
+	{ .from = "s1", .to = "s2", .shared = true },
+	{ .from = "s2", .to = "s2:levels=3" },
+	{ .from = "blocked", .to = "identity" },
+	{ .from = "blocked", .to = "s1" },
+	{ .from = "blocked", .to = "s2" },
+	{ .from = "blocked", .to = "s2", .shared = true },
 };
 
 struct options {
@@ -321,8 +326,8 @@ static void check_options(const struct options *options)
 
 struct kind {
 	struct live_kind kind;
-	bool ats;
-	char text[RUN_KIND_TEXT];	/* without ats=on, which is not the domain's */
+	bool ats, pasids;
+	char text[RUN_KIND_TEXT];	/* without ats=on and pasids=on, which are not the domain's */
 };
 
 static bool parse_on(const char *text, const char *value)
@@ -342,6 +347,10 @@ static void parse_variant(const char *text, char *pair, struct kind *kind)
 	*value++ = '\0';
 	if (strcmp(pair, "ats") == 0) {
 		kind->ats = parse_on(text, value);
+		return;
+	}
+	if (strcmp(pair, "pasids") == 0) {
+		kind->pasids = parse_on(text, value);
 		return;
 	}
 	if (kind->kind.type != IOMMU_DOMAIN_PAGING || (strcmp(pair, "levels") != 0 && strcmp(pair, "dirty") != 0))
@@ -552,6 +561,7 @@ static void fill_row(struct run *run, struct run_row *row, const struct live_con
 	row->method = method_names[config->method];
 	row->shared = config->shared;
 	row->ats = config->ats;
+	row->pasids = config->pasid_bits != 0;
 	row->quantum = config->quantum64 || config->arch->quantum == 8 ? 64 : 128;
 	row->devices = config->devices;
 	row->fault = run->options.fault && !run->options.fault_off ? run->options.fault->fault.name : NULL;
@@ -609,7 +619,8 @@ static struct live_config make_config(const struct options *options, const struc
 		.devices = (unsigned)options->devices,
 		.shared = c->shared,
 		.ats = c->ats || from->ats || to->ats,
-		.quantum64 = options->quantum == 64,
+		.pasid_bits = c->pasids_on || from->pasids || to->pasids ? PASID_BITS : 0,
+		.quantum64 = options->quantum == 64 || c->narrow,
 		.seed = options->seed,
 	};
 	const unsigned with_tags = IOMMU_STRATEGY_BIT(IOMMU_STRATEGY_SAME_TAG) | IOMMU_STRATEGY_BIT(IOMMU_STRATEGY_TAG_HOP) |
@@ -758,7 +769,7 @@ static void add_case(struct run_case *cases, unsigned *ncases, struct run_case c
 {
 	for (unsigned i = 0; i < *ncases; i++)
 		if (strcmp(cases[i].from, c.from) == 0 && strcmp(cases[i].to, c.to) == 0 && cases[i].shared == c.shared &&
-		    cases[i].ats == c.ats && cases[i].grows == c.grows)
+		    cases[i].ats == c.ats && cases[i].grows == c.grows && cases[i].pasids_on == c.pasids_on)
 			return;
 	cases[(*ncases)++] = c;
 }
@@ -774,7 +785,7 @@ static void add_cases(const struct options *options, const struct run_case *list
 									    options->method != LIVE_GROW)
 			    : options->method == LIVE_GROW)
 			continue;
-		if (options->qemu && (c.ats || c.grows))
+		if (options->qemu && (c.ats || c.grows || c.pasids_on))
 			continue;
 		if (options->tags)
 			c.shared = strcmp(options->tags, "shared") == 0;
@@ -797,17 +808,30 @@ static unsigned choose_cases(struct options *options, struct run_case *cases)
 			options->strategy = parse_strategy(setup->strategy);
 		if (!options->quantum)
 			options->quantum = setup->quantum;
-		add_case(cases, &ncases, (struct run_case){ options->from ? options->from : setup->from,
-							    options->to ? options->to : setup->to,
-							    options->tags ? shared : setup->shared, setup->ats, NULL, false });
+		add_case(cases, &ncases, (struct run_case){ .from = options->from ? options->from : setup->from,
+							    .to = options->to ? options->to : setup->to,
+							    .shared = options->tags ? shared : setup->shared,
+							    .ats = setup->ats });
 	} else if (options->from) {
-		add_case(cases, &ncases, (struct run_case){ options->from, options->to, shared, false, NULL, false });
+		add_case(cases, &ncases, (struct run_case){ .from = options->from, .to = options->to, .shared = shared });
 	} else {
 		add_cases(options, default_cases, sizeof(default_cases) / sizeof(default_cases[0]), cases, &ncases);
 		if (options->qemu)
 			add_cases(options, more_cases, sizeof(more_cases) / sizeof(more_cases[0]), cases, &ncases);
 	}
 	return ncases;
+}
+
+/* The text of why it can't be run, or NULL. */
+static const char *run_at_both_quanta(struct run *run, const struct machine_arch *arch, const struct run_case *c)
+{
+	struct run_case narrow = *c;
+	const char *reason = run_case(run, arch, c);
+
+	narrow.narrow = true;
+	if (!reason && arch->both_quanta && !run->options.quantum && !run->options.fault)
+		reason = run_case(run, arch, &narrow);
+	return reason;
 }
 
 static void run_all(struct run *run)
@@ -831,7 +855,9 @@ static void run_all(struct run *run)
 
 			if (!options->qemu && cases[i].not_on && strcmp(cases[i].not_on, arch->name) == 0)
 				continue;
-			reason = run_case(run, arch, &cases[i]);
+			if (cases[i].pasids_on && strcmp(cases[i].pasids_on, arch->name) != 0)
+				continue;
+			reason = run_at_both_quanta(run, arch, &cases[i]);
 
 			/* What was asked for must be there; of a list, what there is. */
 			if (reason && options->from && options->archs_named)
@@ -860,8 +886,8 @@ static void draw(struct run *run)
 
 	if (!run->recorded)
 		tool_fail(TOOL_ERROR, "--svg: nothing was recorded");
-	snprintf(title, sizeof(title), "%s: %s to %s, %s tags%s", row->arch, row->from, row->to,
-		 row->shared ? "shared" : "private", row->ats ? ", ATS" : "");
+	snprintf(title, sizeof(title), "%s: %s to %s, %s tags%s%s", row->arch, row->from, row->to,
+		 row->shared ? "shared" : "private", row->ats ? ", ATS" : "", row->pasids ? ", PASIDs" : "");
 	snprintf(subtitle, sizeof(subtitle), "%s%s%s%s%s", row->method, row->hitless ? ", " : "",
 		 row->hitless ? row->strategy : "", row->fault ? ", with a fault put in: " : "", row->fault ? row->fault : "");
 	if (!run_write_svg(run->options.svg, title, subtitle, &run->recording))
