@@ -21,6 +21,7 @@
 #define MAX_ARCHS 8
 #define MAX_CASES 32
 #define RECORDINGS 200		/* of which the clearest is drawn */
+#define PASID_BITS 8
 #define DMAS_AROUND 24		/* a recorded replace */
 
 struct run_case {
@@ -29,6 +30,7 @@ struct run_case {
 	const char *not_on;		/* an architecture where it can't be hitless; NULL: none */
 	bool grows;			/* the page table gets more levels, instead of a replace */
 	bool narrow;			/* without 128-bit stores, whatever the architecture has */
+	const char *pasids_on;		/* only there: of devices that may have PASIDs */
 };
 
 static const struct run_case default_cases[] = {
@@ -44,6 +46,8 @@ static const struct run_case default_cases[] = {
 	{ .from = "identity", .to = "s1" },
 	{ .from = "s1", .to = "s2" },
 	{ .from = "s2", .to = "s2", .grows = true },
+	/* AMD-Vi: the GCR3 table is the device's then, and one entry of it changes. */
+	{ .from = "s1", .to = "s1", .pasids_on = "amdvi" },
 };
 
 /* ... and these where every step is looked at: that is quick. */
@@ -322,8 +326,8 @@ static void check_options(const struct options *options)
 
 struct kind {
 	struct live_kind kind;
-	bool ats;
-	char text[RUN_KIND_TEXT];	/* without ats=on, which is not the domain's */
+	bool ats, pasids;
+	char text[RUN_KIND_TEXT];	/* without ats=on and pasids=on, which are not the domain's */
 };
 
 static bool parse_on(const char *text, const char *value)
@@ -343,6 +347,10 @@ static void parse_variant(const char *text, char *pair, struct kind *kind)
 	*value++ = '\0';
 	if (strcmp(pair, "ats") == 0) {
 		kind->ats = parse_on(text, value);
+		return;
+	}
+	if (strcmp(pair, "pasids") == 0) {
+		kind->pasids = parse_on(text, value);
 		return;
 	}
 	if (kind->kind.type != IOMMU_DOMAIN_PAGING || (strcmp(pair, "levels") != 0 && strcmp(pair, "dirty") != 0))
@@ -553,6 +561,7 @@ static void fill_row(struct run *run, struct run_row *row, const struct live_con
 	row->method = method_names[config->method];
 	row->shared = config->shared;
 	row->ats = config->ats;
+	row->pasids = config->pasid_bits != 0;
 	row->quantum = config->quantum64 || config->arch->quantum == 8 ? 64 : 128;
 	row->devices = config->devices;
 	row->fault = run->options.fault && !run->options.fault_off ? run->options.fault->fault.name : NULL;
@@ -610,6 +619,7 @@ static struct live_config make_config(const struct options *options, const struc
 		.devices = (unsigned)options->devices,
 		.shared = c->shared,
 		.ats = c->ats || from->ats || to->ats,
+		.pasid_bits = c->pasids_on || from->pasids || to->pasids ? PASID_BITS : 0,
 		.quantum64 = options->quantum == 64 || c->narrow,
 		.seed = options->seed,
 	};
@@ -759,7 +769,7 @@ static void add_case(struct run_case *cases, unsigned *ncases, struct run_case c
 {
 	for (unsigned i = 0; i < *ncases; i++)
 		if (strcmp(cases[i].from, c.from) == 0 && strcmp(cases[i].to, c.to) == 0 && cases[i].shared == c.shared &&
-		    cases[i].ats == c.ats && cases[i].grows == c.grows)
+		    cases[i].ats == c.ats && cases[i].grows == c.grows && cases[i].pasids_on == c.pasids_on)
 			return;
 	cases[(*ncases)++] = c;
 }
@@ -775,7 +785,7 @@ static void add_cases(const struct options *options, const struct run_case *list
 									    options->method != LIVE_GROW)
 			    : options->method == LIVE_GROW)
 			continue;
-		if (options->qemu && (c.ats || c.grows))
+		if (options->qemu && (c.ats || c.grows || c.pasids_on))
 			continue;
 		if (options->tags)
 			c.shared = strcmp(options->tags, "shared") == 0;
@@ -845,6 +855,8 @@ static void run_all(struct run *run)
 
 			if (!options->qemu && cases[i].not_on && strcmp(cases[i].not_on, arch->name) == 0)
 				continue;
+			if (cases[i].pasids_on && strcmp(cases[i].pasids_on, arch->name) != 0)
+				continue;
 			reason = run_at_both_quanta(run, arch, &cases[i]);
 
 			/* What was asked for must be there; of a list, what there is. */
@@ -874,8 +886,8 @@ static void draw(struct run *run)
 
 	if (!run->recorded)
 		tool_fail(TOOL_ERROR, "--svg: nothing was recorded");
-	snprintf(title, sizeof(title), "%s: %s to %s, %s tags%s", row->arch, row->from, row->to,
-		 row->shared ? "shared" : "private", row->ats ? ", ATS" : "");
+	snprintf(title, sizeof(title), "%s: %s to %s, %s tags%s%s", row->arch, row->from, row->to,
+		 row->shared ? "shared" : "private", row->ats ? ", ATS" : "", row->pasids ? ", PASIDs" : "");
 	snprintf(subtitle, sizeof(subtitle), "%s%s%s%s%s", row->method, row->hitless ? ", " : "",
 		 row->hitless ? row->strategy : "", row->fault ? ", with a fault put in: " : "", row->fault ? row->fault : "");
 	if (!run_write_svg(run->options.svg, title, subtitle, &run->recording))
