@@ -131,6 +131,8 @@ static inline unsigned fmt_group_order(uint64_t leaf, unsigned level);
 #define PT_PAGE_SIZE	 (1ull << FMT_PAGE_SHIFT)
 #define PT_TABLE_BYTES	 ((size_t)1 << FMT_TABLE_SHIFT)
 #define PT_ALWAYS_INLINE inline __attribute__((always_inline))
+/* What is rarely done, or for whole tables: small rather than fast. */
+#define PT_RARE __attribute__((cold, noinline))
 
 /* ---- Small things ---- */
 
@@ -226,7 +228,7 @@ static inline uint64_t pt_more(uint64_t entry, unsigned n)
 }
 
 /* How many entries of a table are present. */
-static inline unsigned pt_look(const uint64_t *table)
+static PT_RARE unsigned pt_look(const uint64_t *table)
 {
 	unsigned n = 0;
 
@@ -236,7 +238,7 @@ static inline unsigned pt_look(const uint64_t *table)
 }
 
 /* Is any? Those beside entry `near`, which has gone, are the likeliest. */
-static inline bool pt_any(const uint64_t *table, unsigned near)
+static __attribute__((noinline)) bool pt_any(const uint64_t *table, unsigned near)
 {
 	for (unsigned up = near, down = near; up < PT_ENTRIES || down > 0; up++) {
 		if (up < PT_ENTRIES && fmt_present(pt_load(&table[up])))
@@ -275,7 +277,7 @@ static uint64_t *pt_alloc_table(struct iommu_pgtable *pt)
 }
 
 /* Frees a table and all below it: none of them is linked, or the table is being destroyed. */
-static void pt_free_tables(struct iommu_pgtable *pt, uint64_t *table, unsigned level)
+static PT_RARE void pt_free_tables(struct iommu_pgtable *pt, uint64_t *table, unsigned level)
 {
 	const struct hitless_port *port = pt->config.port;
 
@@ -353,24 +355,32 @@ static PT_ALWAYS_INLINE void pt_descend(const struct iommu_pgtable *pt, struct p
 #undef PT_STEP
 }
 
-/*
- * The table of smallest pages that has `iova`, and the entry that points to it; NULL: there is none,
- * or the root is one. What was found last is remembered: the next page is mostly near.
- */
-static PT_ALWAYS_INLINE uint64_t *pt_pages(struct iommu_pgtable *pt, uint64_t iova, uint64_t **through)
+static __attribute__((noinline)) void pt_walk_down(const struct iommu_pgtable *pt, struct pt_walk *walk, uint64_t first,
+						   uint64_t last)
+{
+	pt_descend(pt, walk, first, last);
+}
+
+/* Finds the table of smallest pages that has `iova`, and remembers it. False: there is none, or the root is one. */
+static __attribute__((noinline)) bool pt_find_pages(struct iommu_pgtable *pt, uint64_t iova)
 {
 	struct pt_walk walk;
 
-	if (!pt->near.table || (iova ^ pt->near.iova) >> pt_shift(1)) {
-		pt_descend(pt, &walk, iova, iova);
-		if (walk.level > 0 || fmt_top_level(&pt->config) == 0)
-			return NULL;
-		pt->near.iova = iova;
-		pt->near.table = walk.table;
-		pt->near.through = walk.through[0];
-	}
-	*through = pt->near.through;
-	return pt->near.table;
+	pt_descend(pt, &walk, iova, iova);
+	if (walk.level > 0 || fmt_top_level(&pt->config) == 0)
+		return false;
+	pt->near.iova = iova;
+	pt->near.table = walk.table;
+	pt->near.through = walk.through[0];
+	return true;
+}
+
+/* Is pt->near the table of smallest pages that has all of [first, last]? The next page is mostly near the last one. */
+static PT_ALWAYS_INLINE bool pt_near(struct iommu_pgtable *pt, uint64_t first, uint64_t last)
+{
+	if ((first ^ last) >> pt_shift(1))
+		return false;
+	return (pt->near.table && !((first ^ pt->near.iova) >> pt_shift(1))) || pt_find_pages(pt, first);
 }
 
 static inline int pt_check_range(const struct iommu_pgtable *pt, uint64_t iova, uint64_t size)
@@ -430,15 +440,22 @@ static inline uint64_t pt_leaf_phys(uint64_t leaf, unsigned level, uint64_t at)
 	return order ? (fmt_leaf_phys(leaf, level) & ~span) | (at & span & ~pt_span(level)) : fmt_leaf_phys(leaf, level);
 }
 
-static inline void pt_gather_range(struct iommu_gather *gather, uint64_t first, uint64_t last,
-				   unsigned leaf_shift);
+static void pt_gather_range(struct iommu_gather *gather, uint64_t first, uint64_t last, unsigned leaf_shift)
+{
+	if (gather->first > gather->last || leaf_shift < gather->leaf_shift)
+		gather->leaf_shift = leaf_shift;
+	if (gather->first > gather->last || last > gather->last)
+		gather->last = last;
+	if (first < gather->first)
+		gather->first = first;
+}
 
 /*
  * [first, last] is about to be unmapped: if the leaf at `at`, one end of it, is in a group that is
  * only partly in the range, the group is one no longer. Hardware may have cached it as one, and has to
  * forget all of it.
  */
-static void pt_ungroup(struct iommu_pgtable *pt, uint64_t *table, unsigned level, uint64_t at, uint64_t first,
+static PT_RARE void pt_ungroup(struct iommu_pgtable *pt, uint64_t *table, unsigned level, uint64_t at, uint64_t first,
 		       uint64_t last, struct iommu_gather *gather)
 {
 	uint64_t entry, span, start;
@@ -535,7 +552,7 @@ static int pt_fill(struct iommu_pgtable *pt, uint64_t *table, unsigned level, ui
 }
 
 /* A finished subtree, all of it, becomes visible to a walker that doesn't snoop. */
-static void pt_writeback_tables(const struct iommu_pgtable *pt, const uint64_t *table,
+static PT_RARE void pt_writeback_tables(const struct iommu_pgtable *pt, const uint64_t *table,
 				unsigned level)
 {
 	if (!pt->config.noncoherent)
@@ -573,17 +590,6 @@ static uint64_t pt_build(struct iommu_pgtable *pt, unsigned level, uint64_t firs
 }
 
 /* ---- Tables that become empty ---- */
-
-static inline void pt_gather_range(struct iommu_gather *gather, uint64_t first, uint64_t last,
-				   unsigned leaf_shift)
-{
-	if (gather->first > gather->last || leaf_shift < gather->leaf_shift)
-		gather->leaf_shift = leaf_shift;
-	if (gather->first > gather->last || last > gather->last)
-		gather->last = last;
-	if (first < gather->first)
-		gather->first = first;
-}
 
 /* The table is not linked any more, but a walker may be in it or remember it. */
 static void pt_gather_table(struct iommu_pgtable *pt, uint64_t *table, struct iommu_gather *gather)
@@ -646,7 +652,7 @@ static __attribute__((noinline)) void pt_retire(struct iommu_pgtable *pt)
 	if (!table || fmt_count(pt_load(pt->idle.through)))
 		return;
 	pt_gather_range(&pt->retired, iova & ~pt_span(level + 1), iova | pt_span(level + 1), pt_shift(level));
-	pt_descend(pt, &walk, iova, iova);
+	pt_walk_down(pt, &walk, iova, iova);
 	pt_take_out(pt, walk.through[level], &pt->retired);
 	while (++level < fmt_top_level(&pt->config) &&
 	       pt_shrink(pt, walk.through[level], 1, pt_index(pt, iova, level), &pt->retired))
@@ -690,7 +696,7 @@ static PT_ALWAYS_INLINE void pt_leave(struct iommu_pgtable *pt, uint64_t *table,
 /* ---- map ---- */
 
 /* Undoes pt_map_prepare() in [first, last]. */
-static void pt_map_unwind(struct iommu_pgtable *pt, uint64_t *table, unsigned level, uint64_t first,
+static PT_RARE void pt_map_unwind(struct iommu_pgtable *pt, uint64_t *table, unsigned level, uint64_t first,
 			  uint64_t last)
 {
 	for (uint64_t at = first, end;; at = end + 1) {
@@ -797,24 +803,25 @@ static PT_ALWAYS_INLINE int pt_map_pages(struct iommu_pgtable *pt, uint64_t *slo
 	return 0;
 }
 
-/* Both passes where tables are to be made, or several have a part. */
-static __attribute__((noinline)) int pt_map_tables(struct iommu_pgtable *pt,
-						   const struct pt_walk *walk, uint64_t first,
-						   uint64_t last, uint64_t phys,
+/* Both passes where tables are to be made, or several have a part, or the root has the pages. */
+static __attribute__((noinline)) int pt_map_tables(struct iommu_pgtable *pt, uint64_t first, uint64_t last, uint64_t phys,
 						   uint64_t attributes)
 {
 	const struct hitless_port *port = pt->config.port;
+	struct pt_walk walk;
 	unsigned added;
 	int err;
 
-	err = pt_map_prepare(pt, walk->table, walk->level, first, last, phys, attributes);
+	pt_make_way(pt, first, last);
+	pt_walk_down(pt, &walk, first, last);
+	err = pt_map_prepare(pt, walk.table, walk.level, first, last, phys, attributes);
 	if (err)
 		return err;
 	/* The new tables first, then the entries that point to them. */
 	port->write_barrier(port->ctx);
-	added = pt_map_commit(pt, walk->table, walk->level, first, last, phys, attributes);
-	if (added && walk->table != pt->root)
-		pt_add_count(walk->through[walk->level], added);
+	added = pt_map_commit(pt, walk.table, walk.level, first, last, phys, attributes);
+	if (added && walk.table != pt->root)
+		pt_add_count(walk.through[walk.level], added);
 	return 0;
 }
 
@@ -823,8 +830,6 @@ static int pt_map(struct iommu_pgtable *pt, uint64_t iova, uint64_t phys, uint64
 {
 	uint64_t last = iova + (size - 1);
 	uint64_t attributes;
-	uint64_t *table, *through;
-	struct pt_walk walk;
 	unsigned n;
 	int err;
 
@@ -839,18 +844,13 @@ static int pt_map(struct iommu_pgtable *pt, uint64_t iova, uint64_t phys, uint64
 		return -ERANGE;
 
 	n = (unsigned)(size >> FMT_PAGE_SHIFT);
-	if (!((iova ^ last) >> pt_shift(1)) && n < PT_ENTRIES && (table = pt_pages(pt, iova, &through))) {
-		err = pt_map_pages(pt, &table[iova >> FMT_PAGE_SHIFT & (PT_ENTRIES - 1)], n, iova, phys, attributes);
-		if (!err)
-			pt_add_count(through, n);
-		return err;
-	}
-	pt_make_way(pt, iova, last);
-	pt_descend(pt, &walk, iova, last);
-	if (walk.level > 0)
-		return pt_map_tables(pt, &walk, iova, last, phys, attributes);
-	/* The root itself, or one that is asked for whole: then it has something. */
-	return pt_map_pages(pt, &walk.table[pt_index(pt, iova, 0)], n, iova, phys, attributes);
+	/* A whole table's pages may be one large leaf. */
+	if (n == PT_ENTRIES || !pt_near(pt, iova, last))
+		return pt_map_tables(pt, iova, last, phys, attributes);
+	err = pt_map_pages(pt, &pt->near.table[iova >> FMT_PAGE_SHIFT & (PT_ENTRIES - 1)], n, iova, phys, attributes);
+	if (!err)
+		pt_add_count(pt->near.through, n);
+	return err;
 }
 
 /* ---- unmap ---- */
@@ -899,7 +899,7 @@ struct pt_split {
  * Looks at the leaf that maps `at`, either end of [first, last]; makes the replacement if it needs
  * one.
  */
-static int pt_split_prepare(struct iommu_pgtable *pt, struct pt_split *split, uint64_t *table,
+static PT_RARE int pt_split_prepare(struct iommu_pgtable *pt, struct pt_split *split, uint64_t *table,
 			    unsigned level, uint64_t at, uint64_t first, uint64_t last)
 {
 	uint64_t leaf_first, leaf_last, entry;
@@ -935,7 +935,7 @@ static inline uint64_t pt_flags(uint64_t leaf)
 }
 
 /* Marks the leaf that maps `at`, either end of [first, last], if it is partly in there. Says whether it did. */
-static bool pt_mark(struct iommu_pgtable *pt, uint64_t *table, unsigned level, uint64_t at, uint64_t first,
+static PT_RARE bool pt_mark(struct iommu_pgtable *pt, uint64_t *table, unsigned level, uint64_t at, uint64_t first,
 		    uint64_t last, struct iommu_gather *gather)
 {
 	uint64_t entry, *slot, leaf_first, leaf_last;
@@ -958,7 +958,7 @@ static bool pt_mark(struct iommu_pgtable *pt, uint64_t *table, unsigned level, u
 }
 
 /* Sets flags in every leaf of an off-line table. */
-static void pt_set_flags(const struct iommu_pgtable *pt, uint64_t *table, unsigned level,
+static PT_RARE void pt_set_flags(const struct iommu_pgtable *pt, uint64_t *table, unsigned level,
 			 uint64_t flags)
 {
 	for (unsigned i = 0; i < PT_ENTRIES; i++) {
@@ -973,7 +973,7 @@ static void pt_set_flags(const struct iommu_pgtable *pt, uint64_t *table, unsign
  * The leaf is replaced only as it was when its flags were copied. What else the entry says can't
  * have changed.
  */
-static void pt_split_commit(struct iommu_pgtable *pt, uint64_t *slot, const struct pt_split *split)
+static PT_RARE void pt_split_commit(struct iommu_pgtable *pt, uint64_t *slot, const struct pt_split *split)
 {
 	const struct hitless_port *port = pt->config.port;
 	unsigned level = split->level;
@@ -1080,44 +1080,46 @@ static unsigned pt_unmap_range(struct iommu_pgtable *pt, uint64_t *table, unsign
 	return removed;
 }
 
-/* Where several tables have a part in the range, or a large leaf has. */
-static __attribute__((noinline)) int64_t pt_unmap_tables(struct iommu_pgtable *pt,
-							 const struct pt_walk *walk, uint64_t first,
-							 uint64_t last, struct iommu_gather *gather)
+/* Where several tables have a part in the range, or a large leaf has, or the root has the pages. */
+static __attribute__((noinline)) int64_t pt_unmap_tables(struct iommu_pgtable *pt, uint64_t first, uint64_t last,
+							 struct iommu_gather *gather)
 {
 	/* At either end of the range; one leaf that both ends are in is the first. */
 	struct pt_split splits[2] = {{.entry = 0}};
+	struct pt_walk walk;
 	uint64_t bytes = 0;
 	unsigned removed;
 	int err;
 
+	pt_make_way(pt, first, last);
+	pt_walk_down(pt, &walk, first, last);
 	if (pt->config.mark_split) {
 		bool marked;
 
 		/* Leaves of a group are alike. */
-		pt_ungroup_ends(pt, walk->table, walk->level, first, last, gather);
-		marked = pt_mark(pt, walk->table, walk->level, first, first, last, gather);
-		if (pt_mark(pt, walk->table, walk->level, last, first, last, gather) || marked)
+		pt_ungroup_ends(pt, walk.table, walk.level, first, last, gather);
+		marked = pt_mark(pt, walk.table, walk.level, first, first, last, gather);
+		if (pt_mark(pt, walk.table, walk.level, last, first, last, gather) || marked)
 			return -EAGAIN;
 	}
-	err = pt_split_prepare(pt, &splits[0], walk->table, walk->level, first, first, last);
+	err = pt_split_prepare(pt, &splits[0], walk.table, walk.level, first, first, last);
 	if (err)
 		return err;
 	/*
 	 * If both ends are behind one entry here, then that is no table: there is nothing else to
 	 * split.
 	 */
-	if (pt_index(pt, first, walk->level) != pt_index(pt, last, walk->level))
-		err = pt_split_prepare(pt, &splits[1], walk->table, walk->level, last, first, last);
+	if (pt_index(pt, first, walk.level) != pt_index(pt, last, walk.level))
+		err = pt_split_prepare(pt, &splits[1], walk.table, walk.level, last, first, last);
 	if (err) {
 		if (splits[0].entry)
 			pt_free_tables(pt, pt_child(pt, splits[0].entry), splits[0].level - 1);
 		return err;
 	}
-	pt_ungroup_ends(pt, walk->table, walk->level, first, last, gather);
-	removed = pt_unmap_range(pt, walk->table, walk->level, first, last, splits, gather, &bytes);
-	if (removed && walk->table != pt->root)
-		pt_leave(pt, walk->table, walk->level, walk->through[walk->level], removed, last);
+	pt_ungroup_ends(pt, walk.table, walk.level, first, last, gather);
+	removed = pt_unmap_range(pt, walk.table, walk.level, first, last, splits, gather, &bytes);
+	if (removed && walk.table != pt->root)
+		pt_leave(pt, walk.table, walk.level, walk.through[walk.level], removed, last);
 	return (int64_t)bytes;
 }
 
@@ -1125,31 +1127,19 @@ static int64_t pt_unmap(struct iommu_pgtable *pt, uint64_t iova, uint64_t size,
 			struct iommu_gather *gather)
 {
 	uint64_t last = iova + (size - 1);
-	uint64_t *table, *through;
-	struct pt_walk walk;
-	unsigned removed;
+	unsigned index, removed;
 	int err;
 
 	err = pt_check_range(pt, iova, size);
 	if (err)
 		return err;
-	if (!((iova ^ last) >> pt_shift(1)) && (table = pt_pages(pt, iova, &through))) {
-		unsigned index = iova >> FMT_PAGE_SHIFT & (PT_ENTRIES - 1);
-
-		pt_ungroup_ends(pt, table, 0, iova, last, gather);
-		removed = pt_unmap_pages(pt, &table[index], (unsigned)(size >> FMT_PAGE_SHIFT), iova, gather);
-		if (removed)
-			pt_leave(pt, table, 0, through, removed, iova);
-		return (int64_t)removed << FMT_PAGE_SHIFT;
-	}
-	pt_make_way(pt, iova, last);
-	pt_descend(pt, &walk, iova, last);
-	if (walk.level > 0)
-		return pt_unmap_tables(pt, &walk, iova, last, gather);
-	/* The root itself, which stays. */
-	pt_ungroup_ends(pt, walk.table, 0, iova, last, gather);
-	removed = pt_unmap_pages(pt, &walk.table[pt_index(pt, iova, 0)],
-				 (unsigned)(size >> FMT_PAGE_SHIFT), iova, gather);
+	if (!pt_near(pt, iova, last))
+		return pt_unmap_tables(pt, iova, last, gather);
+	index = iova >> FMT_PAGE_SHIFT & (PT_ENTRIES - 1);
+	pt_ungroup_ends(pt, pt->near.table, 0, iova, last, gather);
+	removed = pt_unmap_pages(pt, &pt->near.table[index], (unsigned)(size >> FMT_PAGE_SHIFT), iova, gather);
+	if (removed)
+		pt_leave(pt, pt->near.table, 0, pt->near.through, removed, iova);
 	return (int64_t)removed << FMT_PAGE_SHIFT;
 }
 
@@ -1163,8 +1153,13 @@ static int pt_iova_to_phys(struct iommu_pgtable *pt, uint64_t iova, uint64_t *ph
 
 	if (iova < pt->first || iova > pt->last)
 		return -ENOENT;
-	pt_descend(pt, &walk, iova, iova);
-	entry = pt_load(&walk.table[pt_index(pt, iova, walk.level)]);
+	if (pt_near(pt, iova, iova)) {
+		walk.level = 0;
+		entry = pt_load(&pt->near.table[iova >> FMT_PAGE_SHIFT & (PT_ENTRIES - 1)]);
+	} else {
+		pt_walk_down(pt, &walk, iova, iova);
+		entry = pt_load(&walk.table[pt_index(pt, iova, walk.level)]);
+	}
 	if (!entry)
 		return -ENOENT;
 	*phys = pt_leaf_phys(entry, walk.level, iova) | (iova & pt_span(walk.level));
@@ -1179,7 +1174,7 @@ struct pt_dirty {
 	void *ctx;
 };
 
-static void pt_dirty_range(struct iommu_pgtable *pt, uint64_t *table, unsigned level,
+static PT_RARE void pt_dirty_range(struct iommu_pgtable *pt, uint64_t *table, unsigned level,
 			   uint64_t first, uint64_t last, const struct pt_dirty *dirty)
 {
 	for (uint64_t at = first, end;; at = end + 1) {
@@ -1203,7 +1198,7 @@ static void pt_dirty_range(struct iommu_pgtable *pt, uint64_t *table, unsigned l
 	}
 }
 
-static int pt_read_and_clear_dirty(struct iommu_pgtable *pt, uint64_t iova, uint64_t size,
+static PT_RARE int pt_read_and_clear_dirty(struct iommu_pgtable *pt, uint64_t iova, uint64_t size,
 				   struct iommu_gather *gather,
 				   void (*report)(void *ctx, uint64_t iova, uint64_t size),
 				   void *ctx)
@@ -1236,7 +1231,7 @@ static uint64_t pt_grow_last(const struct iommu_pgtable_config *config)
 	return pt_last(&grown);
 }
 
-static int pt_init(struct iommu_pgtable *pt, const struct iommu_pgtable_config *config)
+static PT_RARE int pt_init(struct iommu_pgtable *pt, const struct iommu_pgtable_config *config)
 {
 	const struct hitless_port *port = config->port;
 	unsigned leaf_level = 0;
@@ -1277,7 +1272,7 @@ static int pt_init(struct iommu_pgtable *pt, const struct iommu_pgtable_config *
  * A level more on top: the new root's first entry points to the old root, so that both map the same. An old root that maps
  * nothing is not linked (2 above); what walks it finds nothing as long as it exists.
  */
-static int pt_grow(const struct iommu_pgtable *pt, struct iommu_pgtable *grown, struct iommu_gather *gather)
+static PT_RARE int pt_grow(const struct iommu_pgtable *pt, struct iommu_pgtable *grown, struct iommu_gather *gather)
 {
 	struct iommu_pgtable_config config = pt->config;
 	unsigned count;
@@ -1308,7 +1303,7 @@ static int pt_grow(const struct iommu_pgtable *pt, struct iommu_pgtable *grown, 
 	return 0;
 }
 
-static void pt_ungrow(struct iommu_pgtable *grown)
+static PT_RARE void pt_ungrow(struct iommu_pgtable *grown)
 {
 	const struct hitless_port *port = grown->config.port;
 
@@ -1316,7 +1311,7 @@ static void pt_ungrow(struct iommu_pgtable *grown)
 	grown->root = NULL;
 }
 
-static void pt_destroy(struct iommu_pgtable *pt)
+static PT_RARE void pt_destroy(struct iommu_pgtable *pt)
 {
 	const struct hitless_port *port = pt->config.port;
 	unsigned top = fmt_top_level(&pt->config);
