@@ -416,8 +416,12 @@ static void port_relax(void *ctx)
 	while (iommu_model_tick(&h->model))
 		;
 	iommu_model_settle(&h->model);
-	if (!h->wrote_at)
+	if (!h->wrote_at) {
+		/* The hardware has nothing left to do, and there is no other thread. */
+		if (h->waits_in_vain)
+			longjmp(*h->waits_in_vain, 1);
 		return;
+	}
 	h->waits++;
 	op.addr = h->wrote_at;
 	op.words[0] = h->wrote;
