@@ -118,6 +118,7 @@ struct hitless_domain_cell {
 	const char *arch;		/* "vtd", "vtd-legacy" */
 	struct iommu_domain_desc from, to;
 	unsigned devices;		/* of the group: 1 or 2 */
+	bool pasid;			/* of one PASID of the group: attach (from blocked), replace, or detach (to blocked) */
 	bool noncoherent;		/* a unit that doesn't snoop CPU caches */
 	bool private_tags;		/* nobody else is in either domain; else a device of another group is in each */
 	unsigned quantum;		/* bytes: 8 or 16 */
@@ -134,8 +135,8 @@ struct hitless_domain_cell {
  * allocation in it. Errors as hitless_check_cell(); -EINVAL also: the architecture has no such domain.
  */
 HITLESS_API int hitless_check_domain(const struct hitless_domain_cell *cell, struct hitless_report *report);
-/* Can the domain layer of this architecture be explored, and does it have such domains? */
-HITLESS_API bool hitless_check_knows_domain(const char *arch, const struct iommu_domain_desc *desc);
+/* Can the domain layer of this architecture be explored, and does it have such domains; `pasid`: behind a PASID? */
+HITLESS_API bool hitless_check_knows_domain(const char *arch, const struct iommu_domain_desc *desc, bool pasid);
 HITLESS_API const char *hitless_mapper_name(enum hitless_mapper mapper);
 
 /*

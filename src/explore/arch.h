@@ -26,6 +26,10 @@ struct xp_target {
 	size_t standin_bytes;
 };
 
+#define XP_PASID_S1 0x1u
+#define XP_PASID_S2 0x2u
+#define XP_PASID_IDENTITY 0x4u
+
 /* What of an architecture driver.c needs to run its driver on its model. */
 struct xp_driver {
 	uint64_t registers, register_bytes;
@@ -39,6 +43,7 @@ struct xp_driver {
 	unsigned quantum;		/* bytes of an entry that the hardware reads at once, at most; 0: 16 */
 	bool first_stage;		/* its domains can have stage 1 */
 	bool noncoherent;		/* there are units that don't snoop */
+	unsigned pasid_kinds;		/* XP_PASID_ bits: what can be behind a PASID */
 };
 
 struct xp_arch {

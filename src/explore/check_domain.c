@@ -22,11 +22,23 @@ const char *hitless_mapper_name(enum hitless_mapper mapper)
 	return (unsigned)mapper < HITLESS_MAPPERS ? names[mapper] : NULL;
 }
 
-bool hitless_check_knows_domain(const char *name, const struct iommu_domain_desc *desc)
+bool hitless_check_knows_domain(const char *name, const struct iommu_domain_desc *desc, bool pasid)
 {
 	const struct xp_arch *arch = xp_arch_find(name, NULL);
+	unsigned kinds = arch && arch->driver ? arch->driver->pasid_kinds : 0;
 
-	return arch && arch->driver && (desc->type != IOMMU_DOMAIN_PAGING || desc->stage != 1 || arch->driver->first_stage);
+	if (!arch || !arch->driver || (pasid && !kinds))
+		return false;
+	switch (desc->type) {
+	case IOMMU_DOMAIN_BLOCKED:
+		return true;
+	case IOMMU_DOMAIN_IDENTITY:
+		return !pasid || (kinds & XP_PASID_IDENTITY);
+	default:
+		if (pasid)
+			return kinds & (desc->stage == 1 ? XP_PASID_S1 : XP_PASID_S2);
+		return desc->stage != 1 || arch->driver->first_stage;
+	}
 }
 
 /* ---- Replay ids ---- */
@@ -35,9 +47,9 @@ static void put_id(struct xp_text *id, const struct hitless_domain_cell *cell, e
 {
 	char s[200];
 
-	snprintf(s, sizeof(s), "domain,%s,%u,%u.%u.%u.%u,%u.%u.%u.%u,%u,%u,%u,%x,%x,%u,%u,%u,%s", cell->arch, cell->quantum, cell->from.type,
+	snprintf(s, sizeof(s), "domain,%s,%u,%u.%u.%u.%u,%u.%u.%u.%u,%u,%u,%u,%u,%x,%x,%u,%u,%u,%s", cell->arch, cell->quantum, cell->from.type,
 		 cell->from.stage, cell->from.levels, cell->from.dirty, cell->to.type, cell->to.stage, cell->to.levels, cell->to.dirty,
-		 cell->devices, cell->private_tags, cell->noncoherent, cell->strategies, cell->freedoms & ((1u << IOMMU_FREEDOMS) - 1), mapper, failure,
+		 cell->devices, cell->pasid, cell->private_tags, cell->noncoherent, cell->strategies, cell->freedoms & ((1u << IOMMU_FREEDOMS) - 1), mapper, failure,
 		 cell->mutant, cell->fault ? cell->fault->name : "");
 	xp_append(id, s);
 }
@@ -61,7 +73,7 @@ static bool take_desc(const char **at, struct iommu_domain_desc *desc)
 
 static bool take_id(const char *id, struct hitless_domain_cell *cell, struct names *names, unsigned *failure, const char **events)
 {
-	unsigned private_tags, noncoherent;
+	unsigned pasid, private_tags, noncoherent;
 	size_t n;
 	int used = 0;
 
@@ -72,8 +84,8 @@ static bool take_id(const char *id, struct hitless_domain_cell *cell, struct nam
 	if (!take_desc(&id, &cell->from) || !take_desc(&id, &cell->to))
 		return false;
 	used = 0;
-	if (sscanf(id, "%u,%u,%u,%x,%x,%u,%u,%u,%n", &cell->devices, &private_tags, &noncoherent, &cell->strategies, &cell->freedoms, &cell->mapper, failure,
-		   &cell->mutant, &used) != 8 || !used || cell->mapper >= HITLESS_MAPPERS)
+	if (sscanf(id, "%u,%u,%u,%u,%x,%x,%u,%u,%u,%n", &cell->devices, &pasid, &private_tags, &noncoherent, &cell->strategies, &cell->freedoms, &cell->mapper, failure,
+		   &cell->mutant, &used) != 9 || !used || cell->mapper >= HITLESS_MAPPERS)
 		return false;
 	id += used;
 	n = strcspn(id, ":");
@@ -83,6 +95,7 @@ static bool take_id(const char *id, struct hitless_domain_cell *cell, struct nam
 	names->fault[n] = '\0';
 	*events = id + n + 1;
 	cell->arch = names->arch;
+	cell->pasid = pasid;
 	cell->private_tags = private_tags;
 	cell->noncoherent = noncoherent;
 	return true;
@@ -179,7 +192,9 @@ int hitless_check_domain(const struct hitless_domain_cell *cell, struct hitless_
 	int err = 0;
 
 	memset(report, 0, sizeof(*report));
-	if (!hitless_check_knows_domain(cell->arch, &cell->from) || !hitless_check_knows_domain(cell->arch, &cell->to) ||
+	if (!hitless_check_knows_domain(cell->arch, &cell->from, cell->pasid) ||
+	    !hitless_check_knows_domain(cell->arch, &cell->to, cell->pasid) ||
+	    (cell->pasid && cell->from.type == IOMMU_DOMAIN_BLOCKED && cell->to.type == IOMMU_DOMAIN_BLOCKED) ||
 	    cell->mapper > HITLESS_MAPPERS || (cell->mutant && first != HITLESS_MAPPER_NONE))
 		return -EINVAL;
 	if (!xp_domain_has_mapper(cell, first))

@@ -164,6 +164,12 @@ static void port_trace(void *ctx, const struct iommu_step *step)
 	size_t used = strlen(h->commands);
 
 	h->step = step;
+	if (h->record) {
+		h->cost.stores += step->op == IOMMU_STEP_STORE;
+		h->cost.commands += step->op == IOMMU_STEP_INVALIDATE && step->nwords;
+		h->cost.rounds += step->op == IOMMU_STEP_WAIT;
+		h->cost.polls += step->op == IOMMU_STEP_WAIT && step->poll;
+	}
 	if (step->op == IOMMU_STEP_INVALIDATE && step->nwords)
 		snprintf(h->commands + used, sizeof(h->commands) - used, "%s%s %s", used ? "; " : "", step->structure, step->scope);
 	else if (step->op == IOMMU_STEP_WAIT)
@@ -252,11 +258,12 @@ static uint64_t mmio_read(struct xp_host *h, uint64_t addr, unsigned size)
 static void ring_doorbell(struct xp_host *h, uint64_t value)
 {
 	struct xp_queue *q = &h->queue;
-	unsigned tail = (unsigned)(value >> q->shift) % q->count;
+	unsigned tail = (unsigned)(value >> q->shift) % q->turn;
 	struct xp_op op = { .kind = XP_SUBMIT };
 
 	h->wrote_at = 0;
-	op.nbulk = (tail + q->count - q->first) % q->count;
+	h->submitted = true;
+	op.nbulk = (tail + q->turn - q->first) % q->turn;
 	if (h->record && op.nbulk) {
 		xp_host_sync(h);
 		op.bulk = malloc(op.nbulk * sizeof(*op.bulk));
@@ -309,16 +316,31 @@ static void port_write64(void *ctx, uint64_t addr, uint64_t value)
 	mmio_write(ctx, addr, 8, value);
 }
 
-/* PCI Express: one extended capability at 0x100, ATS; its control register has Enable in bit 15. */
+/* PCI Express: extended capabilities. ATS, whose control register has Enable in bit 15; and PASID, 20 bits wide. */
 #define ATS_CAPABILITY 0x100u
+#define PASID_CAPABILITY 0x110u
 
 static uint32_t port_pci_read(void *ctx, uint32_t rid, unsigned offset, unsigned size)
 {
 	const struct xp_host *h = ctx;
 
 	for (unsigned i = 0; i < h->nfunctions; i++) {
-		if (h->functions[i].rid == rid)
-			return offset == ATS_CAPABILITY ? 0x0001000f : offset == ATS_CAPABILITY + 6 ? h->functions[i].ats : 0;
+		if (h->functions[i].rid != rid)
+			continue;
+		switch (offset) {
+		case ATS_CAPABILITY:
+			return PASID_CAPABILITY << 20 | 0x1000f;
+		case ATS_CAPABILITY + 6:
+			return h->functions[i].ats;
+		case PASID_CAPABILITY:
+			return 0x1001b;
+		case PASID_CAPABILITY + 4:
+			return 20 << 8;
+		case PASID_CAPABILITY + 6:
+			return h->functions[i].pasid;
+		default:
+			return 0;
+		}
 	}
 	return size == 2 ? 0xffff : 0xffffffffu;
 }
@@ -329,13 +351,16 @@ static void port_pci_write(void *ctx, uint32_t rid, unsigned offset, unsigned si
 	struct xp_op op = { .kind = XP_ATS, .addr = rid, .words = { value >> 15 & 1 } };
 
 	(void)size;
-	if (offset != ATS_CAPABILITY + 6)
-		return;
 	xp_host_sync(h);
 	for (unsigned i = 0; i < h->nfunctions; i++) {
-		if (h->functions[i].rid == rid)
+		if (h->functions[i].rid == rid && offset == ATS_CAPABILITY + 6)
 			h->functions[i].ats = (uint16_t)value;
+		if (h->functions[i].rid == rid && offset == PASID_CAPABILITY + 6)
+			h->functions[i].pasid = (uint16_t)value;
 	}
+	/* PASIDs are on as long as the device is there. */
+	if (offset != ATS_CAPABILITY + 6)
+		return;
 	snprintf(op.text, sizeof(op.text), "switch ATS of the device %02x:%02x %s", rid >> 8 & 0xff, rid & 0xff, op.words[0] ? "on" : "off");
 	if (h->record)
 		add(h, &op);
@@ -416,11 +441,14 @@ static void port_relax(void *ctx)
 	while (iommu_model_tick(&h->model))
 		;
 	iommu_model_settle(&h->model);
-	if (!h->wrote_at)
+	if (!h->submitted)
 		return;
+	/* It polls a word that a command has written, or where the unit has got to in the queue. */
+	h->submitted = false;
 	h->waits++;
 	op.addr = h->wrote_at;
 	op.words[0] = h->wrote;
+	op.by_head = !h->wrote_at;
 	h->wrote_at = 0;
 	snprintf(op.text, sizeof(op.text), "wait until all that is done");
 	if (h->record)
@@ -560,6 +588,8 @@ int xp_host_open(struct xp_host *h, const struct xp_arch *arch, const struct iom
 	if (err)
 		return err;
 	arch->driver->queue(&h->model, &h->queue);
+	if (!h->queue.turn)
+		h->queue.turn = h->queue.count;
 	h->queue.first = (unsigned)(iommu_model_read(&h->model, h->queue.doorbell, h->queue.doorbell_bytes) >> h->queue.shift);
 	h->queue_known = true;
 	h->commands[0] = '\0';

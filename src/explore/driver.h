@@ -37,7 +37,7 @@ struct xp_host {
 	bool deadlock;			/* somebody wanted a lock that was held: with one thread that can't be */
 	struct {
 		uint32_t rid;
-		uint16_t ats;
+		uint16_t ats, pasid;	/* control registers */
 	} functions[XP_MAX_FUNCTIONS];
 	unsigned nfunctions;
 	uint64_t clock;
@@ -49,6 +49,8 @@ struct xp_host {
 	const struct iommu_step *step;	/* the commit engine is at */
 	char commands[160];		/* ... and those that it is about to submit */
 	uint64_t wrote_at, wrote;	/* what the unit has written last; 0: nothing since the last doorbell */
+	bool submitted;			/* there was a doorbell since the last wait */
+	struct iommu_cost cost;		/* of the steps recorded */
 	unsigned waits;			/* polls that are over */
 	/* A fault's: port.review calls it. */
 	void (*edit)(const char *arch, struct iommu_plan *plan);
