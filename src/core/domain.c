@@ -408,6 +408,20 @@ static int forget(struct iommu_domain *domain, uint64_t first, uint64_t last, bo
 	return f.err;
 }
 
+/* Tables that the page table has no more use for are forgotten, and freed. Under the domain's lock. */
+static int forget_retired(struct iommu_domain *domain)
+{
+	struct iommu_gather gather = IOMMU_GATHER_INIT;
+	int err;
+
+	if (!iommu_pgtable_retired(&domain->pgtable, &gather))
+		return 0;
+	err = forget(domain, gather.first, gather.last, false, false);
+	if (!err)
+		iommu_gather_free(&domain->pgtable, &gather);
+	return err;
+}
+
 static int check_range(const struct iommu_domain *domain, uint64_t iova, uint64_t size)
 {
 	if (domain->type != IOMMU_DOMAIN_PAGING || !size || (iova | size) % HITLESS_PAGE_SIZE)
@@ -442,6 +456,7 @@ int iommu_map(struct iommu_domain *domain, uint64_t iova, uint64_t phys, uint64_
 	if (!err) {
 		/* Only where the hardware may remember that nothing was there. */
 		err = forget(domain, iova, iova + (size - 1), false, true);
+		err = err ? err : forget_retired(domain);
 		domain->quarantined |= err != 0;
 	}
 	unlock_domain(domain);
@@ -472,8 +487,9 @@ int64_t iommu_unmap(struct iommu_domain *domain, uint64_t iova, uint64_t size)
 	lock_domain(domain);
 	size = within_table(domain, iova, size);
 	unmapped = is_lost(domain) ? -EIO : !size ? 0 : domain->pgtable.ops->unmap(&domain->pgtable, iova, size, &gather);
-	if (unmapped > 0) {
-		err = forget(domain, gather.first, gather.last, !gather.tables, false);
+	if (unmapped >= 0) {
+		err = unmapped ? forget(domain, gather.first, gather.last, !gather.tables, false) : 0;
+		err = err ? err : forget_retired(domain);
 		if (err) {
 			/* Somebody may still walk them: they are never freed. */
 			domain->quarantined = true;

@@ -56,8 +56,8 @@ void begin_change(struct entry_change *change, const struct iommu_device *device
 	};
 }
 
-/* The store, its write-back, a handful of commands. */
-#define RESTATE_STEPS 12
+/* At most two rounds of stores with their write-backs, and a handful of commands. */
+#define RESTATE_STEPS 24
 
 int restate_entry(const struct iommu_device *device, const struct entry_place *place, const uint64_t *after, bool try)
 {
@@ -71,8 +71,9 @@ int restate_entry(const struct iommu_device *device, const struct entry_place *p
 		.request = {
 			.format = place->format,
 			.quantum = unit->quantum,
-			.facts = unit->facts | IOMMU_PLAN_SUPERSET | IOMMU_PLAN_NO_PARENT | (device->ats ? IOMMU_PLAN_ATS : 0),
-			.strategies = IOMMU_STRATEGY_BIT(IOMMU_STRATEGY_ONE_STORE),
+			/* Nothing in the device's own TLB becomes wrong. */
+			.facts = unit->facts | IOMMU_PLAN_SUPERSET | IOMMU_PLAN_NO_PARENT,
+			.strategies = IOMMU_STRATEGY_BIT(IOMMU_STRATEGY_ONE_STORE) | IOMMU_STRATEGY_BIT(IOMMU_STRATEGY_PRELOAD),
 			.rid = device->rids[0],
 			.pasid = place->pasid,
 		},

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /*
- * switch.c - attach, replace, detach: every change of the domain at a point of a group (its requests without PASID, or with one) is one
- * *switch*:
+ * switch.c - attach, replace, detach: every change of the domain at a point of a group (its requests without PASID, or with
+ * one) is one *switch*:
  *
  *	check	can every device of the group use the new domain?
  *	reserve	room for the entries of a PASID
@@ -241,8 +241,8 @@ static int map_region(struct iommu_domain *domain, const struct iommu_resv_regio
 }
 
 /*
- * What the devices need in the new domain before they enter it. First a look at all of it, then what is missing is mapped, if `map`.
- * It stays there, also if the switch fails later: another group may rely on it by then.
+ * What the devices need in the new domain before they enter it. First a look at all of it, then what is missing is mapped, if
+ * `map`. It stays there, also if the switch fails later: another group may rely on it by then.
  */
 static int need_regions(const struct switching *s, bool map)
 {

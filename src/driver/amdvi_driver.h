@@ -69,12 +69,29 @@ struct amdvi_unit {
 	struct amdvi_log log;
 };
 
-/* A guest CR3 table, and which of its pages hold live entries. Whoever owns it excludes init, fini and reach from each other. */
+/* A guest CR3 table, and which of its pages hold live entries. Whoever owns it excludes all that is done with it from each other. */
 struct amdvi_gcr3 {
 	unsigned levels;
 	uint32_t pasids;		/* that it has room for */
 	void *root;
 	struct entry_table **leaves;	/* by PASID / 512; NULL: not there yet */
+	unsigned tables;		/* pages in all */
+	/* What the next build puts in place; NULL or 0: it has that already. */
+	struct {
+		unsigned levels;	/* more of them, with... */
+		uint32_t pasids;	/* ... room for so many, ... */
+		struct entry_table **leaves; /* ... a longer array, ... */
+		void *above[2];		/* ... and these tables on top, lowest first */
+		void *middle;		/* of three levels: between root and leaf */
+		struct entry_table *leaf;
+		unsigned number;	/* the leaf's */
+	} reserved;
+};
+
+/* What a device with PASIDs has of its own. */
+struct amdvi_pasid_tables {
+	struct amdvi_gcr3 gcr3;
+	uint32_t did;			/* the DomainID of all that is translated by it */
 };
 
 static inline struct amdvi_unit *to_amdvi(struct iommu_unit *unit)
@@ -155,9 +172,35 @@ unsigned amdvi_gcr3_levels(const struct amdvi_unit *amdvi, unsigned pasid_bits);
 int amdvi_gcr3_init(const struct hitless_port *port, struct amdvi_gcr3 *gcr3, unsigned levels, unsigned pasid_bits);
 /* No hardware may look at it any more. One that was never made, or is gone, is fine. */
 void amdvi_gcr3_fini(const struct hitless_port *port, struct amdvi_gcr3 *gcr3);
-/* Where the PASID's entry is; tables that lead there are made if they are missing. -ERANGE: no such PASID; -ENOMEM. */
+/* What it takes to have the PASID's entry, at most `pasid_bits` wide: nothing that the hardware can reach. -ENOMEM: nothing is reserved. */
+int amdvi_gcr3_reserve(const struct hitless_port *port, struct amdvi_gcr3 *gcr3, uint32_t pasid, unsigned pasid_bits);
+void amdvi_gcr3_unreserve(const struct hitless_port *port, struct amdvi_gcr3 *gcr3);
+/* Puts reserved levels on top: `root` and `levels` have changed then, and what they say of every PASID has not. */
+void amdvi_gcr3_grow(const struct hitless_port *port, struct amdvi_gcr3 *gcr3);
+/* Links the reserved tables that lead to the PASID's entry. */
+void amdvi_gcr3_build(const struct hitless_port *port, struct amdvi_gcr3 *gcr3);
+/* Where the PASID's entry is, also if it is only reserved. */
+void amdvi_gcr3_find(const struct amdvi_gcr3 *gcr3, uint32_t pasid, struct entry_table **table, size_t *offset);
+/* The same three, for a table with levels enough. -ERANGE: no such PASID; -ENOMEM. */
 int amdvi_gcr3_reach(const struct hitless_port *port, struct amdvi_gcr3 *gcr3, uint32_t pasid, struct entry_table **table,
 		     size_t *offset);
+
+/* ---- amdvi_pasid.c ---- */
+/* How wide PASIDs can be; 0: the unit has none. */
+unsigned amdvi_pasid_bits(const struct amdvi_unit *amdvi);
+/* A device with PASIDs gets its table and its DTE the form that leads there, or loses both; nothing passes before or after.
+ * -ENOMEM, -ENOSPC, -EIO. */
+int amdvi_pasid_add(struct amdvi_unit *amdvi, struct iommu_device *device);
+void amdvi_pasid_remove(struct amdvi_unit *amdvi, struct iommu_device *device);
+/* How requests without PASID of such a device are translated in the domain. */
+enum amdvi_rid_mode {
+	AMDVI_RID_BLOCKED,		/* by a GCR3 entry that isn't there */
+	AMDVI_RID_FIRST,		/* by the first GCR3 entry (GIoV) */
+	AMDVI_RID_IDENTITY,		/* beside the GCR3 table (no GIoV) */
+	AMDVI_RID_ALONE			/* as a device without PASIDs: there is no room for them */
+};
+enum amdvi_rid_mode amdvi_rid_mode(const struct iommu_domain *domain);
+extern const struct iommu_pasid_ops amdvi_pasid_ops;
 
 /* ---- amdvi_event.c ---- */
 int amdvi_log_init(struct amdvi_unit *amdvi, unsigned order);

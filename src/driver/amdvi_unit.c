@@ -2,9 +2,9 @@
 /*
  * amdvi_unit.c - an AMD-Vi unit: what it can do, its device table, its domains.
  *
- * The device table is one piece, with an entry for every DeviceID, blocked until its device is added. A guest-table ("v2") domain has a
- * GCR3 table of its own, one page whose first entry (PASID 0) points to the page table; with GIoV in the DTE, requests without
- * PASID use that. So a change from one such domain to another is one store to the DTE, too.
+ * The device table is one piece, with an entry for every DeviceID, blocked until its device is added. A guest-table ("v2")
+ * domain has a GCR3 table of its own, one page whose first entry (PASID 0) points to the page table; with GIoV in the DTE,
+ * requests without PASID use that. So a change from one such domain to another is one store to the DTE, too.
  */
 #include "amdvi_driver.h"
 
@@ -31,14 +31,15 @@ static int amdvi_device_add(struct iommu_unit *unit, struct iommu_device *device
 		device->entry[i].table = amdvi_devtab_place(amdvi, device->rids[i], &device->entry[i].offset);
 	}
 	driver_find_ats(unit->port, device, AMDVI_CAPABILITY_OF(amdvi, IOTLB_SUP));
-	return 0;
+	driver_enable_pasids(unit->port, device, amdvi_pasid_bits(amdvi));
+	return device->pasid_bits ? amdvi_pasid_add(amdvi, device) : 0;
 }
 
 /* Its entries stay where they are, and block. */
 static void amdvi_device_remove(struct iommu_unit *unit, struct iommu_device *device)
 {
-	(void)unit;
-	(void)device;
+	amdvi_pasid_remove(to_amdvi(unit), device);
+	driver_disable_pasids(unit->port, device);
 }
 
 int amdvi_set_interrupts(struct iommu_unit *unit, uint32_t rid, const uint64_t words[2])
@@ -108,7 +109,7 @@ static int make_gcr3_table(struct iommu_domain *domain)
 		return err;
 	}
 	port->store64(port->ctx, (char *)table->page + offset,
-		      amdvi_gcr3_to(domain->pgtable.ops->root_phys(&domain->pgtable)));
+		      amdvi_gcr3_to(domain_root(domain)));
 	domain->driver_data = gcr3;
 	return 0;
 }
@@ -130,8 +131,10 @@ static int amdvi_domain_init(struct iommu_unit *unit, struct iommu_domain *domai
 	struct iommu_pgtable_config config = { .port = unit->port, .output_bits = 52, .max_page_shift = 30 };
 	int err;
 
-	if (desc->type == IOMMU_DOMAIN_EXTERNAL)
-		return -EINVAL;
+	if (desc->type == IOMMU_DOMAIN_EXTERNAL) {
+		domain->external_levels = desc->levels ? desc->levels : 4;
+		return has_guest(amdvi, domain->external_levels) ? make_gcr3_table(domain) : -EINVAL;
+	}
 	if (desc->type != IOMMU_DOMAIN_PAGING)
 		return 0;
 	if (domain->stage == 0)
@@ -169,33 +172,59 @@ static int amdvi_domain_check(struct iommu_unit *unit, const struct iommu_device
 	const struct iommu_pgtable_config *config = &domain->pgtable.config;
 
 	(void)device;
-	if (domain->type != IOMMU_DOMAIN_PAGING)
+	if (!domain_has_table(domain))
 		return 0;
 	if (domain->stage == 1)
-		return has_guest(amdvi, config->levels) ? 0 : -EINVAL;
+		return has_guest(amdvi, domain_levels(domain)) ? 0 : -EINVAL;
 	if ((config->max_levels ? config->max_levels : config->levels) > max_host_levels(amdvi))
 		return -EINVAL;
 	return domain->dirty && !has_dirty(amdvi) ? -EINVAL : 0;
 }
 
-static void amdvi_make_entry(struct iommu_unit *unit, const struct iommu_device *device, const struct entry_place *place,
-			     const struct iommu_domain *domain, uint32_t tag, const uint64_t *before, uint64_t *entry)
+/* What every DTE that leads to a GCR3 table has. */
+static void set_guest(const struct amdvi_unit *amdvi, uint64_t *entry, const struct amdvi_gcr3 *gcr3, unsigned levels)
 {
-	const struct amdvi_unit *amdvi = to_amdvi_const(unit);
-	const struct amdvi_gcr3 *gcr3;
+	SET(AMDVI_DTE, GV, entry, 1);
+	SET(AMDVI_DTE, GIOV, entry, 1);
+	SET(AMDVI_DTE, GLX, entry, gcr3->levels - 1);
+	SET(AMDVI_DTE, GUEST_PAGING_MODE, entry, levels == 5 ? AMDVI_GPM_5_LEVEL : AMDVI_GPM_4_LEVEL);
+	amdvi_dte_set_gcr3(entry, amdvi_phys(amdvi, gcr3->root));
+}
 
-	(void)place;
-	memset(entry, 0, sizeof(*entry) * 4);
-	entry[2] = before[2] & ~BITS(AMDVI_DTE, GUEST_PAGING_MODE);
-	entry[3] = before[3];
-	SET(AMDVI_DTE, V, entry, 1);
-	if (!domain || domain->type == IOMMU_DOMAIN_BLOCKED)
-		return;
+static void set_passing(const struct iommu_device *device, uint64_t *entry, uint32_t tag)
+{
 	SET(AMDVI_DTE, TV, entry, 1);
 	SET(AMDVI_DTE, IR, entry, 1);
 	SET(AMDVI_DTE, IW, entry, 1);
 	SET(AMDVI_DTE, DOMAIN_ID, entry, tag);
 	SET(AMDVI_DTE, I, entry, device->ats);
+}
+
+/* The DTE of a device with PASIDs, while there may be some (amdvi_pasid.c). */
+static void make_pasid_dte(const struct amdvi_unit *amdvi, const struct iommu_device *device, enum amdvi_rid_mode mode,
+			   uint64_t *entry)
+{
+	const struct amdvi_pasid_tables *tables = device->tables[0];
+
+	set_passing(device, entry, tables->did);
+	set_guest(amdvi, entry, &tables->gcr3, 4);
+	SET(AMDVI_DTE, GIOV, entry, mode != AMDVI_RID_IDENTITY);
+}
+
+static void make_dte(const struct amdvi_unit *amdvi, const struct iommu_device *device, const struct iommu_domain *domain,
+		     uint32_t tag, const uint64_t *before, uint64_t *entry)
+{
+	memset(entry, 0, sizeof(*entry) * 4);
+	entry[2] = before[2] & ~BITS(AMDVI_DTE, GUEST_PAGING_MODE);
+	entry[3] = before[3];
+	SET(AMDVI_DTE, V, entry, 1);
+	if (device->pasid_bits && amdvi_rid_mode(domain) != AMDVI_RID_ALONE) {
+		make_pasid_dte(amdvi, device, amdvi_rid_mode(domain), entry);
+		return;
+	}
+	if (!domain || domain->type == IOMMU_DOMAIN_BLOCKED)
+		return;
+	set_passing(device, entry, tag);
 	if (domain->type == IOMMU_DOMAIN_IDENTITY)
 		return;
 	if (domain->stage == 2) {
@@ -204,12 +233,26 @@ static void amdvi_make_entry(struct iommu_unit *unit, const struct iommu_device 
 		SET(AMDVI_DTE, HAD, entry, domain->dirty ? 3 : 0);
 		return;
 	}
-	gcr3 = domain->driver_data;
-	SET(AMDVI_DTE, GV, entry, 1);
-	SET(AMDVI_DTE, GIOV, entry, 1);
-	SET(AMDVI_DTE, GLX, entry, gcr3->levels - 1);
-	SET(AMDVI_DTE, GUEST_PAGING_MODE, entry, domain->pgtable.config.levels == 5 ? AMDVI_GPM_5_LEVEL : AMDVI_GPM_4_LEVEL);
-	amdvi_dte_set_gcr3(entry, amdvi_phys(amdvi, gcr3->root));
+	set_guest(amdvi, entry, domain->driver_data, domain_levels(domain));
+}
+
+/* A GCR3 entry: that of a PASID, or (AMDVI_RID_PASID) of requests without. */
+static void make_gcr3_entry(const struct entry_place *place, const struct iommu_domain *domain, uint64_t *entry)
+{
+	bool passes = domain && domain->type != IOMMU_DOMAIN_BLOCKED;
+
+	if (place->pasid == AMDVI_RID_PASID)
+		passes = amdvi_rid_mode(domain) == AMDVI_RID_FIRST;
+	*entry = passes ? amdvi_gcr3_to(domain_root(domain)) : 0;
+}
+
+static void amdvi_make_entry(struct iommu_unit *unit, const struct iommu_device *device, const struct entry_place *place,
+			     const struct iommu_domain *domain, uint32_t tag, const uint64_t *before, uint64_t *entry)
+{
+	if (place->format == &amdvi_gcr3_entry)
+		make_gcr3_entry(place, domain, entry);
+	else
+		make_dte(to_amdvi_const(unit), device, domain, tag, before, entry);
 }
 
 /* Identity too: every DTE that translates has a DomainID. */
@@ -292,6 +335,7 @@ static const struct iommu_unit_ops amdvi_ops = {
 	.commands = amdvi_commands,
 	.submit = amdvi_submit,
 	.handle_faults = amdvi_handle_faults,
+	.pasid = &amdvi_pasid_ops,
 };
 
 /* The tables are in place before the unit looks at them; what it may remember of others is forgotten at once. */

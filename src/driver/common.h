@@ -69,9 +69,9 @@ static inline void driver_find_ats(const struct hitless_port *port, struct iommu
 }
 
 /*
- * Capability 0x001b is PASID: Execute Permission Supported in bit 1, Privileged Mode Supported in bit 2, Max PASID Width in 12:8; its control
- * register has the enable bits in 2:0, of which the lowest may not change while ATS is on: so PASIDs are on as long as the device is here.
- * A function without config space has what its owner says.
+ * Capability 0x001b is PASID: Execute Permission Supported in bit 1, Privileged Mode Supported in bit 2, Max PASID Width in
+ * 12:8; its control register has the enable bits in 2:0, of which the lowest may not change while ATS is on: so PASIDs are on
+ * as long as the device is here. A function without config space has what its owner says.
  */
 static inline void driver_enable_pasids(const struct hitless_port *port, struct iommu_device *device, unsigned unit_bits)
 {
