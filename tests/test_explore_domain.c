@@ -74,7 +74,7 @@ static void test_proved(void **state)
 		must_be_proved(&cell, true);
 		cell = cell_of(archs[a], &s2, &blocked, 2);
 		must_be_proved(&cell, true);
-		if (!hitless_check_knows_domain(archs[a], &s1, false))
+		if (!hitless_check_knows_domain(archs[a], &s1, HITLESS_PASID_NONE, 8))
 			continue;
 		cell = cell_of(archs[a], &s1, &s2, 1);
 		must_be_proved(&cell, true);

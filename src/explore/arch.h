@@ -26,6 +26,7 @@ struct xp_target {
 	size_t standin_bytes;
 };
 
+/* What can be behind a PASID. */
 #define XP_PASID_S1 0x1u
 #define XP_PASID_S2 0x2u
 #define XP_PASID_IDENTITY 0x4u
@@ -43,7 +44,8 @@ struct xp_driver {
 	unsigned quantum;		/* bytes of an entry that the hardware reads at once, at most; 0: 16 */
 	bool first_stage;		/* its domains can have stage 1 */
 	bool noncoherent;		/* there are units that don't snoop */
-	unsigned pasid_kinds;		/* XP_PASID_ bits: what can be behind a PASID */
+	unsigned pasid_kinds;		/* XP_PASID_ bits; 0: it has none */
+	unsigned pasid_quantum;		/* ... if stores have so many bytes at least */
 };
 
 struct xp_arch {

@@ -22,22 +22,32 @@ const char *hitless_mapper_name(enum hitless_mapper mapper)
 	return (unsigned)mapper < HITLESS_MAPPERS ? names[mapper] : NULL;
 }
 
-bool hitless_check_knows_domain(const char *name, const struct iommu_domain_desc *desc, bool pasid)
+const char *hitless_pasid_name(enum hitless_pasid pasid)
+{
+	static const char *const names[] = { "none", "replaced", "beside" };
+
+	return (unsigned)pasid < HITLESS_PASIDS ? names[pasid] : NULL;
+}
+
+bool hitless_check_knows_domain(const char *name, const struct iommu_domain_desc *desc, enum hitless_pasid pasid, unsigned quantum)
 {
 	const struct xp_arch *arch = xp_arch_find(name, NULL);
-	unsigned kinds = arch && arch->driver ? arch->driver->pasid_kinds : 0;
+	const struct xp_driver *driver = arch ? arch->driver : NULL;
+	unsigned kinds = driver ? driver->pasid_kinds : 0;
 
-	if (!arch || !arch->driver || (pasid && !kinds))
+	if (!driver || (quantum != 8 && quantum != 16) || (driver->quantum && quantum > driver->quantum) || pasid >= HITLESS_PASIDS ||
+	    (pasid && (!kinds || quantum < driver->pasid_quantum)))
 		return false;
 	switch (desc->type) {
 	case IOMMU_DOMAIN_BLOCKED:
 		return true;
 	case IOMMU_DOMAIN_IDENTITY:
-		return !pasid || (kinds & XP_PASID_IDENTITY);
+		return pasid != HITLESS_PASID_REPLACED || (kinds & XP_PASID_IDENTITY);
 	default:
-		if (pasid)
-			return kinds & (desc->stage == 1 ? XP_PASID_S1 : XP_PASID_S2);
-		return desc->stage != 1 || arch->driver->first_stage;
+		if (desc->stage == 1)
+			return driver->first_stage;
+		/* A second stage leaves room for PASIDs where it can be behind one, too. */
+		return !pasid || (kinds & XP_PASID_S2);
 	}
 }
 
@@ -95,7 +105,7 @@ static bool take_id(const char *id, struct hitless_domain_cell *cell, struct nam
 	names->fault[n] = '\0';
 	*events = id + n + 1;
 	cell->arch = names->arch;
-	cell->pasid = pasid;
+	cell->pasid = (enum hitless_pasid)pasid;
 	cell->private_tags = private_tags;
 	cell->noncoherent = noncoherent;
 	return true;
@@ -185,6 +195,22 @@ static int try_failures(const struct hitless_domain_cell *cell, struct hitless_r
 	return 0;
 }
 
+/* The library says that it can't be done without a gap, before it has touched anything. */
+static int check_refusal(const struct hitless_domain_cell *cell, struct hitless_report *report)
+{
+	struct iommu_replace_report said;
+	struct xp_case c;
+	int err = xp_domain_fail(cell, UINT32_MAX, &c, &said, report->detail, sizeof(report->detail));
+
+	report->why = "refused: the device's tables can't take it without a gap";
+	if (err == -EUCLEAN) {
+		report->verdict = HITLESS_VIOLATED;
+		report->violation = HITLESS_ENTRY_NOT_RESTORED;
+		err = 0;
+	}
+	return err;
+}
+
 int hitless_check_domain(const struct hitless_domain_cell *cell, struct hitless_report *report)
 {
 	unsigned first = cell->mapper == HITLESS_MAPPERS ? HITLESS_MAPPER_NONE : cell->mapper;
@@ -192,9 +218,9 @@ int hitless_check_domain(const struct hitless_domain_cell *cell, struct hitless_
 	int err = 0;
 
 	memset(report, 0, sizeof(*report));
-	if (!hitless_check_knows_domain(cell->arch, &cell->from, cell->pasid) ||
-	    !hitless_check_knows_domain(cell->arch, &cell->to, cell->pasid) ||
-	    (cell->pasid && cell->from.type == IOMMU_DOMAIN_BLOCKED && cell->to.type == IOMMU_DOMAIN_BLOCKED) ||
+	if (!hitless_check_knows_domain(cell->arch, &cell->from, cell->pasid, cell->quantum) ||
+	    !hitless_check_knows_domain(cell->arch, &cell->to, cell->pasid, cell->quantum) ||
+	    (cell->pasid == HITLESS_PASID_REPLACED && cell->from.type == IOMMU_DOMAIN_BLOCKED && cell->to.type == IOMMU_DOMAIN_BLOCKED) ||
 	    cell->mapper > HITLESS_MAPPERS || (cell->mutant && first != HITLESS_MAPPER_NONE))
 		return -EINVAL;
 	if (!xp_domain_has_mapper(cell, first))
@@ -205,6 +231,8 @@ int hitless_check_domain(const struct hitless_domain_cell *cell, struct hitless_
 		if (!xp_domain_has_mapper(cell, mapper))
 			continue;
 		err = build(cell, mapper, &c, report);
+		if (err == -EOPNOTSUPP && cell->strategies == IOMMU_STRATEGY_ANY)
+			return check_refusal(cell, report);
 		if (err)
 			break;
 		err = explore(cell, mapper, 0, &c, report);

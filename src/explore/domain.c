@@ -32,10 +32,10 @@
 #define IOVA_ALONE 0x40000000ull	/* the mapper's, with no other page in its table */
 #define PHYS_SAME 0x180000000ull
 
-/* KEEP: cells of a PASID; what the requests without PASID of its devices are in. */
+/* KEEP: where PASIDs are about; what those are in that stay where they are. */
 enum { OLD, NEW, NEXT, KEEP, SIDES };
 
-/* In a cell of a PASID: that, and one of the same device beside it. */
+/* The PASID that is replaced, and one of the same device beside it. */
 #define PASID 1u
 #define PASID_BESIDE 2u
 #define PASID_BITS 4u
@@ -64,6 +64,11 @@ struct scene {
 };
 
 /* ---- Setting it up ---- */
+
+static bool of_pasid(const struct hitless_domain_cell *cell)
+{
+	return cell->pasid == HITLESS_PASID_REPLACED;
+}
 
 static bool passes(const struct iommu_domain_desc *desc)
 {
@@ -149,17 +154,33 @@ static int populate_pasids(struct scene *s)
 
 	if (!err)
 		err = warm_up(s, s->group, XP_RID_DEVICE, KEEP);
-	if (!err)
-		err = iommu_attach_group(s->group, s->domains[KEEP]);
 	if (!err && passes(&cell->from))
 		err = iommu_attach_device_pasid(s->device, PASID, s->domains[OLD], NULL);
-	if (err || cell->private_tags)
-		return err;
-	err = iommu_attach_device_pasid(s->device, PASID_BESIDE, s->domains[passes(&cell->from) ? OLD : KEEP], NULL);
-	if (err || !passes(&cell->to))
+	if (!err && !cell->private_tags)
+		err = iommu_attach_device_pasid(s->device, PASID_BESIDE, s->domains[passes(&cell->from) ? OLD : KEEP], NULL);
+	/* Where tables for PASIDs can only be had while the device is blocked, now is the time. */
+	if (!err)
+		err = iommu_attach_group(s->group, s->domains[KEEP]);
+	if (err || cell->private_tags || !passes(&cell->to))
 		return err;
 	err = add_group(s, &rid_new, 1, false, &s->bystanders[NEW], &s->new_device);
 	return err ? err : iommu_attach_device_pasid(s->new_device, PASID, s->domains[NEW], NULL);
+}
+
+/* Requests without PASID; with PASIDs beside, one of those comes first. */
+static int attach_old(struct scene *s)
+{
+	const struct iommu_domain_desc keep = { .type = IOMMU_DOMAIN_PAGING, .stage = 1 };
+	int err = 0;
+
+	if (s->cell->pasid == HITLESS_PASID_BESIDE) {
+		err = add_domain(s, KEEP, &keep);
+		if (!err)
+			err = warm_up(s, s->group, XP_RID_DEVICE, KEEP);
+		if (!err)
+			err = iommu_attach_device_pasid(s->device, PASID_BESIDE, s->domains[KEEP], NULL);
+	}
+	return err ? err : iommu_attach_group(s->group, s->domains[OLD]);
 }
 
 static int open_scene(struct scene *s, const struct hitless_domain_cell *cell)
@@ -173,8 +194,7 @@ static int open_scene(struct scene *s, const struct hitless_domain_cell *cell)
 
 	memset(s, 0, sizeof(*s));
 	s->cell = cell;
-	if (!arch || !arch->driver || cell->devices < 1 || cell->devices > 2 || (cell->quantum != 8 && cell->quantum != 16) ||
-	    (arch->driver->quantum && cell->quantum > arch->driver->quantum))
+	if (cell->devices < 1 || cell->devices > 2)
 		return -EINVAL;
 	if (cell->noncoherent && !arch->driver->noncoherent)
 		return -EINVAL;
@@ -192,8 +212,8 @@ static int open_scene(struct scene *s, const struct hitless_domain_cell *cell)
 	if (!err)
 		err = warm_up(s, s->group, XP_RID_DEVICE, OLD);
 	if (!err)
-		err = cell->pasid ? populate_pasids(s) : iommu_attach_group(s->group, s->domains[OLD]);
-	for (unsigned side = OLD; side <= NEW && !err && !cell->private_tags && !cell->pasid; side++) {
+		err = of_pasid(cell) ? populate_pasids(s) : attach_old(s);
+	for (unsigned side = OLD; side <= NEW && !err && !cell->private_tags && !of_pasid(cell); side++) {
 		if (!passes(side == OLD ? &cell->from : &cell->to))
 			continue;
 		err = add_group(s, &others[side], 1, false, &s->bystanders[side], &s->new_device);
@@ -238,7 +258,7 @@ static int replace(struct scene *s, struct iommu_replace_report *report)
 		s->host.edit = fault->edit;
 		s->host.port.review = review;
 	}
-	if (!s->cell->pasid)
+	if (!of_pasid(s->cell))
 		err = iommu_group_replace_domain(s->group, s->domains[NEW], &options, report);
 	else if (!passes(&s->cell->from))
 		err = iommu_attach_device_pasid(s->device, PASID, s->domains[NEW], NULL);
@@ -247,7 +267,7 @@ static int replace(struct scene *s, struct iommu_replace_report *report)
 	else
 		err = iommu_replace_device_pasid(s->device, PASID, s->domains[NEW], &options, report);
 	/* Attach and detach report nothing: a PASID comes or goes. */
-	if (s->cell->pasid && !(passes(&s->cell->from) && passes(&s->cell->to)))
+	if (of_pasid(s->cell) && !(passes(&s->cell->from) && passes(&s->cell->to)))
 		*report = (struct iommu_replace_report){ .hitless = true, .cost = s->host.cost };
 	if (fault && fault->edit) {
 		s->host.port.review = NULL;
@@ -623,9 +643,10 @@ static void add_bystanders(const struct scene *s, struct xp_case *c, uint64_t io
 		uint32_t rid, pasid;
 	} who[] = {
 		{ s->bystanders[OLD] != NULL, XP_OLD, XP_RID_OLD, none },
-		{ s->bystanders[NEW] != NULL, XP_NEW, XP_RID_NEW, cell->pasid ? PASID : none },
-		{ cell->pasid && !cell->private_tags, passes(&cell->from) ? XP_OLD : XP_SIBLING, XP_RID_DEVICE, PASID_BESIDE },
-		{ cell->pasid, XP_SIBLING, XP_RID_DEVICE, none },
+		{ s->bystanders[NEW] != NULL, XP_NEW, XP_RID_NEW, of_pasid(cell) ? PASID : none },
+		{ of_pasid(cell) && !cell->private_tags, passes(&cell->from) ? XP_OLD : XP_SIBLING, XP_RID_DEVICE, PASID_BESIDE },
+		{ of_pasid(cell), XP_SIBLING, XP_RID_DEVICE, none },
+		{ cell->pasid == HITLESS_PASID_BESIDE, XP_SIBLING, XP_RID_DEVICE, PASID_BESIDE },
 	};
 
 	for (unsigned i = 0; i < sizeof(who) / sizeof(who[0]); i++) {
@@ -640,7 +661,7 @@ static void add_bystanders(const struct scene *s, struct xp_case *c, uint64_t io
 static void add_actors(const struct scene *s, struct xp_case *c, enum hitless_mapper mapper, bool ats)
 {
 	const struct hitless_domain_cell *cell = s->cell;
-	const uint32_t pasid = cell->pasid ? PASID : IOMMU_NO_PASID;
+	const uint32_t pasid = of_pasid(cell) ? PASID : IOMMU_NO_PASID;
 
 	if (mapper != HITLESS_MAPPER_NONE) {
 		uint64_t iova = mapper_iova(mapper);
@@ -691,6 +712,7 @@ static int take_picture(const struct scene *s, struct xp_case *c)
 	c->queue = h->queue;
 	c->thorough = s->cell->thorough;
 	c->noncoherent = s->cell->noncoherent;
+	c->max_places = 200000;
 	if (!c->ram || !c->state)
 		return -ENOMEM;
 	memset((char *)c->state + prefix, 0, h->state_bytes - prefix);
@@ -881,7 +903,7 @@ int xp_domain_fail(const struct hitless_domain_cell *cell, unsigned n, struct xp
 	s.host.fail_at = n;
 	s.host.keeps = cell->fault && (cell->fault->bits & HITLESS_FAILURE_KEEPS);
 	err = replace(&s, report);
-	if (s.host.fail_at) {
+	if (!err && s.host.fail_at) {
 		err = -ENOENT; /* it hasn't come to that */
 		goto out;
 	}
@@ -890,7 +912,10 @@ int xp_domain_fail(const struct hitless_domain_cell *cell, unsigned n, struct xp
 
 		stop_recording(&s);
 		err = compare(&s, c, pages, live, heap, info.tags_used, what, sizeof(what));
-		snprintf(detail, size, "allocation %u failed: %s", n, err ? what : "all is as it was");
+		if (s.host.failed)
+			snprintf(detail, size, "allocation %u failed: %s", n, err ? what : "all is as it was");
+		else
+			snprintf(detail, size, "it was refused: %s", err ? what : "all is as it was");
 		goto out;
 	}
 	err = finish(&s, c, HITLESS_MAPPER_NONE, report, ats);

@@ -591,6 +591,8 @@ int xp_explore(struct xp_case *c, struct xp_result *result)
 	xp_views(c);
 	err = xp_machine_open(&e.m, c);
 	e.seen_size = 1u << 16;
+	while (e.seen_size < c->max_places * 2)
+		e.seen_size *= 2;
 	e.seen = calloc(e.seen_size, 2 * sizeof(*e.seen));
 	if (!e.seen)
 		err = -ENOMEM;

@@ -19,7 +19,8 @@ struct check {
 	struct tool_config before, after;
 	unsigned quantum, strategies, freedoms;
 	bool private_tags, ats;
-	bool domain_layer, pasid;
+	bool domain_layer;
+	enum hitless_pasid pasid;
 	unsigned devices, mapper;
 	const struct run_fault *fault;
 	uint64_t step;
@@ -35,7 +36,7 @@ static const struct argp_option check_options[] = {
 	{ "ats", OPTION_ATS, "on|off", 0, "The entries let the device have a TLB of its own, where names leave that open", 0 },
 	{ "layer", OPTION_LAYER, "LAYER", 0, "entry (default) or domain: from one domain to another, by the public API", 0 },
 	{ "devices", OPTION_DEVICES, "N", 0, "Domain layer: 1 (default) or 2 devices in the group", 0 },
-	{ "pasid", OPTION_PASID, "on|off", 0, "Domain layer: the domain of one PASID; from or to blocked: attach or detach (off)", 0 },
+	{ "pasid", OPTION_PASID, "WHICH", 0, "Domain layer: replaced (the domain of a PASID; from or to blocked: attach, detach), beside (it stays) or none (default)", 0 },
 	{ "mapper", OPTION_MAPPER, "WHO", 0, "Domain layer: who unmaps: none, old, old-table, new, new-table, or all (default)", 0 },
 	{ "inject", OPTION_INJECT, "FAULT", 0, "Domain layer: with a fault in the driver (see hitless run --inject list)", 0 },
 	{ "strategy", OPTION_STRATEGY, "NAME", 0, "Allow only this one", 0 },
@@ -119,7 +120,7 @@ static error_t parse(int key, char *value, struct argp_state *state)
 		check->devices = tool_devices(value);
 		return 0;
 	case OPTION_PASID:
-		check->pasid = tool_on_off("--pasid", value);
+		check->pasid = tool_find_pasid(value);
 		return 0;
 	case OPTION_MAPPER:
 		check->mapper = tool_find_mapper(value);
@@ -288,7 +289,7 @@ static void print_text(const struct check *check)
 		printf("%s\n", check->file);
 	else if (check->domain_layer)
 		printf("%s, domain%s %s -> %s, %u-bit stores, %s tags, %u device%s%s%s: %s, %s\n", check->arch->name,
-		       check->pasid ? " of a PASID" : "", check->before.name,
+		       check->pasid == HITLESS_PASID_REPLACED ? " of a PASID" : check->pasid ? " beside a PASID" : "", check->before.name,
 		       check->after.name, check->quantum * 8, check->private_tags ? "private" : "shared", check->devices,
 		       check->devices > 1 ? "s" : "", check->fault ? ", with " : "", check->fault ? check->fault->fault.name : "",
 		       iommu_strategy_name(r->strategy), r->hitless ? "hitless" : "disruptive");
@@ -346,7 +347,7 @@ static void print_json(const struct check *check)
 	if (check->domain_layer) {
 		json_object_set_new(document, "layer", json_string("domain"));
 		json_object_set_new(document, "devices", json_integer(check->devices));
-		json_object_set_new(document, "pasid", json_boolean(check->pasid));
+		json_object_set_new(document, "pasid", json_string(hitless_pasid_name(check->pasid)));
 		json_object_set_new(document, "failed_allocations", json_integer(r->failures));
 		json_object_set_new(document, "mapper", r->mapper ? json_string(r->mapper) : json_null());
 	}
@@ -381,7 +382,7 @@ static int check_domain(struct check *check)
 	cell.from = tool_find_kind(check->from);
 	cell.to = tool_find_kind(check->to);
 	cell.pasid = check->pasid;
-	if (!hitless_check_knows_domain(cell.arch, &cell.from, cell.pasid) || !hitless_check_knows_domain(cell.arch, &cell.to, cell.pasid))
+	if (!hitless_check_knows_domain(cell.arch, &cell.from, cell.pasid, check->quantum) || !hitless_check_knows_domain(cell.arch, &cell.to, cell.pasid, check->quantum))
 		tool_fail(TOOL_SKIPPED, "this build can't explore %s -> %s of %s", check->from, check->to, cell.arch);
 	cell.devices = check->devices;
 	cell.private_tags = check->private_tags;

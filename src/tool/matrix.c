@@ -37,7 +37,7 @@ struct matrix {
 	unsigned quantum;		/* 0: both */
 	int private_tags;		/* -1: both */
 	unsigned devices;		/* 0: one and two */
-	int pasid;			/* -1: with and without */
+	int pasid;			/* enum hitless_pasid; -1: all */
 	const struct hitless_fault *fault;
 	bool mutants, ats;
 	struct cell *cells;
@@ -55,7 +55,7 @@ static const struct argp_option options[] = {
 	{ "tags", OPTION_TAGS, "WHOSE", 0, "private or shared; without it, both", 0 },
 	{ "ats", OPTION_ATS, "on|off", 0, "The entries let the device have a TLB of its own, where names leave that open (off)", 0 },
 	{ "devices", OPTION_DEVICES, "N", 0, "Domain layer: 1 or 2 devices in the group; without it, both", 0 },
-	{ "pasid", OPTION_PASID, "on|off", 0, "Domain layer: domains of one PASID, or of requests without; without it, both", 0 },
+	{ "pasid", OPTION_PASID, "WHICH", 0, "Domain layer: none, replaced (the domain of a PASID) or beside (it stays); without it, all", 0 },
 	{ "inject", OPTION_INJECT, "FAULT", 0, "Domain layer: with a fault in the driver (see hitless run --inject list)", 0 },
 	{ "mutants", OPTION_MUTANTS, NULL, 0, "Damage each sequence in every way, and see whether that is noticed", 0 },
 	{ 0 },
@@ -84,7 +84,7 @@ static error_t parse(int key, char *value, struct argp_state *state)
 		matrix->devices = tool_devices(value);
 		return 0;
 	case OPTION_PASID:
-		matrix->pasid = tool_on_off("--pasid", value);
+		matrix->pasid = (int)tool_find_pasid(value);
 		return 0;
 	case OPTION_INJECT:
 		matrix->fault = tool_find_fault(value);
@@ -216,7 +216,7 @@ static void add_domain(struct matrix *matrix, const struct cell *made)
 }
 
 static void add_domains(struct matrix *matrix, const struct tool_arch *arch, unsigned quantum, bool private_tags, unsigned devices,
-			bool pasid)
+			enum hitless_pasid pasid)
 {
 	for (const struct tool_kind *from = tool_kinds; from->name; from++) {
 		for (const struct tool_kind *to = tool_kinds; to->name; to++) {
@@ -243,8 +243,8 @@ static void add_domains(struct matrix *matrix, const struct tool_arch *arch, uns
 			};
 
 			/* Two domains of a kind without tables are the same. */
-			if ((from == to && from->desc.type != IOMMU_DOMAIN_PAGING) || !hitless_check_knows_domain(arch->name, &from->desc, pasid) ||
-			    !hitless_check_knows_domain(arch->name, &to->desc, pasid))
+			if ((from == to && from->desc.type != IOMMU_DOMAIN_PAGING) || !hitless_check_knows_domain(arch->name, &from->desc, pasid, quantum) ||
+			    !hitless_check_knows_domain(arch->name, &to->desc, pasid, quantum))
 				continue;
 			add_domain(matrix, &cell);
 		}
@@ -257,10 +257,9 @@ static void add_arch(struct matrix *matrix, const struct tool_arch *arch, unsign
 		if (hitless_check_knows(arch->name, arch->entries[e].name))
 			add_pairs(matrix, arch, &arch->entries[e], quantum, private_tags);
 	for (unsigned devices = 1; devices <= 2 && (matrix->layers & LAYER_DOMAIN); devices++)
-		for (int pasid = 0; pasid < 2; pasid++)
-			if ((!matrix->devices || matrix->devices == devices) && (!arch->quantum || quantum <= arch->quantum) &&
-			    (matrix->pasid < 0 || matrix->pasid == pasid))
-				add_domains(matrix, arch, quantum, private_tags, devices, pasid);
+		for (int pasid = 0; pasid < HITLESS_PASIDS; pasid++)
+			if ((!matrix->devices || matrix->devices == devices) && (matrix->pasid < 0 || matrix->pasid == pasid))
+				add_domains(matrix, arch, quantum, private_tags, devices, (enum hitless_pasid)pasid);
 }
 
 static void *work(void *argument)
@@ -337,7 +336,7 @@ static json_t *json_cell(const struct cell *cell)
 		json_object_set_new(row, "harmless", text_or_null(r->harmless));
 	if (cell->layer == LAYER_DOMAIN) {
 		json_object_set_new(row, "devices", json_integer(cell->domain.devices));
-		json_object_set_new(row, "pasid", json_boolean(cell->domain.pasid));
+		json_object_set_new(row, "pasid", json_string(hitless_pasid_name(cell->domain.pasid)));
 		json_object_set_new(row, "mappers", tool_json_mappers(&cell->domain));
 		json_object_set_new(row, "failed_allocations", json_integer(r->failures));
 		json_object_set_new(row, "mapper", text_or_null(r->mapper));
@@ -395,7 +394,7 @@ static void print_text(const struct matrix *matrix, const struct summary *s)
 			continue;
 		printf("%-10s %3u %c%c%c  %-28s %-28s %-20s %-10s %s%-8s%s %8llu", cell->arch->name, cell->quantum * 8,
 		       cell->private_tags ? 'p' : 's', cell->layer == LAYER_ENTRY ? 'e' : cell->domain.devices == 1 ? '1' : '2',
-		       cell->layer == LAYER_DOMAIN && cell->domain.pasid ? 'P' : ' ',
+		       " Pb"[cell->layer == LAYER_DOMAIN ? cell->domain.pasid : 0],
 		       cell->before.name, cell->after.name, iommu_strategy_name(r->strategy), r->hitless ? "hitless" : "disruptive",
 		       verdict_color(r->verdict), hitless_verdict_name(r->verdict), tool_palette.off, (unsigned long long)r->states);
 		if (cell->mutant)
