@@ -222,6 +222,17 @@ static void sequence_is(const char *text, unsigned freedoms, enum hitless_verdic
 }
 
 #define LEGACY_HEAD "arch vtd-legacy\nquantum 128\nclaims hitless\nbefore 0xa001 0x202\nafter 0xb001 0x302\n"
+/* AMD-Vi: a host table and its DomainID; INVALIDATE_DEVTAB_ENTRY, INVALIDATE_IOMMU_PAGES. */
+#define AMDVI_HEAD "arch amdvi\nquantum 128\nclaims hitless\nbefore 0x600000000000a803 2\nafter 0x600000000000b803 3\nsteps\n"
+#define DEVTAB "command 0x2000000000000010 0\n"
+#define PAGES "command 0x3000000200000000 0x7ffffffffffff003\n"
+/* RISC-V: a second stage and its GSCID, or a first stage and its PSCID; IODIR.INVAL_DDT, IOTINVAL. */
+#define RISCV_HEAD "arch riscv\nquantum 64\nclaims hitless\nbefore 1 0x8000100000000010\nafter 1 0x8000200000000020\nsteps\n"
+#define RISCV_HEAD_1 "arch riscv\nquantum 64\nclaims hitless\nbefore 1 0 0x1000 0x800000000000000a\n" \
+		     "after 1 0 0x2000 0x800000000000000b\nsteps\n"
+#define DDT "command 0x100200000003 0\n"
+#define TINVAL "command 0x100200000001 0\ncommand 0x100200000081 0\n"
+#define TINVAL_1 "command 0x100001001 0\n"
 #define CONTEXT "command 0x1000020031 0\n"
 #define IOTLB "command 0x200e2 0\n"
 
@@ -242,13 +253,34 @@ static const struct {
 	{ IOMMU_FREE_MULTI, LEGACY_HEAD "steps\nstore64 0 0xb001\nstore64 1 0x302\n" CONTEXT "fence\n" IOTLB "wait\n" },
 	{ IOMMU_FREE_PREFETCH, LEGACY_HEAD "steps\nquiet on\n" CONTEXT "fence\n" IOTLB "wait\nstore64 0 0xb001\nstore64 1 0x302\n"
 			       "quiet off\n" },
+	{ IOMMU_FREE_TEAR, "arch amdvi\nquantum 128\nclaims hitless\nbefore 0x600000000000a803 2\n"
+			   "after 0x6cc0000000000003 0x60006 0x0040000000000000\nsteps\nstore128 2 0x0040000000000000 0\n"
+			   "store128 0 0x6cc0000000000003 0x60006\n" DEVTAB "fence\n" PAGES "wait\n" },
+	{ IOMMU_FREE_MISS, AMDVI_HEAD "store64 1 3\nstore64 0 0x600000000000b803\n" DEVTAB "fence\n" PAGES "wait\n" },
+	{ IOMMU_FREE_KEEP, AMDVI_HEAD "quiet on\nstore128 0 0x600000000000b803 3\nquiet off\n" },
+	{ IOMMU_FREE_LATE, AMDVI_HEAD "store128 0 0x600000000000b803 3\n" DEVTAB PAGES "wait\n" },
+	{ IOMMU_FREE_REORDER, AMDVI_HEAD "store128 0 0x600000000000b803 3\n" DEVTAB PAGES "wait\n" },
+	{ IOMMU_FREE_LATE_FILL, AMDVI_HEAD "store128 0 0x600000000000b803 3\n" DEVTAB "wait\n" },
+	{ IOMMU_FREE_MULTI, AMDVI_HEAD "store64 0 0x600000000000b803\nstore64 1 3\n" DEVTAB "fence\n" PAGES "wait\n" },
+	{ IOMMU_FREE_PREFETCH, AMDVI_HEAD "quiet on\n" DEVTAB "fence\n" PAGES "wait\nstore64 0 0x600000000000b803\nstore64 1 3\n"
+			       "quiet off\n" },
+	{ IOMMU_FREE_TEAR, "arch riscv\nquantum 64\nclaims hitless\nbefore 0\nafter 1 0 0x2000 0x800000000000000b\nsteps\n"
+			   "store64 2 0x2000\nstore64 3 0x800000000000000b\nstore64 0 1\n" },
+	{ IOMMU_FREE_MISS, RISCV_HEAD_1 "store64 2 0x2000\nstore64 3 0x800000000000000b\n" DDT "fence\n" TINVAL_1 "wait\n" },
+	{ IOMMU_FREE_KEEP, RISCV_HEAD "quiet on\nstore64 1 0x8000200000000020\nquiet off\n" },
+	{ IOMMU_FREE_LATE, RISCV_HEAD "store64 1 0x8000200000000020\n" DDT TINVAL "wait\n" },
+	{ IOMMU_FREE_REORDER, RISCV_HEAD "store64 1 0x8000200000000020\n" DDT TINVAL "wait\n" },
+	{ IOMMU_FREE_LATE_FILL, RISCV_HEAD "store64 1 0x8000200000000020\n" DDT "wait\n" },
+	{ IOMMU_FREE_MULTI, RISCV_HEAD_1 "store64 3 0x800000000000000b\n" DDT "wait\nstore64 2 0x2000\n" DDT "fence\n" TINVAL_1 "wait\n" },
+	{ IOMMU_FREE_PREFETCH, RISCV_HEAD_1 "quiet on\n" DDT "fence\n" TINVAL_1 "wait\nstore64 3 0x800000000000000b\n"
+			       "store64 2 0x2000\nquiet off\n" },
 };
 
 static void test_freedoms(void **state)
 {
 	(void)state;
 	for (unsigned i = 0; i < COUNT(unsafe_with); i++) {
-		print_message("%s\n", iommu_freedom_name(unsafe_with[i].freedom));
+		print_message("%.10s: %s\n", unsafe_with[i].text, iommu_freedom_name(unsafe_with[i].freedom));
 		sequence_is(unsafe_with[i].text, ~0u, HITLESS_VIOLATED);
 		sequence_is(unsafe_with[i].text, ~IOMMU_FREE_BIT(unsafe_with[i].freedom), HITLESS_PROVED);
 	}

@@ -46,8 +46,8 @@ HITLESS_API bool hitless_check_knows(const char *arch, const char *entry);
 
 /* A change of a live entry of ours. */
 struct hitless_cell {
-	const char *arch;		/* "vtd", "vtd-legacy", "amdvi", "riscv" */
-	const char *entry;		/* "pasid", "context", "dte", "dc", "pc"; NULL: the architecture's first */
+	const char *arch;		/* "vtd", "vtd-legacy", "amdvi", "smmuv3", "riscv" */
+	const char *entry;		/* "pasid", "context", "dte", "ste", "cd", "dc", "pc"; NULL: the architecture's first */
 	uint64_t before[IOMMU_ENTRY_WORDS];
 	uint64_t after[IOMMU_ENTRY_WORDS];
 	unsigned quantum;		/* bytes: 8 or 16 */

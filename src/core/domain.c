@@ -444,7 +444,8 @@ int iommu_map(struct iommu_domain *domain, uint64_t iova, uint64_t phys, uint64_
 {
 	int err;
 
-	if (!domain || phys % HITLESS_PAGE_SIZE || !prot || (prot & ~(IOMMU_READ | IOMMU_WRITE | IOMMU_EXEC)))
+	if (!domain || phys % HITLESS_PAGE_SIZE || !(prot & (IOMMU_READ | IOMMU_WRITE | IOMMU_EXEC)) ||
+	    (prot & ~(IOMMU_READ | IOMMU_WRITE | IOMMU_EXEC | IOMMU_MMIO)))
 		return -EINVAL;
 	err = check_range(domain, iova, size);
 	if (err)

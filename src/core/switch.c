@@ -229,11 +229,12 @@ static int region_state(struct iommu_domain *domain, const struct iommu_resv_reg
 static int map_region(struct iommu_domain *domain, const struct iommu_resv_region *region)
 {
 	uint64_t phys = region_phys(region);
-	int err = iommu_map(domain, region->iova, phys, region->size, region->prot);
+	unsigned kind = region->type == IOMMU_RESV_MSI ? IOMMU_MMIO : 0;
+	int err = iommu_map(domain, region->iova, phys, region->size, region->prot | kind);
 
 	/* A doorbell is only written to, but many formats have no page that can't be read. */
 	if (err == -EINVAL && region->prot == IOMMU_WRITE)
-		err = iommu_map(domain, region->iova, phys, region->size, IOMMU_READ | IOMMU_WRITE);
+		err = iommu_map(domain, region->iova, phys, region->size, IOMMU_READ | IOMMU_WRITE | kind);
 	/* Another group with the same region may have been faster. */
 	if (err == -EEXIST)
 		err = region_state(domain, region) == 1 ? 0 : -EINVAL;

@@ -184,6 +184,7 @@ static int riscv_domain_init(struct iommu_unit *unit, struct iommu_domain *domai
 		.noncoherent = riscv_noncoherent(riscv),
 		.dirty = desc->dirty,
 		.contiguous = !desc->dirty, /* 6.4: every unit has Svnapot */
+		.memory_types = RISCV_CAP_OF(riscv, SVPBMT),
 	};
 
 	if (desc->type == IOMMU_DOMAIN_EXTERNAL) {
@@ -218,7 +219,7 @@ static int riscv_domain_check(struct iommu_unit *unit, const struct iommu_device
 	if (domain->type != IOMMU_DOMAIN_PAGING)
 		return 0;
 	if (!has_levels(riscv, domain->stage, config->levels) || config->output_bits > output_bits(riscv) ||
-	    (riscv_noncoherent(riscv) && !config->noncoherent))
+	    (config->memory_types && !RISCV_CAP_OF(riscv, SVPBMT)) || (riscv_noncoherent(riscv) && !config->noncoherent))
 		return -EINVAL;
 	return domain->dirty && !has_dirty(riscv) ? -EINVAL : 0;
 }

@@ -165,6 +165,28 @@ static bool tables_may_mix(const uint64_t *before, const uint64_t *after)
 	return false;
 }
 
+/*
+ * 16.2: context descriptors may be cached by StreamID and SubstreamID: one of the old table may be found when the new entry has been read.
+ * With another second stage it leads elsewhere.
+ */
+static bool ste_behind_mixes(unsigned facts, const uint64_t *before, const uint64_t *after)
+{
+	const uint32_t contexts = SMMU_STE_S1 & ~SMMU_STE_TABLE_BYPASS;
+	bool second = ste_in(before, SMMU_STE_S2);
+
+	if (!ste_in(before, contexts) || !ste_in(after, contexts))
+		return false;
+	if ((facts & IOMMU_PLAN_ONE_TO_ONE) &&
+	    GET_ADDR(SMMU_STE, S1CONTEXTPTR, before) == GET_ADDR(SMMU_STE, S1CONTEXTPTR, after))
+		return false;
+	return second != ste_in(after, SMMU_STE_S2) || (second && GET(SMMU_STE, S2TTB, before) != GET(SMMU_STE, S2TTB, after));
+}
+
+static const char *ste_why(unsigned facts, const uint64_t *before, const uint64_t *after)
+{
+	return ste_behind_mixes(facts, before, after) ? "a cached context descriptor may meet the other second stage (16.2)" : NULL;
+}
+
 static unsigned l1std_pointer(uint64_t page, uint64_t *words)
 {
 	SET(SMMU_L1STD, SPAN, words, SMMU_SPLIT_4K + 1);
@@ -219,6 +241,8 @@ const struct entry_format smmuv3_ste = {
 	.set_tag = ste_set_tag,
 	.ats = ste_ats,
 	.block = block,
+	.behind_mixes = ste_behind_mixes,
+	.why = ste_why,
 	.tables_may_mix = tables_may_mix,
 	.pointer = l1std_pointer,
 	.forget_entry = ste_forget_entry,

@@ -131,7 +131,7 @@ void entry_emit(struct entry_steps *steps, struct entry_change *change);
 void entry_finish(struct entry_steps *steps, struct entry_change *changes, unsigned count);
 
 /* For formats and drivers: a command, `foreign` as in struct iommu_cost. One that was emitted since the last wait is not
- * emitted again. */
+ * emitted twice. */
 void emit_invalidate(struct entry_steps *steps, enum iommu_cache cache, const char *structure, const char *scope,
 		     unsigned foreign, const uint64_t *command, unsigned nwords);
 /* The end of a round, if commands are out. With `poll` the CPU waits, and a table swap's lock and old page are let go;

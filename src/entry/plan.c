@@ -101,6 +101,30 @@ static struct iommu_step *emit(struct entry_steps *steps, enum iommu_step_op op,
 	return step;
 }
 
+/*
+ * The same command may have been emitted since the last wait, for another requester. If nothing has been stored since, it will
+ * do (true). If something has, it was too early for that, and is taken back: the one to come does for both.
+ */
+static bool have_command(struct entry_steps *steps, const uint64_t *command, unsigned nwords)
+{
+	bool stored = false;
+
+	for (unsigned i = steps->v && steps->n <= steps->capacity ? steps->n : 0; i-- > 0 && steps->v[i].op != IOMMU_STEP_WAIT;) {
+		const struct iommu_step *step = &steps->v[i];
+
+		stored |= step->op != IOMMU_STEP_INVALIDATE;
+		if (step->op != IOMMU_STEP_INVALIDATE || step->nwords != nwords || !same_words(step->words, command, nwords))
+			continue;
+		if (!stored)
+			return true;
+		for (steps->n--; i < steps->n; i++)
+			steps->v[i] = steps->v[i + 1];
+		steps->cost.commands--;
+		return false;
+	}
+	return false;
+}
+
 void emit_invalidate(struct entry_steps *steps, enum iommu_cache cache, const char *structure, const char *scope,
 		     unsigned foreign, const uint64_t *command, unsigned nwords)
 {
@@ -111,10 +135,8 @@ void emit_invalidate(struct entry_steps *steps, enum iommu_cache cache, const ch
 		steps->cost.rounds++;
 		steps->fence = false;
 	}
-	for (unsigned i = steps->v && steps->n <= steps->capacity ? steps->n : 0;
-	     i-- > 0 && steps->v[i].op == IOMMU_STEP_INVALIDATE;)
-		if (steps->v[i].nwords == nwords && same_words(steps->v[i].words, command, nwords))
-			return;
+	if (have_command(steps, command, nwords))
+		return;
 	step = emit(steps, IOMMU_STEP_INVALIDATE, &scratch);
 	step->cache = cache;
 	step->structure = structure;

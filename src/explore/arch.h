@@ -17,6 +17,8 @@ struct xp_target {
 	uint64_t status;	/* page of status words that waits write */
 	uint64_t sibling_root;	/* page table of the other entry in the same page */
 	unsigned pointer_shift;	/* how far right the pointer has the page's address */
+	uint64_t pointer_bits;	/* what it has beside that; 0: what the format says */
+	uint32_t before_tag, after_tag;	/* where the entries only point to what has their tags */
 	uint32_t rid, pasid;
 	unsigned words;
 	bool ats_before;	/* does the old entry let the device have a TLB? */
@@ -64,7 +66,8 @@ struct xp_arch {
 	void (*changes)(const uint64_t *old, const uint64_t *new, unsigned first, unsigned count, char *text, size_t size);
 };
 
-extern const struct xp_arch xp_arch_vtd, xp_arch_vtd_legacy, xp_arch_amdvi, xp_arch_riscv_dc, xp_arch_riscv_pc;
+extern const struct xp_arch xp_arch_vtd, xp_arch_vtd_legacy, xp_arch_amdvi, xp_arch_smmuv3_ste, xp_arch_smmuv3_cd,
+	xp_arch_riscv_dc, xp_arch_riscv_pc;
 /* `entry` NULL: the architecture's first. NULL: there is none. */
 const struct xp_arch *xp_arch_find(const char *name, const char *entry);
 

@@ -201,8 +201,8 @@ static int build(const struct hitless_cell *cell, struct xp_case *c, struct xp_t
 	add_standins(cell, &b, t);
 	if (b.next > PAGES)
 		return -EINVAL;
-	c->alias_page = GCR3_B / XP_PAGE;
-	c->alias_index = PAGE_GCR3_B;
+	c->alias[0].page = GCR3_B / XP_PAGE;
+	c->alias[0].index = PAGE_GCR3_B;
 	c->config.capabilities[3] = cell->facts & IOMMU_PLAN_CACHES_ABSENT ? AMDVI_MODEL_NPCACHE : 0;
 	c->start = c->noncoherent ? start_noncoherent : start;
 	c->submit = submit;

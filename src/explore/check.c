@@ -38,7 +38,8 @@ const char *hitless_violation_name(enum hitless_violation violation)
 
 const struct xp_arch *xp_arch_find(const char *name, const char *entry)
 {
-	static const struct xp_arch *const archs[] = { &xp_arch_vtd, &xp_arch_vtd_legacy, &xp_arch_amdvi, &xp_arch_riscv_dc,
+	static const struct xp_arch *const archs[] = { &xp_arch_vtd, &xp_arch_vtd_legacy, &xp_arch_amdvi, &xp_arch_smmuv3_ste,
+						       &xp_arch_smmuv3_cd, &xp_arch_riscv_dc,
 						       &xp_arch_riscv_pc };
 
 	for (unsigned i = 0; i < sizeof(archs) / sizeof(archs[0]); i++) {

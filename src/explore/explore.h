@@ -123,8 +123,10 @@ struct xp_case {
 	struct iommu_model_config config;
 	uint64_t *ram;			/* pages * 4096 bytes: what is there before the first step */
 	unsigned pages;
-	/* One page lies elsewhere: page alias_page of physical memory is page alias_index of the RAM. 0: none does. */
-	uint64_t alias_page, alias_index;
+	/* Some pages lie elsewhere: page `page` of physical memory is page `index` of the RAM. 0: unused. */
+	struct {
+		uint64_t page, index;
+	} alias[4];
 	/* Brings the unit up: registers. Or, if there is one: the state of a unit that is up. */
 	void (*start)(struct iommu_model *model);
 	void *state;

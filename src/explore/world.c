@@ -73,8 +73,10 @@ static uint64_t word_hash(uint64_t addr, uint64_t value)
 /* Where in the RAM; false: nowhere. */
 static bool in_ram(const struct xp_machine *m, uint64_t *addr, unsigned bytes)
 {
-	if (m->c->alias_page && *addr / XP_PAGE == m->c->alias_page)
-		*addr = m->c->alias_index * XP_PAGE + *addr % XP_PAGE;
+	for (unsigned i = 0; i < sizeof(m->c->alias) / sizeof(m->c->alias[0]) && m->c->alias[i].page; i++) {
+		if (*addr / XP_PAGE == m->c->alias[i].page)
+			*addr = m->c->alias[i].index * XP_PAGE + *addr % XP_PAGE;
+	}
 	return *addr % bytes == 0 && *addr < m->c->pages * XP_PAGE;
 }
 

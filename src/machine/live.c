@@ -798,6 +798,7 @@ static int make_party(struct live *live, unsigned first, unsigned count_devices,
 			.rids = { live_rid(live, first + i) },
 			.nrids = 1,
 			.ats = live->config.ats,
+			.pasid_bits = live->config.pasid_bits,
 		};
 
 		machine_add_function(&live->machine, desc.rids[0]);
@@ -929,6 +930,7 @@ static int bring_up(struct live *live)
 		.no_store128 = config->quantum64,
 		.noncoherent = config->noncoherent,
 		.ats = config->ats,
+		.pasid_bits = config->pasid_bits,
 		.seed = config->seed,
 		.model = config->quantum64 ? &narrow : NULL,
 	};

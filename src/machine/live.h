@@ -47,6 +47,7 @@ struct live_config {
 	unsigned lanes;			/* more lanes than that, for the caller's own DMA */
 	bool shared;			/* each side has one object, and a device of another group in it */
 	bool ats;
+	unsigned pasid_bits;		/* the devices may have PASIDs; they do DMA without */
 	bool noncoherent;
 	bool quantum64;			/* no 128-bit stores, and no 128-bit fetches */
 	bool patient;			/* time passes before every step, and the unit takes its own: windows are wide */

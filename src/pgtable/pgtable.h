@@ -28,6 +28,7 @@ struct iommu_pgtable_config {
 	bool noncoherent;	/* walks don't snoop: write back every store */
 	bool dirty;		/* hardware sets accessed and dirty flags */
 	bool contiguous;	/* neighbouring leaves may form groups (pt_engine.h); not together with dirty */
+	bool memory_types;	/* leaves may say what kind of memory they map: IOMMU_MMIO is heeded, and else ignored */
 	bool no_split;		/* hardware must not meet a large leaf and the small ones that replace it */
 };
 
@@ -115,7 +116,7 @@ struct iommu_pgtable_ops {
 	uint64_t (*root_phys)(const struct iommu_pgtable *pt);
 
 	/*
-	 * Maps with the largest leaves that alignment and config allow. All or nothing. -EINVAL:
+	 * Maps with the largest leaves that alignment and config allow; `prot` may have IOMMU_MMIO. All or nothing. -EINVAL:
 	 * not a multiple of the smallest page, no size, rights that the format can't give; -ERANGE; -EEXIST;
 	 * -ENOMEM.
 	 */

@@ -96,8 +96,8 @@ static inline unsigned fmt_count(uint64_t entry);
 static inline uint64_t fmt_with_count(uint64_t entry, unsigned count);
 
 /*
- * The bits of a leaf that don't depend on its level or address. false: rights that the format can't
- * give.
+ * The bits of a leaf that don't depend on its level or address. `prot` has IOMMU_MMIO only with
+ * config.memory_types. false: rights that the format can't give.
  */
 static inline bool fmt_attributes(const struct iommu_pgtable_config *config, unsigned prot,
 				  uint64_t *attributes);
@@ -825,6 +825,8 @@ static int pt_map(struct iommu_pgtable *pt, uint64_t iova, uint64_t phys, uint64
 	unsigned n;
 	int err;
 
+	if (!pt->config.memory_types)
+		prot &= ~IOMMU_MMIO;
 	if (!fmt_attributes(&pt->config, prot, &attributes) || phys & (PT_PAGE_SIZE - 1))
 		return -EINVAL;
 	err = pt_check_range(pt, iova, size);

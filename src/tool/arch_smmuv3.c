@@ -114,6 +114,8 @@ static uint64_t cd_table(char letter)
 	return letter <= 'b' ? (uint64_t)(1 + letter - 'a') << 16 : (uint64_t)(5 + letter - 'c') << 16;
 }
 
+#define TEMPORARY_ID 9u
+
 static const struct ste_config {
 	const char *name;
 	unsigned config;
@@ -169,6 +171,48 @@ static void ste_config(unsigned number, struct tool_config *config)
 	}
 }
 
+/*
+ * VTCR is that of a unit test: an input of 12 bits, from level 2. Here it has 39, from level 1, and an output of 48. And the unit of the
+ * explorer terminates faults: it has no stalls that could be disabled.
+ */
+static void complete_ste(uint64_t *words)
+{
+	SET(SMMU_STE, S1STALLD, words, 0);
+	if (!(SMMU_STE_S2 >> smmu_ste_mode(words) & 1))
+		return;
+	SET(SMMU_STE, S2T0SZ, words, 25);
+	SET(SMMU_STE, S2SL0, words, 1);
+	SET(SMMU_STE, S2PS, words, SMMU_PS_48);
+}
+
+/* The same of a context: an output of 48 bits, and what is terminated is aborted. */
+static void complete_cd(uint64_t *words)
+{
+	if (!GET(SMMU_CD, V, words))
+		return;
+	SET(SMMU_CD, A, words, 1);
+	SET(SMMU_CD, IPS, words, SMMU_PS_48);
+}
+
+/* A second stage that translates as a host's first stage does, for requests without SubstreamID: its root is page 0x17 or 0x18. */
+static bool standin(const uint64_t *entry, uint64_t *standin)
+{
+	if (!(SMMU_STE_EL1 >> smmu_ste_mode(entry) & 1) || (SMMU_STE_TABLE_BYPASS >> smmu_ste_mode(entry) & 1))
+		return false;
+	SET(SMMU_STE, V, standin, 1);
+	SET(SMMU_STE, CONFIG, standin, SMMU_CONFIG_S2);
+	SET(SMMU_STE, EATS, standin, GET(SMMU_STE, EATS, entry));
+	SET(SMMU_STE, SHCFG, standin, SMMU_SH_INCOMING);
+	SET(SMMU_STE, S2VMID, standin, TEMPORARY_ID);
+	SET(SMMU_STE, S2T0SZ, standin, 25);
+	SET(SMMU_STE, S2SL0, standin, 1);
+	SET(SMMU_STE, S2PS, standin, SMMU_PS_48);
+	SET(SMMU_STE, S2AA64, standin, 1);
+	SET(SMMU_STE, S2R, standin, 1);
+	SET_ADDR(SMMU_STE, S2TTB, standin, GET_ADDR(SMMU_STE, S1CONTEXTPTR, entry) == cd_table('b') ? 0x18000 : 0x17000);
+	return true;
+}
+
 /* Behind each host-owned table of contexts is an ASID of its own. */
 static uint32_t ste_tag_behind(const uint64_t *words)
 {
@@ -217,18 +261,21 @@ static const struct tool_entry entries[] = {
 		.name = "ste",
 		.format = &smmuv3_ste,
 		.tags = { "S2VMID" },
-		.temporary_tag = 9,
+		.temporary_tag = TEMPORARY_ID,
 		.tag_behind = ste_tag_behind,
 		.nconfigs = COUNT(ste_configs),
 		.config = ste_config,
+		.complete = complete_ste,
+		.standin = standin,
 	},
 	{
 		.name = "cd",
 		.format = &smmuv3_cd,
 		.tags = { "ASID" },
-		.temporary_tag = 9,
+		.temporary_tag = TEMPORARY_ID,
 		.nconfigs = COUNT(cd_configs),
 		.config = cd_config,
+		.complete = complete_cd,
 		.ats_above = true,
 	},
 };

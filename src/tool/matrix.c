@@ -49,7 +49,7 @@ struct matrix {
 };
 
 static const struct argp_option options[] = {
-	{ "arch", OPTION_ARCH, "A", 0, "vtd, vtd-legacy, amdvi, riscv or all", 0 },
+	{ "arch", OPTION_ARCH, "A", 0, "vtd, vtd-legacy, amdvi, smmuv3, riscv or all", 0 },
 	{ "layer", OPTION_LAYER, "LAYER", 0, "entry or domain; without it, both (--mutants: entry)", 0 },
 	{ "quantum", OPTION_QUANTUM, "BITS", 0, "64 or 128; without it, both", 0 },
 	{ "tags", OPTION_TAGS, "WHOSE", 0, "private or shared; without it, both", 0 },
@@ -129,12 +129,16 @@ void tool_cell(const struct tool_arch *arch, const struct tool_entry *entry, con
 	cell->facts |= IOMMU_PLAN_ONE_TO_ONE;
 	memcpy(cell->before, before->words, sizeof(cell->before));
 	memcpy(cell->after, after->words, sizeof(cell->after));
+	if (entry->complete) {
+		entry->complete(cell->before);
+		entry->complete(cell->after);
+	}
 	if (ats && entry->set_ats) {
 		entry->set_ats(cell->before);
 		entry->set_ats(cell->after);
 	}
-	/* In VT-d's legacy mode the name tells. */
-	if (entry->ats_above || (ats && entry->set_ats) || strstr(before->name, "devtlb=on") || strstr(after->name, "devtlb=on"))
+	/* In VT-d's legacy mode the name tells; SMMUv3's entries have it set where they translate. */
+	if (entry->ats_above || strcmp(arch->name, "smmuv3") == 0 || (ats && entry->set_ats) || strstr(before->name, "devtlb=on") || strstr(after->name, "devtlb=on"))
 		cell->facts |= IOMMU_PLAN_ATS;
 }
 

@@ -21,6 +21,7 @@
 #define MAX_ARCHS 8
 #define MAX_CASES 32
 #define RECORDINGS 200		/* of which the clearest is drawn */
+#define PASID_BITS 8
 #define DMAS_AROUND 24		/* a recorded replace */
 
 struct run_case {
@@ -28,33 +29,36 @@ struct run_case {
 	bool shared, ats;
 	const char *not_on;		/* an architecture where it can't be hitless; NULL: none */
 	bool grows;			/* the page table gets more levels, instead of a replace */
+	const char *pasids_on;		/* only there: of devices that may have PASIDs */
 };
 
 static const struct run_case default_cases[] = {
-	{ "s2", "s2", false, false, NULL, false },
-	{ "s2", "s2", true, false, NULL, false },
-	{ "s2", "s2", false, true, NULL, false },
-	{ "s2", "s2:levels=5", false, false, NULL, false },
-	{ "identity", "s2", false, false, NULL, false },
-	{ "s1", "s1", false, false, NULL, false },
-	{ "s1", "s1", true, false, NULL, false },
+	{ "s2", "s2", false, false, NULL, false, NULL },
+	{ "s2", "s2", true, false, NULL, false, NULL },
+	{ "s2", "s2", false, true, NULL, false, NULL },
+	{ "s2", "s2:levels=5", false, false, NULL, false, NULL },
+	{ "identity", "s2", false, false, NULL, false, NULL },
+	{ "s1", "s1", false, false, NULL, false, NULL },
+	{ "s1", "s1", true, false, NULL, false, NULL },
 	/* AMD-Vi: both halves of the device table entry would have to change at once. */
-	{ "s1", "s1:levels=5", false, false, "amdvi", false },
-	{ "identity", "s1", false, false, NULL, false },
-	{ "s1", "s2", false, false, NULL, false },
+	{ "s1", "s1:levels=5", false, false, "amdvi", false, NULL },
+	{ "identity", "s1", false, false, NULL, false, NULL },
+	{ "s1", "s2", false, false, NULL, false, NULL },
 	{ .from = "s2", .to = "s2", .grows = true },
+	/* AMD-Vi: the GCR3 table is the device's then, and one entry of it changes. */
+	{ .from = "s1", .to = "s1", .pasids_on = "amdvi" },
 };
 
 /* ... and these where every step is looked at: that is quick. */
 static const struct run_case more_cases[] = {
-	{ "identity", "s2", true, false, NULL, false },
-	{ "identity", "s1", true, false, NULL, false },
-	{ "s1", "s2", true, false, NULL, false },
-	{ "s2", "s2:levels=3", false, false, NULL, false },
-	{ "blocked", "identity", false, false, NULL, false },
-	{ "blocked", "s1", false, false, NULL, false },
-	{ "blocked", "s2", false, false, NULL, false },
-	{ "blocked", "s2", true, false, NULL, false },
+	{ "identity", "s2", true, false, NULL, false, NULL },
+	{ "identity", "s1", true, false, NULL, false, NULL },
+	{ "s1", "s2", true, false, NULL, false, NULL },
+	{ "s2", "s2:levels=3", false, false, NULL, false, NULL },
+	{ "blocked", "identity", false, false, NULL, false, NULL },
+	{ "blocked", "s1", false, false, NULL, false, NULL },
+	{ "blocked", "s2", false, false, NULL, false, NULL },
+	{ "blocked", "s2", true, false, NULL, false, NULL },
 };
 
 struct options {
@@ -321,8 +325,8 @@ static void check_options(const struct options *options)
 
 struct kind {
 	struct live_kind kind;
-	bool ats;
-	char text[RUN_KIND_TEXT];	/* without ats=on, which is not the domain's */
+	bool ats, pasids;
+	char text[RUN_KIND_TEXT];	/* without ats=on and pasids=on, which are not the domain's */
 };
 
 static bool parse_on(const char *text, const char *value)
@@ -342,6 +346,10 @@ static void parse_variant(const char *text, char *pair, struct kind *kind)
 	*value++ = '\0';
 	if (strcmp(pair, "ats") == 0) {
 		kind->ats = parse_on(text, value);
+		return;
+	}
+	if (strcmp(pair, "pasids") == 0) {
+		kind->pasids = parse_on(text, value);
 		return;
 	}
 	if (kind->kind.type != IOMMU_DOMAIN_PAGING || (strcmp(pair, "levels") != 0 && strcmp(pair, "dirty") != 0))
@@ -552,6 +560,7 @@ static void fill_row(struct run *run, struct run_row *row, const struct live_con
 	row->method = method_names[config->method];
 	row->shared = config->shared;
 	row->ats = config->ats;
+	row->pasids = config->pasid_bits != 0;
 	row->quantum = config->quantum64 || config->arch->quantum == 8 ? 64 : 128;
 	row->devices = config->devices;
 	row->fault = run->options.fault && !run->options.fault_off ? run->options.fault->fault.name : NULL;
@@ -609,6 +618,7 @@ static struct live_config make_config(const struct options *options, const struc
 		.devices = (unsigned)options->devices,
 		.shared = c->shared,
 		.ats = c->ats || from->ats || to->ats,
+		.pasid_bits = c->pasids_on || from->pasids || to->pasids ? PASID_BITS : 0,
 		.quantum64 = options->quantum == 64,
 		.seed = options->seed,
 	};
@@ -758,7 +768,7 @@ static void add_case(struct run_case *cases, unsigned *ncases, struct run_case c
 {
 	for (unsigned i = 0; i < *ncases; i++)
 		if (strcmp(cases[i].from, c.from) == 0 && strcmp(cases[i].to, c.to) == 0 && cases[i].shared == c.shared &&
-		    cases[i].ats == c.ats && cases[i].grows == c.grows)
+		    cases[i].ats == c.ats && cases[i].grows == c.grows && cases[i].pasids_on == c.pasids_on)
 			return;
 	cases[(*ncases)++] = c;
 }
@@ -774,7 +784,7 @@ static void add_cases(const struct options *options, const struct run_case *list
 									    options->method != LIVE_GROW)
 			    : options->method == LIVE_GROW)
 			continue;
-		if (options->qemu && (c.ats || c.grows))
+		if (options->qemu && (c.ats || c.grows || c.pasids_on))
 			continue;
 		if (options->tags)
 			c.shared = strcmp(options->tags, "shared") == 0;
@@ -799,9 +809,9 @@ static unsigned choose_cases(struct options *options, struct run_case *cases)
 			options->quantum = setup->quantum;
 		add_case(cases, &ncases, (struct run_case){ options->from ? options->from : setup->from,
 							    options->to ? options->to : setup->to,
-							    options->tags ? shared : setup->shared, setup->ats, NULL, false });
+							    options->tags ? shared : setup->shared, setup->ats, NULL, false, NULL });
 	} else if (options->from) {
-		add_case(cases, &ncases, (struct run_case){ options->from, options->to, shared, false, NULL, false });
+		add_case(cases, &ncases, (struct run_case){ options->from, options->to, shared, false, NULL, false, NULL });
 	} else {
 		add_cases(options, default_cases, sizeof(default_cases) / sizeof(default_cases[0]), cases, &ncases);
 		if (options->qemu)
@@ -830,6 +840,8 @@ static void run_all(struct run *run)
 			const char *reason;
 
 			if (!options->qemu && cases[i].not_on && strcmp(cases[i].not_on, arch->name) == 0)
+				continue;
+			if (cases[i].pasids_on && strcmp(cases[i].pasids_on, arch->name) != 0)
 				continue;
 			reason = run_case(run, arch, &cases[i]);
 
@@ -860,8 +872,8 @@ static void draw(struct run *run)
 
 	if (!run->recorded)
 		tool_fail(TOOL_ERROR, "--svg: nothing was recorded");
-	snprintf(title, sizeof(title), "%s: %s to %s, %s tags%s", row->arch, row->from, row->to,
-		 row->shared ? "shared" : "private", row->ats ? ", ATS" : "");
+	snprintf(title, sizeof(title), "%s: %s to %s, %s tags%s%s", row->arch, row->from, row->to,
+		 row->shared ? "shared" : "private", row->ats ? ", ATS" : "", row->pasids ? ", PASIDs" : "");
 	snprintf(subtitle, sizeof(subtitle), "%s%s%s%s%s", row->method, row->hitless ? ", " : "",
 		 row->hitless ? row->strategy : "", row->fault ? ", with a fault put in: " : "", row->fault ? row->fault : "");
 	if (!run_write_svg(run->options.svg, title, subtitle, &run->recording))

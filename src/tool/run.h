@@ -18,7 +18,7 @@ struct run_row {
 	char from[RUN_KIND_TEXT], to[RUN_KIND_TEXT];
 	const char *method;		/* "n/a": it has no meaning here, and nothing was run */
 	const char *strategy;
-	bool hitless, shared, ats;
+	bool hitless, shared, ats, pasids;
 	unsigned quantum, devices;
 	const char *why;		/* not hitless: why; NULL */
 	const char *fault;		/* that was put in; NULL: none */

@@ -74,7 +74,8 @@ static void fill_cells(const struct run_row *row, struct cells *cells)
 	snprintf(cells->text[COLUMN_STEPS], CELL, "%u", row->stepping ? row->stepping->npoints : 0);
 	snprintf(cells->text[COLUMN_FROM], CELL, "%s", row->from);
 	snprintf(cells->text[COLUMN_TO], CELL, "-> %s", row->to);
-	snprintf(cells->text[COLUMN_TAGS], CELL, "%s%s", row->shared ? "shared" : "private", row->ats ? ", ATS" : "");
+	snprintf(cells->text[COLUMN_TAGS], CELL, "%s%s%s", row->shared ? "shared" : "private", row->ats ? ", ATS" : "",
+		 row->pasids ? ", PASIDs" : "");
 	snprintf(cells->text[COLUMN_METHOD], CELL, "%s", row->method);
 	if (strcmp(row->method, "n/a") == 0)
 		return;
@@ -246,6 +247,7 @@ static json_t *json_row(const struct run_row *row)
 			   json_cost(&row->cost), "latency_ns", latency);
 	json_object_set_new(object, "tags", json_string(row->shared ? "shared" : "private"));
 	json_object_set_new(object, "ats", json_boolean(row->ats));
+	json_object_set_new(object, "pasids", json_boolean(row->pasids));
 	json_object_set_new(object, "quantum", json_integer(row->quantum));
 	json_object_set_new(object, "group_cost", json_cost(&row->result.cost));
 	json_object_set_new(object, "why", json_text(row->why));
