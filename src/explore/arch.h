@@ -70,6 +70,8 @@ extern const struct xp_arch xp_arch_vtd, xp_arch_vtd_legacy, xp_arch_amdvi, xp_a
 	xp_arch_riscv_dc, xp_arch_riscv_pc;
 /* `entry` NULL: the architecture's first. NULL: there is none. */
 const struct xp_arch *xp_arch_find(const char *name, const char *entry);
+/* By the name of the entry's structure, as steps have it. */
+const struct xp_arch *xp_arch_of_structure(const char *name, const char *structure);
 
 /* record.c: plans the change and has the commit engine carry it out; the steps go to c->steps. */
 int xp_record(const struct xp_arch *arch, const struct hitless_cell *cell, struct xp_case *c, const struct xp_target *target,

@@ -30,6 +30,7 @@
 #define IOVA_SAME 0x602000ull		/* the same page in both */
 #define IOVA_GONE 0x605000ull		/* the mapper's */
 #define IOVA_ALONE 0x40000000ull	/* the mapper's, with no other page in its table */
+#define ALONE_SPAN 0x400000ull		/* more than its table maps: that goes with it, and not into idleness */
 #define PHYS_SAME 0x180000000ull
 
 /* KEEP: where PASIDs are about; what those are in that stay where they are. */
@@ -339,7 +340,7 @@ static void run_mapper(struct scene *s)
 	h->unlocked = NULL;
 	err = pad_queue(s);
 	start_recording(s, s->list);
-	s->unmapped = err ? err : iommu_unmap(s->unmap_from, s->unmap_iova, XP_PAGE);
+	s->unmapped = err ? err : iommu_unmap(s->unmap_from, s->unmap_iova, s->unmap_iova == IOVA_ALONE ? ALONE_SPAN : XP_PAGE);
 	stop_recording(s);
 	memcpy(h->shadow, h->ram, XP_MAX_PAGES * XP_PAGE);
 	h->record = record;

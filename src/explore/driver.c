@@ -58,11 +58,12 @@ static void add_plain(struct xp_host *h, unsigned n)
 		op.bulk[op.nbulk][0] = i * 8;
 		op.bulk[op.nbulk++][1] = h->ram[i];
 	}
-	if (n == 1)
-		snprintf(op.text, sizeof(op.text), "store 0x%llx at 0x%llx (was 0x%llx)", (unsigned long long)op.bulk[0][1],
-			 (unsigned long long)op.bulk[0][0], (unsigned long long)h->shadow[op.bulk[0][0] / 8]);
-	else
-		snprintf(op.text, sizeof(op.text), "store %u words, from 0x%llx on", n, (unsigned long long)op.bulk[0][0]);
+	for (unsigned i = 0, used = 0; i < n && i < 2 && used < sizeof(op.text); i++)
+		used += (unsigned)snprintf(op.text + used, sizeof(op.text) - used, "%s 0x%llx at 0x%llx (was 0x%llx)", i ? "," : "store",
+					   (unsigned long long)op.bulk[i][1], (unsigned long long)op.bulk[i][0],
+					   (unsigned long long)h->shadow[op.bulk[i][0] / 8]);
+	if (n > 2)
+		snprintf(op.text + strlen(op.text), sizeof(op.text) - strlen(op.text), " and %u words more", n - 2);
 	add(h, &op);
 }
 
@@ -93,11 +94,11 @@ static void name_store(const struct xp_host *h, struct xp_op *op)
 	const struct iommu_step *step = h->step;
 	unsigned words = op->width / 8;
 	uint64_t old[IOMMU_ENTRY_WORDS] = { 0 }, new[IOMMU_ENTRY_WORDS] = { 0 };
-	const struct entry_format *format = h->arch->format;
+	const struct xp_arch *arch = step && step->op == IOMMU_STEP_STORE ? xp_arch_of_structure(h->arch->name, step->structure) : NULL;
 	uint64_t base;
 	char text[100];
 
-	if (!step || step->op != IOMMU_STEP_STORE) {
+	if (!step || step->op != IOMMU_STEP_STORE || (!arch && step->place != IOMMU_PLACE_PARENT)) {
 		snprintf(op->text, sizeof(op->text), "store 0x%llx at 0x%llx", (unsigned long long)op->words[0], (unsigned long long)op->addr);
 		return;
 	}
@@ -107,10 +108,10 @@ static void name_store(const struct xp_host *h, struct xp_op *op)
 		return;
 	}
 	base = op->addr - (uint64_t)step->quantum * words * 8;
-	memcpy(old, h->ram + base / 8, format->words * 8);
+	memcpy(old, h->ram + base / 8, arch->format->words * 8);
 	memcpy(new, old, sizeof(new));
 	memcpy(new + step->quantum * words, op->words, op->width);
-	h->arch->changes(old, new, step->quantum * words, words, text, sizeof(text));
+	arch->changes(old, new, step->quantum * words, words, text, sizeof(text));
 	snprintf(op->text, sizeof(op->text), "store %s of device %u, %u bits at word %u: %s", step->structure, step->device, op->width * 8,
 		 step->quantum * words, text);
 }

@@ -20,7 +20,7 @@
 
 #define XP_PAGE 4096ull
 #define XP_PAGE_WORDS 512u
-#define XP_MAX_PAGES 128u
+#define XP_MAX_PAGES 256u
 #define XP_MAX_ACTORS 32u
 #define XP_MAX_MAPPERS 16u
 #define XP_MAX_CHOICES 10u
