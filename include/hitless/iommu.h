@@ -138,7 +138,8 @@ HITLESS_API int iommu_map(struct iommu_domain *domain, uint64_t iova, uint64_t p
 /*
  * Unmaps whatever is mapped in [iova, iova + size); a large page that is only partly in the range is split. Returns the
  * number of bytes that were mapped there. When it returns, no request reaches them any more, also if a replace is under way.
- * -EINVAL, -ERANGE as above; -ENOMEM: no memory for a split, nothing changed; -EIO: the hardware does not answer: treat the
+ * -EINVAL, -ERANGE as above; -ENOMEM: no memory for a split, nothing changed; -EOPNOTSUPP: the hardware forbids the split of a large
+ * page that is in use (SMMUv3.0 and 3.1), nothing changed: unmap it whole; -EIO: the hardware does not answer: treat the
  * pages as still reachable.
  */
 HITLESS_API int64_t iommu_unmap(struct iommu_domain *domain, uint64_t iova, uint64_t size);

@@ -488,6 +488,13 @@ int64_t iommu_unmap(struct iommu_domain *domain, uint64_t iova, uint64_t size)
 	lock_domain(domain);
 	size = within_table(domain, iova, size);
 	unmapped = is_lost(domain) ? -EIO : !size ? 0 : domain->pgtable.ops->unmap(&domain->pgtable, iova, size, &gather);
+	if (unmapped == -EAGAIN) {
+		/* A large page is to be split: the hardware has to forget it first. It maps what it did. */
+		err = forget(domain, gather.first, gather.last, true, false);
+		domain->quarantined |= err != 0;
+		gather = (struct iommu_gather)IOMMU_GATHER_INIT;
+		unmapped = err ? err : domain->pgtable.ops->unmap(&domain->pgtable, iova, size, &gather);
+	}
 	if (unmapped >= 0) {
 		err = unmapped ? forget(domain, gather.first, gather.last, !gather.tables, false) : 0;
 		err = err ? err : forget_retired(domain);

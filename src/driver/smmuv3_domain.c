@@ -66,15 +66,13 @@ static const struct iommu_pgtable_ops *table_ops(const struct smmuv3_unit *smmu,
 	}
 }
 
-/* Hints that leaves are contiguous may be taken back live from BBM level 1 on, leaves may change their size at level 2 (3.21.1). */
-static bool may_hint(const struct smmuv3_unit *smmu)
+/*
+ * Hints that leaves are contiguous may be taken back live from BBM level 1 on. Leaves may change their size freely at level 2, by way of
+ * nT at level 1, and never at level 0 (3.21.1).
+ */
+static unsigned bbm_level(const struct smmuv3_unit *smmu)
 {
-	return SMMUV3_IDR(smmu, 3, BBML) >= 1;
-}
-
-static bool may_split(const struct smmuv3_unit *smmu)
-{
-	return SMMUV3_IDR(smmu, 3, BBML) == 2;
+	return (unsigned)SMMUV3_IDR(smmu, 3, BBML);
 }
 
 int smmuv3_domain_init(struct iommu_unit *unit, struct iommu_domain *domain, const struct iommu_domain_desc *desc)
@@ -86,8 +84,9 @@ int smmuv3_domain_init(struct iommu_unit *unit, struct iommu_domain *domain, con
 		.output_bits = bits_of_size(smmuv3_output_size(smmu)),
 		.noncoherent = smmuv3_noncoherent(smmu),
 		.dirty = desc->dirty,
-		.contiguous = may_hint(smmu) && !desc->dirty,
-		.no_split = !may_split(smmu),
+		.contiguous = bbm_level(smmu) >= 1 && !desc->dirty,
+		.no_split = bbm_level(smmu) == 0,
+		.mark_split = bbm_level(smmu) == 1,
 	};
 
 	if (desc->type == IOMMU_DOMAIN_BLOCKED || desc->type == IOMMU_DOMAIN_IDENTITY)
@@ -122,8 +121,8 @@ int smmuv3_domain_check(struct iommu_unit *unit, const struct iommu_device *devi
 	    config->input_bits > most_input_bits(smmu, domain->stage) ||
 	    config->output_bits > bits_of_size(smmuv3_output_size(smmu)))
 		return -EINVAL;
-	if ((smmuv3_noncoherent(smmu) && !config->noncoherent) || (config->contiguous && !may_hint(smmu)) ||
-	    (!config->no_split && !may_split(smmu)))
+	if ((smmuv3_noncoherent(smmu) && !config->noncoherent) || (config->contiguous && bbm_level(smmu) < 1) ||
+	    (!config->no_split && bbm_level(smmu) < (config->mark_split ? 1 : 2)))
 		return -EINVAL;
 	return domain->dirty && !smmuv3_has_dirty(smmu) ? -EINVAL : 0;
 }

@@ -103,9 +103,9 @@ static struct entry_place ste_place(const struct iommu_device *device, unsigned 
 }
 
 /* Descriptor 0. The device TLB is the stream table entry's to allow. */
-static struct entry_place cd_place(const struct smmuv3_cds *cds, bool reachable)
+static struct entry_place cd_place(const struct smmuv3_cds *cds, unsigned facts)
 {
-	struct entry_place place = { .facts = reachable ? 0 : IOMMU_PLAN_UNREACHABLE, .keeps_ats = true };
+	struct entry_place place = { .facts = facts, .keeps_ats = true };
 
 	smmuv3_cds_find(cds, 0, &place.table, &place.offset, &place.format);
 	return place;
@@ -113,7 +113,8 @@ static struct entry_place cd_place(const struct smmuv3_cds *cds, bool reachable)
 
 /*
  * From one first-stage domain to another, only descriptor 0 changes. Else the stream table entry does; and descriptor 0 says what it should
- * before requests can use it, and says nothing any more as long as hardware can reach it without need.
+ * before requests can use it, and says nothing any more as long as hardware can reach it without need. Then its table stays where it
+ * is: the stream table entry that is changed too points to it.
  */
 static unsigned smmuv3_places(struct iommu_unit *unit, const struct iommu_device *device, unsigned rid, uint32_t pasid,
 			      const struct iommu_domain *old, const struct iommu_domain *new, struct entry_place *places)
@@ -124,18 +125,18 @@ static unsigned smmuv3_places(struct iommu_unit *unit, const struct iommu_device
 	(void)unit;
 	(void)pasid;
 	if (is_first_stage(old) && is_first_stage(new)) {
-		places[0] = cd_place(cds, true);
+		places[0] = cd_place(cds, 0);
 		return 1;
 	}
 	if (is_first_stage(new) || (reaches && !reached)) {
-		places[0] = cd_place(cds, reached);
+		places[0] = cd_place(cds, IOMMU_PLAN_NO_PARENT | (reached ? 0 : IOMMU_PLAN_UNREACHABLE));
 		places[1] = ste_place(device, rid);
 		return 2;
 	}
 	places[0] = ste_place(device, rid);
 	if (!is_first_stage(old) || !reaches)
 		return 1;
-	places[1] = cd_place(cds, true);
+	places[1] = cd_place(cds, IOMMU_PLAN_NO_PARENT);
 	return 2;
 }
 
@@ -181,7 +182,7 @@ static void make_ste(const struct smmuv3_unit *smmu, const struct iommu_device *
 	/* What the kind does not look at is as in the others. */
 	if (cds)
 		smmuv3_cds_point(smmu, cds, ste);
-	SET(SMMU_STE, S1DSS, ste, identity ? SMMU_S1DSS_BYPASS : SMMU_S1DSS_CD0);
+	SET(SMMU_STE, S1DSS, ste, identity && config == SMMU_CONFIG_S1 ? SMMU_S1DSS_BYPASS : SMMU_S1DSS_CD0);
 	SET(SMMU_STE, S1CIR, ste, snoops ? SMMU_CACHE_WB : SMMU_CACHE_NC);
 	SET(SMMU_STE, S1COR, ste, snoops ? SMMU_CACHE_WB : SMMU_CACHE_NC);
 	SET(SMMU_STE, S1CSH, ste, snoops ? SMMU_SH_INNER : SMMU_SH_OUTER);

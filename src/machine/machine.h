@@ -44,6 +44,7 @@ struct machine_arch {
 	uint64_t register_bytes;
 	const struct entry_format *entry;	/* the live entry of requests without PASID */
 	unsigned quantum;			/* bytes of an entry that the hardware reads at once, at most; 0: 16 */
+	bool both_quanta;			/* its CPUs come with and without a store of 128 bits: both are shown */
 	uint64_t default_capabilities[4];
 	/* A present-looking word that any table walk takes for "everything allowed, at `frame`": what freed memory is filled with. */
 	uint64_t poison_bits;

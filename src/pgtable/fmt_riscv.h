@@ -141,6 +141,11 @@ static inline uint64_t fmt_clean_bits(void)
 	return 0;
 }
 
+static inline uint64_t fmt_split_mark(void)
+{
+	return 0;
+}
+
 /* Svnapot: sixteen pages as one of 64 KiB, their entries all alike, with 1000 for the page number's last bits. */
 static inline unsigned fmt_groups(unsigned level)
 {

@@ -30,6 +30,7 @@ struct iommu_pgtable_config {
 	bool contiguous;	/* neighbouring leaves may form groups (pt_engine.h); not together with dirty */
 	bool memory_types;	/* leaves may say what kind of memory they map: IOMMU_MMIO is heeded, and else ignored */
 	bool no_split;		/* hardware must not meet a large leaf and the small ones that replace it */
+	bool mark_split;	/* it may, if the large one was marked, and what was cached of it forgotten: see unmap */
 };
 
 /*
@@ -126,7 +127,9 @@ struct iommu_pgtable_ops {
 	 * Removes whatever is mapped in the range, splits large leaves that are partly in it, takes
 	 * out tables that have become empty (but see iommu_pgtable_retired()). Returns bytes removed; -EINVAL, -ERANGE; -ENOMEM: a
 	 * split found no memory, nothing changed; -EOPNOTSUPP: a large leaf is partly in the range, and
-	 * config.no_split: nothing changed. `gather` collects; it is initialised by the
+	 * config.no_split: nothing changed; -EAGAIN, only with config.mark_split: a large leaf had to be marked,
+	 * and says the same as before: when the hardware has forgotten what `gather` has, unmap again.
+	 * `gather` collects; it is initialised by the
 	 * caller. The range to invalidate covers split leaves whole. Dirty flags of what is removed
 	 * are gone with it: read them before; a leaf that is split passes its flags on to what
 	 * remains.

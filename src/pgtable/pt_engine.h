@@ -40,8 +40,9 @@
  *
  * unmap replaces a large leaf that is partly in the range by a table that maps the rest, built
  * off-line before anything else is changed: one store takes out what goes while what stays is never
- * absent. Some hardware must not meet the large and the small leaves in its TLB together (SMMUv3
- * below BBM level 2); there, with config.no_split, a large leaf can only be unmapped whole.
+ * absent. Some hardware must not meet the large and the small leaves in its TLB together: it wants
+ * the large one marked first, and invalidated (SMMUv3, BBM level 1: config.mark_split), or it has no
+ * such mark, and a large leaf can only be unmapped whole (level 0: config.no_split).
  *
  * Neighbouring leaves of one mapping may form a group, which hardware caches as one large leaf
  * (config.contiguous): Arm's contiguous hint, RISC-V's NAPOT pages, AMD's pages of sizes between
@@ -113,6 +114,8 @@ static inline unsigned fmt_leaf_prot(uint64_t entry);
 static inline uint64_t fmt_dirty_bits(void);
 static inline uint64_t fmt_accessed_bits(void);
 static inline uint64_t fmt_clean_bits(void);
+/* The mark for config.mark_split, among bits of a large leaf's address that are 0; 0: there is none. */
+static inline uint64_t fmt_split_mark(void);
 /*
  * Groups of 1 << order leaves at a level: which orders there are, a bit each (0: no groups; never bit
  * 0); a leaf as one of a group that leads to `phys`, and the order of the group that a leaf is in, 0:
@@ -931,6 +934,29 @@ static inline uint64_t pt_flags(uint64_t leaf)
 	return (leaf ^ fmt_clean_bits()) & (fmt_dirty_bits() | fmt_accessed_bits());
 }
 
+/* Marks the leaf that maps `at`, either end of [first, last], if it is partly in there. Says whether it did. */
+static bool pt_mark(struct iommu_pgtable *pt, uint64_t *table, unsigned level, uint64_t at, uint64_t first,
+		    uint64_t last, struct iommu_gather *gather)
+{
+	uint64_t entry, *slot, leaf_first, leaf_last;
+
+	for (;; level--) {
+		slot = &table[pt_index(pt, at, level)];
+		entry = pt_load(slot);
+		if (!fmt_is_table(entry, level))
+			break;
+		table = pt_child(pt, entry);
+	}
+	leaf_first = at & ~pt_span(level);
+	leaf_last = at | pt_span(level);
+	if (!entry || entry & fmt_split_mark() || level == 0 || (leaf_first >= first && leaf_last <= last))
+		return false;
+	__atomic_or_fetch(slot, fmt_split_mark(), __ATOMIC_ACQ_REL);
+	pt_writeback(pt, slot, 1);
+	pt_gather_range(gather, leaf_first, leaf_last, pt_shift(level));
+	return true;
+}
+
 /* Sets flags in every leaf of an off-line table. */
 static void pt_set_flags(const struct iommu_pgtable *pt, uint64_t *table, unsigned level,
 			 uint64_t flags)
@@ -1065,6 +1091,15 @@ static __attribute__((noinline)) int64_t pt_unmap_tables(struct iommu_pgtable *p
 	unsigned removed;
 	int err;
 
+	if (pt->config.mark_split) {
+		bool marked;
+
+		/* Leaves of a group are alike. */
+		pt_ungroup_ends(pt, walk->table, walk->level, first, last, gather);
+		marked = pt_mark(pt, walk->table, walk->level, first, first, last, gather);
+		if (pt_mark(pt, walk->table, walk->level, last, first, last, gather) || marked)
+			return -EAGAIN;
+	}
 	err = pt_split_prepare(pt, &splits[0], walk->table, walk->level, first, first, last);
 	if (err)
 		return err;
@@ -1219,7 +1254,7 @@ static int pt_init(struct iommu_pgtable *pt, const struct iommu_pgtable_config *
 	 */
 	if (config->dirty && (config->noncoherent || config->contiguous || !fmt_dirty_bits()))
 		return -EINVAL;
-	if (config->contiguous && !fmt_groups(0))
+	if ((config->contiguous && !fmt_groups(0)) || (config->mark_split && !fmt_split_mark()))
 		return -EINVAL;
 
 	*pt = (struct iommu_pgtable){

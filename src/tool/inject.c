@@ -9,6 +9,7 @@
 
 #include <amdvi.h>
 #include <riscv.h>
+#include <smmuv3.h>
 #include <vtd.h>
 
 /* An edited plan may be longer than the driver's array. It lives until the replace is over; only one thread replaces. */
@@ -153,12 +154,11 @@ static void store_order(const char *arch, struct iommu_plan *plan)
 	}
 }
 
-/* A store of 128 bits becomes two of 64, the upper half first: for a moment there is the new tag with the old table. */
+/* A store of 128 bits becomes two of 64, first the half with the tag: for a moment there is the new tag with the old table. */
 static void split_store(const char *arch, struct iommu_plan *plan)
 {
-	unsigned n = 0;
+	unsigned first = strcmp(arch, "smmuv3") != 0, n = 0;
 
-	(void)arch;
 	for (unsigned i = 0; i < plan->nsteps && n + 1 < MAX_STEPS; i++) {
 		const struct iommu_step *step = &plan->steps[i];
 
@@ -167,9 +167,10 @@ static void split_store(const char *arch, struct iommu_plan *plan)
 			continue;
 		edited[n - 1].nwords = 1;
 		edited[n] = edited[n - 1];
-		edited[n - 1].quantum = step->quantum * 2 + 1;
-		edited[n - 1].words[0] = step->words[1];
-		edited[n++].quantum = step->quantum * 2;
+		edited[n - 1].quantum = step->quantum * 2 + first;
+		edited[n - 1].words[0] = step->words[first];
+		edited[n].words[0] = step->words[!first];
+		edited[n++].quantum = step->quantum * 2 + !first;
 	}
 	plan->steps = edited;
 	plan->nsteps = n;
@@ -232,6 +233,22 @@ static void wrong_riscv_domain(struct iommu_step *step)
 		SET(RISCV_IOTINVAL, PSCID, words, GET(RISCV_IOTINVAL, PSCID, words) ^ 0x100);
 }
 
+static void wrong_smmuv3_domain(struct iommu_step *step)
+{
+	uint64_t *words = step->words;
+
+	switch (GET(SMMU_CMD, OPCODE, words)) {
+	case SMMU_CMD_TLBI_NH_ASID:
+		SET(SMMU_CMD_TLBI, ASID, words, GET(SMMU_CMD_TLBI, ASID, words) ^ 0x100);
+		break;
+	case SMMU_CMD_TLBI_S12_VMALL:
+		SET(SMMU_CMD_TLBI, VMID, words, GET(SMMU_CMD_TLBI, VMID, words) ^ 0x100);
+		break;
+	default:
+		break;
+	}
+}
+
 static void wrong_domain_id(const char *arch, struct iommu_plan *plan)
 {
 	for (unsigned i = 0; i < plan->nsteps; i++) {
@@ -241,6 +258,8 @@ static void wrong_domain_id(const char *arch, struct iommu_plan *plan)
 			wrong_amdvi_domain(&plan->steps[i]);
 		else if (strcmp(arch, "riscv") == 0)
 			wrong_riscv_domain(&plan->steps[i]);
+		else if (strcmp(arch, "smmuv3") == 0)
+			wrong_smmuv3_domain(&plan->steps[i]);
 		else
 			wrong_vtd_domain(&plan->steps[i]);
 	}
@@ -258,14 +277,49 @@ static void block_by_v0(const char *arch, struct iommu_plan *plan)
 	}
 }
 
+/* The context descriptor is written once the stream table entry leads to it. */
+static void context_late(const char *arch, struct iommu_plan *plan)
+{
+	unsigned last = plan->nsteps;
+
+	(void)arch;
+	for (unsigned i = 0; i < last;)
+		if (plan->steps[i].op == IOMMU_STEP_STORE && plan->steps[i].place == IOMMU_PLACE_ENTRY &&
+		    strcmp(plan->steps[i].structure, "cd") == 0) {
+			move(plan, i, plan->nsteps - 1);
+			last--;
+		} else {
+			i++;
+		}
+}
+
+/* After a swap of the stream table's page only the one entry is invalidated, not what points to the page. */
+static void narrow_range(const char *arch, struct iommu_plan *plan)
+{
+	(void)arch;
+	for (unsigned i = 0; i < plan->nsteps; i++) {
+		uint64_t *words = plan->steps[i].words;
+
+		if (plan->steps[i].op != IOMMU_STEP_INVALIDATE || GET(SMMU_CMD, OPCODE, words) != SMMU_CMD_CFGI_STE_RANGE)
+			continue;
+		memset(words, 0, sizeof(plan->steps[i].words));
+		SET(SMMU_CMD_CFGI_STE, OPCODE, words, SMMU_CMD_CFGI_STE);
+		SET(SMMU_CMD_CFGI_STE, SID, words, plan->steps[i].rid);
+		SET(SMMU_CMD_CFGI_STE, LEAF, words, 1);
+	}
+}
+
 /* ---- The list ---- */
 
-static const char *const all[] = { "vtd", "vtd-legacy", "amdvi", "riscv", NULL };
+static const char *const all[] = { "vtd", "vtd-legacy", "amdvi", "riscv", "smmuv3", NULL };
+/* Whose domains the explorer knows. */
+static const char *const explored[] = { "vtd", "vtd-legacy", "amdvi", "riscv", NULL };
+static const char *const smmuv3_only[] = { "smmuv3", NULL };
 static const char *const amdvi_only[] = { "amdvi", NULL };
 /* Whose entries have a tag and a root in quanta that are preloaded apart. */
 static const char *const preloading[] = { "vtd", "riscv", NULL };
-static const char *const vtd_and_amdvi[] = { "vtd", "vtd-legacy", "amdvi", NULL };
-static const char *const all_but_amdvi[] = { "vtd", "vtd-legacy", "riscv", NULL };
+static const char *const with_128_bits[] = { "vtd", "vtd-legacy", "amdvi", "smmuv3", NULL };
+static const char *const all_but_amdvi[] = { "vtd", "vtd-legacy", "riscv", "smmuv3", NULL };
 
 static const struct run_fault faults[] = {
 	{ { "skip-entry-invalidation", skip_entry_invalidation, 0 }, all, "the cached entry is not invalidated: the device stays where it was", "run",
@@ -276,7 +330,7 @@ static const struct run_fault faults[] = {
 	  { .from = "s2", .to = "s2", .ats = true, .quantum = 128 } },
 	{ { "skip-wait", skip_wait, 0 }, all, "replace returns before the hardware has done what it was told", "run",
 	  { .from = "s2", .to = "s2", .quantum = 128 } },
-	{ { "skip-fence", skip_fence, 0 }, vtd_and_amdvi, "the IOTLB may be flushed before the entry is: old walks fill it again", "run",
+	{ { "skip-fence", skip_fence, 0 }, with_128_bits, "the IOTLB may be flushed before the entry is: old walks fill it again", "run",
 	  { .from = "s2", .to = "s2", .quantum = 128 } },
 	{ { "iotlb-before-entry", iotlb_before_entry, 0 }, all, "the IOTLB is flushed before the entry: old walks fill it again", "run",
 	  { .from = "s2", .to = "s2", .quantum = 128 } },
@@ -288,7 +342,13 @@ static const struct run_fault faults[] = {
 	  { .from = "s2", .to = "s1:levels=5", .strategy = "preload, flip, clean", .quantum = 128 } },
 	{ { "block-by-v0", block_by_v0, 0 }, amdvi_only, "the blocking entry has V=0, which lets DMA through untranslated", "run",
 	  { .from = "s1", .to = "s1:levels=5", .strategy = "break", .quantum = 128 } },
-	{ { "split-store", split_store, 0 }, vtd_and_amdvi, "a 128-bit store is done as two of 64: for a moment new tag, old table", "run",
+	{ { "second-stage-late", store_order, 0 }, smmuv3_only, "the entry is flipped before its second stage is there", "run",
+	  { .from = "identity", .to = "s2", .strategy = "preload, flip, clean", .quantum = 128 } },
+	{ { "context-late", context_late, 0 }, smmuv3_only, "the context descriptor is written after the entry that leads to it", "run",
+	  { .from = "s2", .to = "s1", .quantum = 128 } },
+	{ { "narrow-range", narrow_range, 0 }, smmuv3_only, "a page of the stream table is swapped, and what points to it stays cached", "run",
+	  { .from = "s2", .to = "s2", .strategy = "table swap", .quantum = 64 } },
+	{ { "split-store", split_store, 0 }, with_128_bits, "a 128-bit store is done as two of 64: for a moment new tag, old table", "run",
 	  { .from = "s2", .to = "s2", .strategy = "one store", .quantum = 128 } },
 	{ { "wrong-domain-id", wrong_domain_id, 0 }, all, "the invalidations name a domain id that is not the old one", "run",
 	  { .from = "s2", .to = "s2", .quantum = 128 } },
@@ -296,15 +356,15 @@ static const struct run_fault faults[] = {
 	  { .from = "s2", .to = "s2", .strategy = "table swap", .quantum = 64 } },
 	{ { "skip-writeback", skip_writeback, 0 }, all_but_amdvi, "the unit does not snoop, and stores stay in the CPU's cache", "run",
 	  { .from = "s2", .to = "s2", .noncoherent = true, .quantum = 128 } },
-	{ { "unmap-skips-invalidation", NULL, HITLESS_UNMAP_NO_FLUSH }, all, "unmap during a replace invalidates nothing", "check",
+	{ { "unmap-skips-invalidation", NULL, HITLESS_UNMAP_NO_FLUSH }, explored, "unmap during a replace invalidates nothing", "check",
 	  { .from = "s2", .to = "s2", .quantum = 128 } },
-	{ { "unmap-skips-wait", NULL, HITLESS_UNMAP_NO_WAIT }, all, "unmap during a replace doesn't wait for its invalidations", "check",
+	{ { "unmap-skips-wait", NULL, HITLESS_UNMAP_NO_WAIT }, explored, "unmap during a replace doesn't wait for its invalidations", "check",
 	  { .from = "s2", .to = "s2", .quantum = 128 } },
-	{ { "unmap-misses-tag", NULL, HITLESS_UNMAP_OLD_TAGS }, all, "unmap doesn't know the tags that a replace has published", "check",
+	{ { "unmap-misses-tag", NULL, HITLESS_UNMAP_OLD_TAGS }, explored, "unmap doesn't know the tags that a replace has published", "check",
 	  { .from = "s2", .to = "s2", .quantum = 128 } },
-	{ { "failure-keeps-memory", NULL, HITLESS_FAILURE_KEEPS }, all, "a replace that finds no memory keeps what it has", "check",
+	{ { "failure-keeps-memory", NULL, HITLESS_FAILURE_KEEPS }, explored, "a replace that finds no memory keeps what it has", "check",
 	  { .from = "s2", .to = "s2", .quantum = 128 } },
-	{ { "unmap-frees-early", NULL, HITLESS_UNMAP_EARLY_FREE }, all, "unmap frees table pages before its invalidations", "check",
+	{ { "unmap-frees-early", NULL, HITLESS_UNMAP_EARLY_FREE }, explored, "unmap frees table pages before its invalidations", "check",
 	  { .from = "s2", .to = "s2", .quantum = 128 } },
 };
 

@@ -29,21 +29,22 @@ struct run_case {
 	bool shared, ats;
 	const char *not_on;		/* an architecture where it can't be hitless; NULL: none */
 	bool grows;			/* the page table gets more levels, instead of a replace */
+	bool narrow;			/* without 128-bit stores, whatever the architecture has */
 	const char *pasids_on;		/* only there: of devices that may have PASIDs */
 };
 
 static const struct run_case default_cases[] = {
-	{ "s2", "s2", false, false, NULL, false, NULL },
-	{ "s2", "s2", true, false, NULL, false, NULL },
-	{ "s2", "s2", false, true, NULL, false, NULL },
-	{ "s2", "s2:levels=5", false, false, NULL, false, NULL },
-	{ "identity", "s2", false, false, NULL, false, NULL },
-	{ "s1", "s1", false, false, NULL, false, NULL },
-	{ "s1", "s1", true, false, NULL, false, NULL },
+	{ .from = "s2", .to = "s2" },
+	{ .from = "s2", .to = "s2", .shared = true },
+	{ .from = "s2", .to = "s2", .ats = true },
+	{ .from = "s2", .to = "s2:levels=5" },
+	{ .from = "identity", .to = "s2" },
+	{ .from = "s1", .to = "s1" },
+	{ .from = "s1", .to = "s1", .shared = true },
 	/* AMD-Vi: both halves of the device table entry would have to change at once. */
-	{ "s1", "s1:levels=5", false, false, "amdvi", false, NULL },
-	{ "identity", "s1", false, false, NULL, false, NULL },
-	{ "s1", "s2", false, false, NULL, false, NULL },
+	{ .from = "s1", .to = "s1:levels=5", .not_on = "amdvi" },
+	{ .from = "identity", .to = "s1" },
+	{ .from = "s1", .to = "s2" },
 	{ .from = "s2", .to = "s2", .grows = true },
 	/* AMD-Vi: the GCR3 table is the device's then, and one entry of it changes. */
 	{ .from = "s1", .to = "s1", .pasids_on = "amdvi" },
@@ -51,19 +52,19 @@ static const struct run_case default_cases[] = {
 
 /* ... and these where every step is looked at: that is quick. */
 static const struct run_case more_cases[] = {
-	{ "identity", "s2", true, false, NULL, false, NULL },
-	{ "identity", "s1", true, false, NULL, false, NULL },
-	{ "s1", "s2", true, false, NULL, false, NULL },
-	{ "s2", "s2:levels=3", false, false, NULL, false, NULL },
-	{ "blocked", "identity", false, false, NULL, false, NULL },
-	{ "blocked", "s1", false, false, NULL, false, NULL },
-	{ "blocked", "s2", false, false, NULL, false, NULL },
-	{ "blocked", "s2", true, false, NULL, false, NULL },
+	{ .from = "identity", .to = "s2", .shared = true },
+	{ .from = "identity", .to = "s1", .shared = true },
+	{ .from = "s1", .to = "s2", .shared = true },
+	{ .from = "s2", .to = "s2:levels=3" },
+	{ .from = "blocked", .to = "identity" },
+	{ .from = "blocked", .to = "s1" },
+	{ .from = "blocked", .to = "s2" },
+	{ .from = "blocked", .to = "s2", .shared = true },
 };
 
 struct options {
 	const char *machine;
-	bool qemu;
+	bool qemu, guest;
 	const struct machine_arch *archs[MAX_ARCHS];
 	const char *arch_names[MAX_ARCHS + 1];
 	unsigned narchs;
@@ -75,6 +76,7 @@ struct options {
 	int strategy;			/* enum iommu_strategy; -1: any */
 	uint64_t quantum;
 	enum live_method method;
+	bool method_named;
 	const struct run_fault *fault;
 	bool fault_off;			/* its setup with an intact driver */
 	bool list_faults;
@@ -242,6 +244,7 @@ static error_t parse(int key, char *value, struct argp_state *state)
 	case OPTION_MACHINE:
 		options->machine = value;
 		options->qemu = strcmp(value, "qemu") == 0;
+		options->guest = strcmp(value, "guest") == 0;
 		return 0;
 	case OPTION_ARCH:
 		parse_archs(options, value);
@@ -276,6 +279,7 @@ static error_t parse(int key, char *value, struct argp_state *state)
 		return 0;
 	case OPTION_METHOD:
 		options->method = parse_method(value);
+		options->method_named = true;
 		return 0;
 	case OPTION_INJECT:
 		parse_fault(options, value);
@@ -301,9 +305,13 @@ static void check_options(const struct options *options)
 	if (options->qemu && options->fault && (options->fault->setup.noncoherent || options->fault->setup.ats))
 		tool_fail(TOOL_USAGE, "--inject: QEMU can't show '%s': it has no %s", options->fault->fault.name,
 			  options->fault->setup.ats ? "device with a TLB of its own" : "unit that does not snoop");
-	if (strcmp(options->machine, "guest") == 0)
-		tool_fail(TOOL_SKIPPED, "--machine guest is not available yet; this version has --machine model and qemu");
-	if (strcmp(options->machine, "model") != 0 && !options->qemu)
+	if (options->guest && (options->seconds > 0 || options->svg || options->devices != 2 || options->method == LIVE_REMAP ||
+			       options->tags || options->strategy >= 0))
+		tool_fail(TOOL_USAGE, "--machine guest has one device and takes its time: it has no --seconds, --svg, --devices, "
+			  "--tags, --strategy and --method remap");
+	if (options->guest && options->fault && (options->fault_off || !run_guest_has_fault(options->fault->fault.name)))
+		tool_fail(TOOL_USAGE, "--inject: the guest has only skip-iotlb-invalidation and skip-entry-invalidation");
+	if (strcmp(options->machine, "model") != 0 && !options->qemu && !options->guest)
 		tool_fail(TOOL_USAGE, "--machine: '%s' is not model, qemu or guest", options->machine);
 	if (!options->from != !options->to)
 		tool_fail(TOOL_USAGE, "--%s needs --%s", options->from ? "from" : "to", options->from ? "to" : "from");
@@ -619,7 +627,7 @@ static struct live_config make_config(const struct options *options, const struc
 		.shared = c->shared,
 		.ats = c->ats || from->ats || to->ats,
 		.pasid_bits = c->pasids_on || from->pasids || to->pasids ? PASID_BITS : 0,
-		.quantum64 = options->quantum == 64,
+		.quantum64 = options->quantum == 64 || c->narrow,
 		.seed = options->seed,
 	};
 	const unsigned with_tags = IOMMU_STRATEGY_BIT(IOMMU_STRATEGY_SAME_TAG) | IOMMU_STRATEGY_BIT(IOMMU_STRATEGY_TAG_HOP) |
@@ -807,17 +815,30 @@ static unsigned choose_cases(struct options *options, struct run_case *cases)
 			options->strategy = parse_strategy(setup->strategy);
 		if (!options->quantum)
 			options->quantum = setup->quantum;
-		add_case(cases, &ncases, (struct run_case){ options->from ? options->from : setup->from,
-							    options->to ? options->to : setup->to,
-							    options->tags ? shared : setup->shared, setup->ats, NULL, false, NULL });
+		add_case(cases, &ncases, (struct run_case){ .from = options->from ? options->from : setup->from,
+							    .to = options->to ? options->to : setup->to,
+							    .shared = options->tags ? shared : setup->shared,
+							    .ats = setup->ats });
 	} else if (options->from) {
-		add_case(cases, &ncases, (struct run_case){ options->from, options->to, shared, false, NULL, false, NULL });
+		add_case(cases, &ncases, (struct run_case){ .from = options->from, .to = options->to, .shared = shared });
 	} else {
 		add_cases(options, default_cases, sizeof(default_cases) / sizeof(default_cases[0]), cases, &ncases);
 		if (options->qemu)
 			add_cases(options, more_cases, sizeof(more_cases) / sizeof(more_cases[0]), cases, &ncases);
 	}
 	return ncases;
+}
+
+/* The text of why it can't be run, or NULL. */
+static const char *run_at_both_quanta(struct run *run, const struct machine_arch *arch, const struct run_case *c)
+{
+	struct run_case narrow = *c;
+	const char *reason = run_case(run, arch, c);
+
+	narrow.narrow = true;
+	if (!reason && arch->both_quanta && !run->options.quantum && !run->options.fault)
+		reason = run_case(run, arch, &narrow);
+	return reason;
 }
 
 static void run_all(struct run *run)
@@ -843,7 +864,7 @@ static void run_all(struct run *run)
 				continue;
 			if (cases[i].pasids_on && strcmp(cases[i].pasids_on, arch->name) != 0)
 				continue;
-			reason = run_case(run, arch, &cases[i]);
+			reason = run_at_both_quanta(run, arch, &cases[i]);
 
 			/* What was asked for must be there; of a list, what there is. */
 			if (reason && options->from && options->archs_named)
@@ -855,6 +876,66 @@ static void run_all(struct run *run)
 	tool_progress(NULL);
 	if (!run->nrows)
 		tool_fail(TOOL_USAGE, "%s", last);
+}
+
+/* ---- --machine guest: the kernel does all that itself, and is told by its command line ---- */
+
+static struct run_row *guest_row(void *ctx)
+{
+	struct run *run = ctx;
+	struct run_row *row = new_row(run);
+
+	row->fault = run->options.fault ? run->options.fault->fault.name : NULL;
+	return row;
+}
+
+static void add_text(char *line, size_t size, const char *name, const char *value)
+{
+	size_t length = strlen(line);
+
+	snprintf(line + length, size - length, "%s%s=%s", length ? " " : "", name, value);
+}
+
+static void add_count(char *line, size_t size, const char *name, uint64_t value)
+{
+	char text[24];
+
+	snprintf(text, sizeof(text), "%llu", (unsigned long long)value);
+	add_text(line, size, name, text);
+}
+
+static void run_in_guests(struct run *run)
+{
+	const struct options *options = &run->options;
+	char line[256] = "";
+	const char *reason;
+
+	if (options->from) {
+		struct kind from = parse_kind(options->from), to = parse_kind(options->to);
+		const struct kind *const both[] = { &from, &to };
+
+		for (unsigned i = 0; i < 2; i++)
+			if (both[i]->kind.type == IOMMU_DOMAIN_BLOCKED || strchr(both[i]->text, ':') || both[i]->ats)
+				tool_fail(TOOL_USAGE, "--machine guest has the configurations s1, s2 and identity, not '%s'", both[i]->text);
+		if (same_kind(&from, &to) && from.kind.type != IOMMU_DOMAIN_PAGING)
+			tool_fail(TOOL_USAGE, "%s to %s: nothing to switch", from.text, to.text);
+		add_text(line, sizeof(line), "from", from.text);
+		add_text(line, sizeof(line), "to", to.text);
+	}
+	if (options->method_named || options->fault)
+		add_text(line, sizeof(line), "method", method_names[options->method]);
+	if (options->fault)
+		add_text(line, sizeof(line), "inject", options->fault->fault.name);
+	if (options->quantum)
+		add_count(line, sizeof(line), "quantum", options->quantum);
+	if (options->replaces) {
+		add_count(line, sizeof(line), "replaces", options->replaces);
+		add_count(line, sizeof(line), "dmas", options->replaces * 10);
+	}
+	add_count(line, sizeof(line), "seed", options->seed);
+	reason = run_guests(options->arch_names, line, guest_row, run);
+	if (reason || !run->nrows)
+		tool_fail(TOOL_USAGE, "--machine guest: %s", reason ? reason : "no unit has both configurations");
 }
 
 static bool any_violated(const struct run *run)
@@ -896,7 +977,10 @@ int tool_run(int argc, char **argv)
 		run_list_faults(run.options.arch_names);
 		return TOOL_OK;
 	}
-	run_all(&run);
+	if (run.options.guest)
+		run_in_guests(&run);
+	else
+		run_all(&run);
 	if (run.options.svg)
 		draw(&run);
 	if (tool_options.json)

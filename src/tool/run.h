@@ -25,8 +25,11 @@ struct run_row {
 	struct live_result result;
 	struct iommu_cost cost;		/* of one replace of one device */
 	uint64_t p50, p99, max;		/* ns */
-	/* --machine qemu: on which of its units, and every point; NULL otherwise. */
-	const char *unit;
+	const char *unit;		/* --machine qemu and guest: QEMU's name of it; NULL otherwise */
+	/* --machine guest: "paced" or "saturated", and how many faults the unit has recorded; NULL otherwise. */
+	const char *pace;
+	uint64_t faults;
+	/* --machine qemu: every point; NULL otherwise. */
 	const struct stepping_result *stepping;
 };
 
@@ -51,6 +54,16 @@ int run_step_through(const struct qemu_board *board, const struct live_config *c
 /* -v: a line for each point. `row->stepping` must be there. */
 void run_print_points(const struct run_row *row);
 json_t *run_json_points(const struct run_row *row);
+
+/* ---- run_guest.c ---- */
+
+/*
+ * Runs the kernel of every board of these architectures (NULL-terminated) with that command line; new_row() gives room for each row. The
+ * text of why there is none, or NULL.
+ */
+const char *run_guests(const char *const *archs, const char *options, struct run_row *(*new_row)(void *ctx), void *ctx);
+/* Can the kernel break its driver that way? */
+bool run_guest_has_fault(const char *name);
 
 /* ---- svg.c ---- */
 /* `title` and `subtitle` are plain text. False: the file can't be written; errno says why. */
