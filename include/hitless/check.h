@@ -127,6 +127,7 @@ struct hitless_domain_cell {
 	unsigned devices;		/* of the group: 1 or 2 */
 	enum hitless_pasid pasid;
 	bool noncoherent;		/* a unit that doesn't snoop CPU caches */
+	bool no_ats;			/* the devices have no TLB of their own; else they use it wherever the driver lets them */
 	bool private_tags;		/* nobody else is in either domain; else a device of another group is in each */
 	unsigned quantum;		/* bytes: 8 or 16 */
 	unsigned strategies;		/* IOMMU_STRATEGY_ANY, or bits */

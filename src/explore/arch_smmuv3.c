@@ -369,13 +369,25 @@ static void queue(struct iommu_model *model, struct xp_queue *queue)
 	queue->head = SMMU_REG_CMDQ_CONS;
 }
 
+/* IDR0.COHACC off. */
+static void capabilities(bool noncoherent, uint64_t *capabilities)
+{
+	if (!noncoherent)
+		return;
+	smmuv3_model_default_capabilities(capabilities);
+	SET(SMMU_IDR0, COHACC, &capabilities[0], 0);
+	capabilities[1] = 0;
+}
+
 static const struct xp_driver driver = {
 	.registers = REGISTERS,
 	.register_bytes = 0x20000,
 	.create = create,
+	.capabilities = capabilities,
 	.queue = queue,
 	.doorbell = SMMU_REG_CMDQ_PROD,
 	.first_stage = true,
+	.noncoherent = true,
 	.pasid_kinds = 0,
 };
 

@@ -24,6 +24,7 @@
 #include <string.h>
 
 /* As in setup.h, and more. */
+#define RID_WARM 0x08u
 #define RID_SECOND 0x18u
 #define RID_NEXT 0x28u
 
@@ -119,8 +120,7 @@ static int add_group(struct scene *s, const uint32_t *rids, unsigned count, bool
 		};
 		struct iommu_device *device = NULL;
 
-		if (s->host.nfunctions < XP_MAX_FUNCTIONS)
-			s->host.functions[s->host.nfunctions++].rid = rids[i];
+		xp_host_add_function(&s->host, rids[i]);
 		err = iommu_group_add_device(*group, &desc, &device);
 		if (!i)
 			*first = device;
@@ -128,18 +128,28 @@ static int add_group(struct scene *s, const uint32_t *rids, unsigned count, bool
 	return err;
 }
 
-/* Goes there, sets all accessed and dirty flags, and leaves: then no walk writes any more. */
-static int warm_up(struct scene *s, struct iommu_group *group, uint32_t rid, unsigned side)
+/* A device that comes for that alone goes there, sets all accessed and dirty flags, and leaves: then no walk writes any more. */
+static int warm_up(struct scene *s, unsigned side)
 {
 	/* The first is read-only in the old domain. */
 	static const uint64_t iovas[] = { XP_IOVA_RIGHTS, XP_IOVA_SMALL, XP_IOVA_LARGE, IOVA_SAME, IOVA_GONE, IOVA_ALONE };
-	int err = iommu_attach_group(group, s->domains[side]);
+	static const uint32_t rid = RID_WARM;
+	struct iommu_device *device = NULL;
+	struct iommu_group *group = NULL;
+	int err;
 
-	if (err)
-		return err;
-	for (unsigned i = 0; i < sizeof(iovas) / sizeof(iovas[0]) && s->domain_locks[side]; i++)
+	if (!s->domain_locks[side])
+		return 0; /* no tables */
+	err = add_group(s, &rid, 1, false, &group, &device);
+	if (!err)
+		err = iommu_attach_group(group, s->domains[side]);
+	for (unsigned i = 0; i < sizeof(iovas) / sizeof(iovas[0]) && !err; i++)
 		xp_host_dma(&s->host, rid, iovas[i], i || side != OLD ? IOMMU_READ | IOMMU_WRITE : IOMMU_READ);
-	return iommu_detach_group(group);
+	if (!err)
+		err = iommu_detach_group(group);
+	if (!err)
+		err = iommu_group_remove_device(group, device);
+	return err ? err : iommu_group_free(group);
 }
 
 /*
@@ -154,7 +164,7 @@ static int populate_pasids(struct scene *s)
 	int err = add_domain(s, KEEP, &keep);
 
 	if (!err)
-		err = warm_up(s, s->group, XP_RID_DEVICE, KEEP);
+		err = warm_up(s, KEEP);
 	if (!err && passes(&cell->from))
 		err = iommu_attach_device_pasid(s->device, PASID, s->domains[OLD], NULL);
 	if (!err && !cell->private_tags)
@@ -177,7 +187,7 @@ static int attach_old(struct scene *s)
 	if (s->cell->pasid == HITLESS_PASID_BESIDE) {
 		err = add_domain(s, KEEP, &keep);
 		if (!err)
-			err = warm_up(s, s->group, XP_RID_DEVICE, KEEP);
+			err = warm_up(s, KEEP);
 		if (!err)
 			err = iommu_attach_device_pasid(s->device, PASID_BESIDE, s->domains[KEEP], NULL);
 	}
@@ -207,11 +217,11 @@ static int open_scene(struct scene *s, const struct hitless_domain_cell *cell)
 	if (!err)
 		err = add_domain(s, NEW, &cell->to);
 	if (!err)
-		err = add_group(s, group, cell->devices, true, &s->group, &s->device);
+		err = warm_up(s, NEW);
 	if (!err)
-		err = warm_up(s, s->group, XP_RID_DEVICE, NEW);
+		err = warm_up(s, OLD);
 	if (!err)
-		err = warm_up(s, s->group, XP_RID_DEVICE, OLD);
+		err = add_group(s, group, cell->devices, !cell->no_ats, &s->group, &s->device);
 	if (!err)
 		err = of_pasid(cell) ? populate_pasids(s) : attach_old(s);
 	for (unsigned side = OLD; side <= NEW && !err && !cell->private_tags && !of_pasid(cell); side++) {
@@ -226,7 +236,7 @@ static int open_scene(struct scene *s, const struct hitless_domain_cell *cell)
 		if (!err)
 			err = add_group(s, &others[NEXT], 1, false, &s->bystanders[NEXT], &ignored);
 		if (!err)
-			err = warm_up(s, s->bystanders[NEXT], RID_NEXT, NEXT);
+			err = warm_up(s, NEXT);
 	}
 	return err;
 }
@@ -795,7 +805,7 @@ static int finish(struct scene *s, struct xp_case *c, enum hitless_mapper mapper
 	c->ram_after = copy_of(s->host.ram, XP_MAX_PAGES * XP_PAGE);
 	if (!c->ram_after)
 		return -ENOMEM;
-	add_actors(s, c, mapper, ats || s->host.functions[0].ats);
+	add_actors(s, c, mapper, ats || xp_host_ats(&s->host, XP_RID_DEVICE));
 	return 0;
 }
 
@@ -813,7 +823,7 @@ int xp_domain_build(const struct hitless_domain_cell *cell, enum hitless_mapper 
 		err = take_picture(&s, c);
 	if (err)
 		goto out;
-	ats = s.host.functions[0].ats;
+	ats = xp_host_ats(&s.host, XP_RID_DEVICE);
 	start_recording(&s, &c->steps);
 	err = replace(&s, report);
 	if (!err)
@@ -899,7 +909,7 @@ int xp_domain_fail(const struct hitless_domain_cell *cell, unsigned n, struct xp
 	pages = s.host.pages;
 	live = live_pages(&s.host);
 	heap = s.host.heap_live;
-	ats = s.host.functions[0].ats;
+	ats = xp_host_ats(&s.host, XP_RID_DEVICE);
 	start_recording(&s, &c->steps);
 	s.host.fail_at = n;
 	s.host.keeps = cell->fault && (cell->fault->bits & HITLESS_FAILURE_KEEPS);

@@ -321,6 +321,27 @@ static void port_write64(void *ctx, uint64_t addr, uint64_t value)
 #define ATS_CAPABILITY 0x100u
 #define PASID_CAPABILITY 0x110u
 
+void xp_host_add_function(struct xp_host *h, uint32_t rid)
+{
+	for (unsigned i = 0; i < h->nfunctions; i++) {
+		if (h->functions[i].rid == rid)
+			return;
+	}
+	if (h->nfunctions < XP_MAX_FUNCTIONS)
+		h->functions[h->nfunctions++].rid = rid;
+	else
+		h->full = true;
+}
+
+bool xp_host_ats(const struct xp_host *h, uint32_t rid)
+{
+	for (unsigned i = 0; i < h->nfunctions; i++) {
+		if (h->functions[i].rid == rid)
+			return h->functions[i].ats >> 15 & 1;
+	}
+	return false;
+}
+
 static uint32_t port_pci_read(void *ctx, uint32_t rid, unsigned offset, unsigned size)
 {
 	const struct xp_host *h = ctx;

@@ -63,6 +63,9 @@ struct xp_host {
 int xp_host_open(struct xp_host *host, const struct xp_arch *arch, const struct iommu_model_config *config, bool store128,
 		 bool noncoherent, struct iommu_unit **unit);
 void xp_host_close(struct xp_host *host);
+/* A PCI function, if it isn't there yet; and is its ATS on? */
+void xp_host_add_function(struct xp_host *host, uint32_t rid);
+bool xp_host_ats(const struct xp_host *host, uint32_t rid);
 /* A request, from beginning to end. It sets flags in tables, and leaves lines in the caches. */
 void xp_host_dma(struct xp_host *host, uint32_t rid, uint64_t iova, unsigned access);
 /* Plain stores since the last call of the port become a step. At the end of a recording. */

@@ -18,7 +18,8 @@ struct check {
 	const char *from, *to, *file, *id, *svg;
 	struct tool_config before, after;
 	unsigned quantum, strategies, freedoms;
-	bool private_tags, ats;
+	bool private_tags;
+	int ats;			/* -1: the layer's default */
 	bool domain_layer;
 	enum hitless_pasid pasid;
 	unsigned devices, mapper;
@@ -33,7 +34,7 @@ static const struct argp_option check_options[] = {
 	{ "from", OPTION_FROM, "C", 0, "The configuration now, like s2 or s2:did=2,root=a", 0 },
 	{ "to", OPTION_TO, "C", 0, "The configuration to come", 0 },
 	{ "tags", OPTION_TAGS, "WHOSE", 0, "private or shared", 0 },
-	{ "ats", OPTION_ATS, "on|off", 0, "The entries let the device have a TLB of its own, where names leave that open", 0 },
+	{ "ats", OPTION_ATS, "on|off", 0, "The device has a TLB of its own (domain layer: on), where names leave that open (off)", 0 },
 	{ "layer", OPTION_LAYER, "LAYER", 0, "entry (default) or domain: from one domain to another, by the public API", 0 },
 	{ "devices", OPTION_DEVICES, "N", 0, "Domain layer: 1 (default) or 2 devices in the group", 0 },
 	{ "pasid", OPTION_PASID, "WHICH", 0, "Domain layer: replaced (the domain of a PASID; from or to blocked: attach, detach), beside (it stays) or none (default)", 0 },
@@ -382,6 +383,7 @@ static int check_domain(struct check *check)
 	cell.from = tool_find_kind(check->from);
 	cell.to = tool_find_kind(check->to);
 	cell.pasid = check->pasid;
+	cell.no_ats = check->ats == 0;
 	if (!hitless_check_knows_domain(cell.arch, &cell.from, cell.pasid, check->quantum) || !hitless_check_knows_domain(cell.arch, &cell.to, cell.pasid, check->quantum))
 		tool_fail(TOOL_SKIPPED, "this build can't explore %s -> %s of %s", check->from, check->to, cell.arch);
 	cell.devices = check->devices;
@@ -397,7 +399,8 @@ static int check_domain(struct check *check)
 int tool_check(int argc, char **argv)
 {
 	const struct argp argp = { check_options, parse, NULL, check_doc, NULL, NULL, NULL };
-	struct check check = { .arch = &tool_vtd, .strategies = IOMMU_STRATEGY_ANY, .freedoms = ~0u, .devices = 1, .mapper = HITLESS_MAPPERS };
+	struct check check = { .arch = &tool_vtd, .strategies = IOMMU_STRATEGY_ANY, .freedoms = ~0u, .devices = 1, .mapper = HITLESS_MAPPERS,
+			       .ats = -1 };
 	int err, status;
 
 	tool_parse(&argp, argc, argv, &check);
@@ -424,7 +427,7 @@ int tool_check(int argc, char **argv)
 			tool_fail(TOOL_SKIPPED, "this build can't explore %s of %s yet", entry->name, check.arch->name);
 		if (!check.quantum)
 			check.quantum = check.arch->quantum ? check.arch->quantum : 16;
-		tool_cell(check.arch, entry, &check.before, &check.after, check.quantum, check.private_tags, check.ats, &cell);
+		tool_cell(check.arch, entry, &check.before, &check.after, check.quantum, check.private_tags, check.ats > 0, &cell);
 		cell.strategies = check.strategies;
 		cell.freedoms = check.freedoms;
 		err = hitless_check_cell(&cell, &check.report);
