@@ -20,6 +20,7 @@
 #define PACE_MOST_NS 25000u
 #define GAP_NS 340000u			/* between two switches, at most */
 #define FAULTS_SHOWN 2u
+#define SIGN_OF_LIFE_NS 10000000000u
 
 struct object {
 	struct iommu_domain *domain;
@@ -320,7 +321,7 @@ unsigned measure_run(const struct transition *t, struct row *rows)
 {
 	static const char *const methods[METHODS] = { "replace", "attach-detach" };
 	unsigned directions = text_equal(t->from.name, t->to.name) ? 1 : 2;
-	uint64_t random = dma.seed;
+	uint64_t random = dma.seed, told = clock_ns();
 	bool enough;
 
 	open_object(&objects[0], &t->from);
@@ -357,6 +358,11 @@ unsigned measure_run(const struct transition *t, struct row *rows)
 		if (enough || rows[d].switches == MAX_SWITCHES)
 			break;
 		one_switch(t->method, &rows[d], latencies[d], k);
+		/* On a busy machine a row takes its time. */
+		if (clock_ns() - told > SIGN_OF_LIFE_NS) {
+			told = clock_ns();
+			print("  %lu switches\n", k + 1);
+		}
 	}
 	dma_run(false);
 

@@ -8,6 +8,10 @@
 
 #include "qemu.h"
 
+/* The n-th board that has a kernel; NULL: there are no more. All of qemu_boards, and those that only a guest can use. */
+const struct qemu_board *guest_board(unsigned n);
+extern const struct qemu_board guest_smmuv3;
+
 /* The file of the kernel for a board, or false: it isn't built. Looked for in $HITLESS_GUESTS, and beside this program. */
 bool guest_image(const struct qemu_board *board, char *path, size_t size);
 /* For a user: how to get one. */
