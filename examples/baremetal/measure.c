@@ -3,8 +3,8 @@
  * measure.c - replace under live DMA: the first CPU switches domains, the second one makes the device do DMA, and every DMA is
  * judged by the page that it has changed.
  *
- * A window of IOVAs is mapped in two domains, in each to frames of its own. (An identity domain's frames are at the IOVAs themselves.)
- * `phase` counts: 2k is "stable after k switches", 2k + 1 "switch k + 1 is under way". It is read before a DMA is started and
+ * A window of IOVAs is mapped in two domains, in each to frames of its own. (An identity domain's frames are at the IOVAs
+ * themselves.) `phase` counts: 2k is "stable after k switches", 2k + 1 "switch k + 1 is under way". It is read before a DMA is started and
  * after it is done. Equal and even: the DMA must have changed the frame of exactly the current domain. Otherwise that of the old
  * one or of the new one. Never none, nor another, nor may it be refused where both map the page. The last page of the window is
  * read-only in paging domains: there a write must be refused.

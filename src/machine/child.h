@@ -7,8 +7,8 @@
 
 /*
  * In the child, after fork(): becomes `argv`, and does not outlive `parent`, whatever becomes of that. stdin is empty, stdout is
- * `output`, or nowhere if that is -1; stderr is nowhere, unless HITLESS_QEMU_STDERR is set. Other files are closed if they were opened
- * with O_CLOEXEC. Exits with 127 if there is no such program.
+ * `output`, or nowhere if that is -1; stderr is nowhere, unless HITLESS_QEMU_STDERR is set. Other files are closed if they were
+ * opened with O_CLOEXEC. Exits with 127 if there is no such program.
  */
 _Noreturn void child_become(const char *const *argv, pid_t parent, int output);
 

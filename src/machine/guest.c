@@ -52,8 +52,8 @@ bool guest_image(const struct qemu_board *board, char *path, size_t size)
 
 const char *guest_missing(void)
 {
-	return "`make guest` builds the kernels that it takes (with x86_64-, aarch64- and riscv64-linux-gnu-gcc; on Debian scripts/install-deps "
-	       "check installs those); or set HITLESS_GUESTS to the folder that has them";
+	return "`make guest` builds the kernels that it takes (with x86_64-, aarch64- and riscv64-linux-gnu-gcc; on Debian "
+	       "scripts/install-deps check installs those); or set HITLESS_GUESTS to the folder that has them";
 }
 
 /* ---- The process ---- */
@@ -65,7 +65,8 @@ struct process {
 	size_t filled, capacity;
 };
 
-static int start(struct process *process, const struct qemu_board *board, const char *folder, const char *image, const char *options)
+static int start(struct process *process, const struct qemu_board *board, const char *folder, const char *image,
+		 const char *options)
 {
 	/* Two CPUs that run at once; everything else as the board has it, with an ordinary memory. */
 	const char *const common[] = {
@@ -160,8 +161,8 @@ static int next_line(struct process *process, char **line)
 }
 
 /* Listens to the end. `spoke`: the kernel has said at least one word, so this QEMU is not the wrong one. */
-static int listen_to(struct process *process, void (*line)(void *ctx, const char *text), void *ctx, char **json, bool *spoke, char *error,
-		     size_t error_size)
+static int listen_to(struct process *process, void (*line)(void *ctx, const char *text), void *ctx, char **json, bool *spoke,
+		     char *error, size_t error_size)
 {
 	char *text = NULL;
 	int err;
@@ -187,8 +188,8 @@ static int listen_to(struct process *process, void (*line)(void *ctx, const char
 	}
 }
 
-int guest_run(const struct qemu_board *board, const char *image, const char *options, void (*line)(void *ctx, const char *text), void *ctx,
-	      char **json, char *error, size_t error_size)
+int guest_run(const struct qemu_board *board, const char *image, const char *options,
+	      void (*line)(void *ctx, const char *text), void *ctx, char **json, char *error, size_t error_size)
 {
 	char folder[4096];
 

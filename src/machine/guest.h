@@ -22,7 +22,7 @@ const char *guest_missing(void);
  * document, which becomes *json (free() it). `error` is a sentence about what went wrong.
  * -ENOENT: no suitable QEMU, see qemu_missing(); -ETIMEDOUT: it said nothing for a long time; -EIO: it ended without a document.
  */
-int guest_run(const struct qemu_board *board, const char *image, const char *options, void (*line)(void *ctx, const char *text), void *ctx,
-	      char **json, char *error, size_t error_size);
+int guest_run(const struct qemu_board *board, const char *image, const char *options,
+	      void (*line)(void *ctx, const char *text), void *ctx, char **json, char *error, size_t error_size);
 
 #endif

@@ -71,7 +71,8 @@ static bool read_row(const json_t *from, const struct qemu_board *board, struct 
 
 /* ---- A board ---- */
 
-static void ask(const struct qemu_board *board, const char *image, const char *options, struct run_row *(*new_row)(void *ctx), void *ctx)
+static void ask(const struct qemu_board *board, const char *image, const char *options, struct run_row *(*new_row)(void *ctx),
+		void *ctx)
 {
 	char error[512], *text = NULL;
 	json_t *document;
