@@ -139,6 +139,12 @@ static bool same_tables(struct differ *d, const struct differ_request *request)
 	return memcmp(differ_at(d, d->tables), d->pristine, DIFFER_TABLES * 4096) == 0;
 }
 
+/* What memory holds, but the tables. */
+static uint32_t first_word(uint64_t at)
+{
+	return 0x80000000 + (uint32_t)(at << 2);
+}
+
 /* Where in memory the word is; 0: nowhere. */
 static uint64_t find_word(const struct differ *d, uint64_t first, uint64_t bytes, uint32_t word)
 {
@@ -179,6 +185,22 @@ static void ask_model(struct differ *d, struct differ_request *request)
 	differ_take_back(d);
 }
 
+/* Where a write may have landed that nobody expected: in a frame of ours, or in a large page, whose low bits are the address's own. */
+static uint64_t find_pattern(const struct differ *d, uint64_t iova)
+{
+	const uint32_t pattern = (uint32_t)QEMU_TESTDEV_WORD;
+	uint64_t found = find_word(d, d->tables, d->dump - d->tables, pattern);
+
+	for (unsigned bits = 21; bits <= 48 && !found; bits += 9)
+		for (uint64_t base = 0; base < d->machine.ram_bytes && !found; base += 1ull << bits) {
+			uint64_t at = d->machine.ram_base + base + (iova & ((1ull << bits) - 1));
+
+			if (machine_in_ram(&d->machine, at, 4) && *(uint32_t *)machine_virt(&d->machine, at) == pattern)
+				found = at;
+		}
+	return found;
+}
+
 /* QEMU's write: where did it land? What was there comes back. */
 static void write_qemu(struct differ *d, struct differ_request *request)
 {
@@ -192,14 +214,16 @@ static void write_qemu(struct differ *d, struct differ_request *request)
 		request->qemu.phys = expected;
 		*place = old;
 	} else if (said || d->arch->silent_writes) {
-		uint64_t found = find_word(d, d->tables, d->dump + 4096 - d->tables, pattern);
+		uint64_t found = find_pattern(d, request->iova);
 
 		/* Not where it was expected: then anywhere. */
 		if (!found && said && !d->arch->silent_writes)
 			found = find_word(d, d->machine.ram_base, d->machine.ram_bytes, pattern);
 		request->qemu.phys = found;
-		if (found)
-			*(uint32_t *)machine_virt(&d->machine, found) = 0;
+		if (in_tables(d, found))
+			*(uint32_t *)machine_virt(&d->machine, found) = *(uint32_t *)(d->pristine + (found - d->tables));
+		else if (found)
+			*(uint32_t *)machine_virt(&d->machine, found) = first_word(found);
 	}
 	request->qemu.done = d->arch->silent_writes ? request->qemu.phys != 0 : said;
 }
@@ -433,9 +457,9 @@ static void open_both(struct differ *d)
 	d->pristine = malloc(DIFFER_TABLES * 4096);
 	/* Every word is another one: what was read tells where. As an entry of a table none is valid. */
 	for (uint64_t at = d->data; at < d->dump; at += 4)
-		*(uint32_t *)machine_virt(&d->machine, at) = 0x80000000 + (uint32_t)(at << 2);
-	for (uint64_t at = 2u << 20; at < RAM_BYTES; at += 4)
-		*(uint32_t *)(d->machine.ram + at) = 0x80000000 + (uint32_t)(at << 2);
+		*(uint32_t *)machine_virt(&d->machine, at) = first_word(at);
+	for (uint64_t at = d->machine.ram_base + (2u << 20); at < d->machine.ram_base + RAM_BYTES; at += 4)
+		*(uint32_t *)machine_virt(&d->machine, at) = first_word(at);
 	d->testdev = qemu_function(d->machine.qemu, QEMU_TESTDEV, 0);
 	d->edu = qemu_function(d->machine.qemu, QEMU_EDU, 0);
 	d->config = (struct iommu_model_config){

@@ -496,8 +496,8 @@ static const char *quirk(struct differ *d, struct differ_request *request)
 		return "process-id-always";
 	}
 	/* 3.2: iotval2 is the guest-physical address. QEMU leaves it out where that is too wide for the second stage. */
-	if (qemu->recorded && is_guest_fault(qemu->reason) && !qemu->addr2 && model->addr2 == request->iova &&
-	    request->iova >> second_stage_bits(context_of(d, request->rid))) {
+	if (qemu->recorded && is_guest_fault(qemu->reason) && !qemu->addr2 && second_stage_bits(context_of(d, request->rid)) < 64 &&
+	    model->addr2 >> second_stage_bits(context_of(d, request->rid))) {
 		qemu->addr2 = model->addr2;
 		return "wide-guest-address";
 	}

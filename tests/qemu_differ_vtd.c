@@ -401,6 +401,14 @@ static const char *quirk(struct differ *d, struct differ_request *request)
 			return "type-before-reserved";
 		}
 	}
+	/* 9.6: address bits beyond the host's width are reserved. QEMU goes there. */
+	if (model->reason == VTD_FR_PASID_RESERVED && !request->qemu.done && !request->qemu.data &&
+	    differ_at(d, differ_table(d, PASIDS))[is_first_stage(d) ? 2 : 0] >> 48 &&
+	    (qemu->reason == (is_first_stage(d) ? VTD_FR_FSPTPTR_ACCESS : VTD_FR_CONTEXT_INVALID) ||
+	     qemu->reason == VTD_FR_ADDRESS_WIDTH)) {
+		qemu->reason = model->reason;
+		return "wide-root-address";
+	}
 	/* 9.5: address bits beyond the host's width are reserved. QEMU goes there, and finds nothing. */
 	if (model->reason == VTD_FR_PASIDDIR_RESERVED && qemu->reason == VTD_FR_PASID_ACCESS &&
 	    *differ_at(d, differ_table(d, DIRECTORY)) >> 48) {
