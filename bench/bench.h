@@ -55,12 +55,12 @@ void bench_run(struct bench *bench, void (*progress)(const struct bench_suite *s
 void bench_add(struct bench *bench, const char *name, const char *format, const char *calibrator, const char *unit, double ours,
 	       double theirs);
 
-/* Nanoseconds of a clock that never runs backwards. */
+/* Nanoseconds that the calling thread has had a CPU: while others have it, the clock stands. A reading costs some 200 ns. */
 static inline double bench_now(void)
 {
 	struct timespec t;
 
-	clock_gettime(CLOCK_MONOTONIC, &t);
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
 	return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
 }
 

@@ -1,258 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
-/*
- * fuzz_model_vtd.c - hostile software and hostile tables against the VT-d model.
- *
- * The input is a configuration and then a program: words are put into RAM, registers written, requests begun, stepped and ended
- * in any order, the unit ticked in between; whenever the unit has a choice, the input makes it. The model must never leave
- * its state (the sanitizers see to that), loop, or say anything impossible. corpus_model_vtd.py writes programs.
- */
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
+/* fuzz_model_vtd.c - fuzz_model.h for the VT-d model. */
 #include <hitless/model-vtd.h>
 
+#include "fuzz_model.h"
 #include "vtd.h"
 
-#define RAM_BYTES (1u << 17)
-#define SLOTS 4
-#define STEPS_MAX 4000	/* of one request: 5 levels nested in 5 levels, and every flag update overtaken 16 times */
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-struct fuzz {
-	const uint8_t *data;
-	size_t size, at;
-	uint8_t ram[RAM_BYTES];
-	struct iommu_model model;
-	struct iommu_model_port port;
-	struct iommu_model_config config;
-	size_t state_size;
-	struct iommu_request slots[SLOTS];
-	bool busy[SLOTS];
-	bool choosing, cas_fails;
-};
-
-#define MUST(condition) \
-	do { \
-		if (!(condition)) \
-			__builtin_trap(); \
-	} while (0)
-
-static uint64_t take(struct fuzz *fuzz, unsigned bytes)
+static void configure_vtd(struct fuzz *fuzz, uint64_t bits)
 {
-	uint64_t value = 0;
-
-	for (unsigned i = 0; i < bytes; i++) {
-		if (fuzz->at < fuzz->size)
-			value |= (uint64_t)fuzz->data[fuzz->at++] << 8 * i;
-	}
-	return value;
-}
-
-/* ---- The world ---- */
-
-static bool reach(uint64_t addr, unsigned bytes)
-{
-	return addr % bytes == 0 && addr < RAM_BYTES;
-}
-
-static bool fuzz_read64(void *ctx, uint64_t addr, uint64_t *value)
-{
-	struct fuzz *fuzz = ctx;
-
-	if (!reach(addr, 8))
-		return false;
-	memcpy(value, fuzz->ram + addr, 8);
-	return true;
-}
-
-static bool fuzz_read128(void *ctx, uint64_t addr, uint64_t value[2])
-{
-	struct fuzz *fuzz = ctx;
-
-	if (!reach(addr, 16))
-		return false;
-	memcpy(value, fuzz->ram + addr, 16);
-	return true;
-}
-
-static bool fuzz_write32(void *ctx, uint64_t addr, uint32_t value)
-{
-	struct fuzz *fuzz = ctx;
-
-	if (!reach(addr, 4))
-		return false;
-	memcpy(fuzz->ram + addr, &value, 4);
-	return true;
-}
-
-static bool fuzz_write64(void *ctx, uint64_t addr, uint64_t value)
-{
-	struct fuzz *fuzz = ctx;
-
-	if (!reach(addr, 8))
-		return false;
-	memcpy(fuzz->ram + addr, &value, 8);
-	return true;
-}
-
-static bool fuzz_cas64(void *ctx, uint64_t addr, uint64_t *expected, uint64_t value)
-{
-	struct fuzz *fuzz = ctx;
-	uint64_t found;
-
-	if (!fuzz_read64(ctx, addr, &found))
-		return false;
-	if (found != *expected || fuzz->cas_fails) {
-		*expected = found;
-		return false;
-	}
-	return fuzz_write64(ctx, addr, value);
-}
-
-static unsigned fuzz_choose(void *ctx, enum iommu_freedom freedom, unsigned count)
-{
-	struct fuzz *fuzz = ctx;
-
-	MUST(count >= 2 && freedom < IOMMU_FREEDOMS);
-	return (unsigned)take(fuzz, 1) % count;
-}
-
-static void fuzz_interrupt(void *ctx, uint64_t addr, uint32_t data)
-{
-	struct fuzz *fuzz = ctx;
-
-	/* A handler may look at registers, and write them. */
-	(void)addr;
-	if (data & 1)
-		iommu_model_write(&fuzz->model, VTD_REG_FSTS, 4, ~0u);
-	MUST(!iommu_model_tick(&fuzz->model) || true);
-}
-
-/* ---- Requests ---- */
-
-static void check_result(const struct fuzz *fuzz, const struct iommu_request *r)
-{
-	if (r->state == IOMMU_REQUEST_DONE) {
-		MUST(r->size == 4096 || r->size == 1u << 21 || r->size == 1u << 30);
-		MUST((r->phys & (r->size - 1)) == (r->addr & (r->size - 1)));
-		MUST(r->reason == 0);
-	} else {
-		MUST(r->state == IOMMU_REQUEST_FAULT);
-		MUST(strcmp(iommu_model_reason(&fuzz->model, r->reason), "unknown") != 0);
-	}
-}
-
-static void fill_in(struct fuzz *fuzz, struct iommu_request *r)
-{
-	unsigned bits = (unsigned)take(fuzz, 1);
-
-	memset(r, 0, sizeof(*r));
-	r->rid = (uint32_t)take(fuzz, 2);
-	r->pasid = bits & 1 ? (uint32_t)take(fuzz, 3) : IOMMU_NO_PASID;
-	r->addr = take(fuzz, 8);
-	r->access = bits >> 1 & 15;
-	r->kind = (bits >> 5 & 3) % 3;
-	r->lane = (uint8_t)(bits >> 7);
-}
-
-static void step(struct fuzz *fuzz, unsigned slot)
-{
-	struct iommu_request *r = &fuzz->slots[slot];
-
-	if (!fuzz->busy[slot])
-		return;
-	iommu_model_step(&fuzz->model, r);
-	if (r->state != IOMMU_REQUEST_RUNNING)
-		check_result(fuzz, r);
-}
-
-static void end(struct fuzz *fuzz, unsigned slot)
-{
-	if (fuzz->busy[slot])
-		iommu_model_end(&fuzz->model, &fuzz->slots[slot]);
-	fuzz->busy[slot] = false;
-}
-
-/* At full speed, and in steps from the same state: the same answer, and the same traces in memory. */
-static void translate_both_ways(struct fuzz *fuzz)
-{
-	static uint8_t before[RAM_BYTES], after[RAM_BYTES];
-	struct iommu_request fast, slow;
-	void *state = malloc(fuzz->state_size);
-	unsigned steps = 0;
-
-	MUST(state);
-	fill_in(fuzz, &fast);
-	slow = fast;
-	fuzz->port.choose = NULL;
-	memcpy(state, fuzz->model.state, fuzz->state_size);
-	memcpy(before, fuzz->ram, RAM_BYTES);
-	iommu_model_begin(&fuzz->model, &slow);
-	while (slow.state == IOMMU_REQUEST_RUNNING) {
-		MUST(++steps < STEPS_MAX);
-		iommu_model_step(&fuzz->model, &slow);
-	}
-	check_result(fuzz, &slow);
-	iommu_model_end(&fuzz->model, &slow);
-	/* Back, once more. */
-	memcpy(fuzz->model.state, state, fuzz->state_size);
-	memcpy(after, fuzz->ram, RAM_BYTES);
-	memcpy(fuzz->ram, before, RAM_BYTES);
-	iommu_model_translate(&fuzz->model, &fast);
-	iommu_model_end(&fuzz->model, &fast);
-	check_result(fuzz, &fast);
-	if (fast.pc == slow.pc) {
-		MUST(memcmp(after, fuzz->ram, RAM_BYTES) == 0);
-		MUST(fast.state == slow.state && fast.reason == slow.reason && fast.phys == slow.phys && fast.size == slow.size &&
-		     fast.rights == slow.rights);
-		MUST(memcmp(fast.work, slow.work, sizeof(fast.work)) == 0);
-	} else {
-		/* A shortcut: what it came to earlier, which the tables may not say any more. */
-		MUST(fast.state == IOMMU_REQUEST_DONE && memcmp(before, fuzz->ram, RAM_BYTES) == 0);
-	}
-	free(state);
-	fuzz->port.choose = fuzz->choosing ? fuzz_choose : NULL;
-}
-
-static void ticks(struct fuzz *fuzz, unsigned n)
-{
-	while (n-- && iommu_model_tick(&fuzz->model)) {
-		for (unsigned i = 0; i < SLOTS; i++) {
-			if (fuzz->busy[i] && iommu_model_drained(&fuzz->model, &fuzz->slots[i]))
-				end(fuzz, i);
-		}
-	}
-}
-
-static void seen(void *ctx, const char *line)
-{
-	size_t *length = ctx;
-
-	*length += strlen(line);
-	MUST(strlen(line) < 160);
-}
-
-/* ---- The program ---- */
-
-static bool configure(struct fuzz *fuzz)
-{
-	uint64_t bits = take(fuzz, 4);
-	void *state;
-
-	fuzz->config = (struct iommu_model_config){
-		.freedoms = (unsigned)take(fuzz, 1),
-		.quantum = bits & 1 ? 8 : 16,
-		.maysets = bits >> 1 & 1,
-		.lanes = 1 + (bits >> 2 & 1),
-		.entry_lines = 1u << (bits >> 4 & 3),
-		.pasid_lines = 1u << (bits >> 6 & 3),
-		.walk_lines = 1u << (bits >> 8 & 7),
-		.iotlb_lines = 1u << (bits >> 11 & 7),
-		.devtlb_lines = 1u << (bits >> 14 & 7),
-	};
-	fuzz->choosing = bits >> 17 & 1;
 	if (bits >> 18 & 1)
 		fuzz->config.capabilities[0] = vtd_model_default_cap() ^ take(fuzz, 8);
 	if (bits >> 19 & 1)
@@ -260,117 +14,30 @@ static bool configure(struct fuzz *fuzz)
 	fuzz->config.capabilities[2] = bits >> 20 & VTD_BROKEN_ALL;
 	if (bits >> 25 & 1)
 		fuzz->config.capabilities[3] = 32 + take(fuzz, 1) % 22;
-	fuzz->port = (struct iommu_model_port){
-		.ctx = fuzz,
-		.read64 = fuzz_read64,
-		.read128 = fuzz_read128,
-		.write32 = fuzz_write32,
-		.write64 = fuzz_write64,
-		.cas64 = fuzz_cas64,
-		.interrupt = fuzz_interrupt,
-		.choose = fuzz->choosing ? fuzz_choose : NULL,
-	};
-	fuzz->state_size = iommu_model_size(&vtd_model, &fuzz->config);
-	if (!fuzz->state_size)
-		return false;
-	MUST(fuzz->state_size < 1u << 20);
-	/* Exactly that much, so that a byte beyond it is seen. */
-	if (posix_memalign(&state, 64, fuzz->state_size))
-		return false;
-	MUST(iommu_model_init(&fuzz->model, &vtd_model, &fuzz->config, &fuzz->port, state) == 0);
-	return true;
 }
 
-static void operation(struct fuzz *fuzz)
+static uint64_t vtd_reg(unsigned byte)
 {
-	unsigned op = (unsigned)take(fuzz, 1);
-	unsigned slot = op >> 4 & (SLOTS - 1);
-	uint64_t addr, value;
-	uint32_t rights;
-	size_t length = 0;
-
-	switch (op & 15) {
-	case 0: /* a word of RAM */
-		addr = take(fuzz, 2) * 8 % RAM_BYTES;
-		value = take(fuzz, 8);
-		memcpy(fuzz->ram + addr, &value, 8);
-		break;
-	case 1: /* a known register */
-		addr = take(fuzz, 1);
-		iommu_model_write(&fuzz->model, addr, op & 0x10 ? 4 : 8, take(fuzz, op & 0x10 ? 4 : 8));
-		break;
-	case 2: /* any register */
-		addr = take(fuzz, 2);
-		iommu_model_write(&fuzz->model, addr, (unsigned)take(fuzz, 1) & 15, take(fuzz, 8));
-		break;
-	case 3:
-		addr = take(fuzz, 2);
-		(void)iommu_model_read(&fuzz->model, addr, op & 0x10 ? 4 : 8);
-		break;
-	case 4:
-		ticks(fuzz, 1 + (op >> 4));
-		break;
-	case 5:
-		ticks(fuzz, 1000);
-		break;
-	case 6:
-		end(fuzz, slot);
-		fill_in(fuzz, &fuzz->slots[slot]);
-		iommu_model_begin(&fuzz->model, &fuzz->slots[slot]);
-		fuzz->busy[slot] = true;
-		break;
-	case 7:
-		step(fuzz, slot);
-		break;
-	case 8: /* to its end */
-		for (unsigned i = 0; fuzz->busy[slot] && fuzz->slots[slot].state == IOMMU_REQUEST_RUNNING; i++) {
-			MUST(i < STEPS_MAX);
-			step(fuzz, slot);
-		}
-		break;
-	case 9:
-		end(fuzz, slot);
-		break;
-	case 10:
-		/* Not with others in flight on the lane: the state would be copied back under them. */
-		for (unsigned i = 0; i < SLOTS; i++)
-			end(fuzz, i);
-		translate_both_ways(fuzz);
-		break;
-	case 11:
-		if (fuzz->busy[slot] && iommu_model_devtlb_lookup(&fuzz->model, &fuzz->slots[slot], &value, &rights) &&
-		    fuzz->slots[slot].state == IOMMU_REQUEST_RUNNING)
-			fuzz->slots[slot].addr = value;
-		break;
-	case 12:
-		iommu_model_dump(&fuzz->model, seen, &length);
-		(void)iommu_model_overflow(&fuzz->model);
-		break;
-	case 13:
-		vtd_model_break(&fuzz->model, take(fuzz, 1));
-		break;
-	case 14:
-		fuzz->cas_fails = op >> 4 & 1;
-		break;
-	default: /* a page of RAM from the input as it is */
-		addr = take(fuzz, 1) * 4096 % RAM_BYTES;
-		for (unsigned i = 0; i < 64; i++)
-			fuzz->ram[addr + i] = (uint8_t)take(fuzz, 1);
-		break;
-	}
+	return byte;
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+static bool vtd_page_size(uint64_t size)
 {
-	static struct fuzz fuzz;
-
-	memset(&fuzz, 0, sizeof(fuzz));
-	fuzz.data = data;
-	fuzz.size = size;
-	if (!configure(&fuzz))
-		return 0;
-	for (unsigned n = 0; n < 2000 && fuzz.at < fuzz.size; n++)
-		operation(&fuzz);
-	free(fuzz.model.state);
-	return 0;
+	return size == 4096 || size == 1u << 21 || size == 1u << 30;
 }
+
+static void acknowledge_vtd(struct fuzz *fuzz, uint32_t data)
+{
+	if (data & 1)
+		iommu_model_write(&fuzz->model, VTD_REG_FSTS, 4, ~0u);
+}
+
+static const struct fuzz_target fuzz_target = {
+	.ops = &vtd_model,
+	.rid_bytes = 2,
+	.configure = configure_vtd,
+	.reg = vtd_reg,
+	.page_size = vtd_page_size,
+	.acknowledge = acknowledge_vtd,
+	.break_it = vtd_model_break,
+};

@@ -131,6 +131,52 @@ static void test_segment(void **state)
 	machine_destroy(&fx.machine);
 }
 
+/* Where the devices' entries are; nobody notices. A unit of 64 Ki DeviceIDs with 1, 2, 4 and 8 segments, and one of few with 8. */
+static void test_segments(void **state)
+{
+	static const uint32_t rids[] = { 0x0008, 0x1fff, 0x2000, 0x7ff8, 0x8000, 0xfff8 };
+
+	(void)state;
+	for (unsigned bits = 0; bits <= 4; bits++) {
+		struct machine_config config = config_with(0, 0);
+		const struct amdvi_unit_desc desc = { .registers = REGISTERS, .last_device = bits == 4 ? 0xfff : 0 };
+		struct fixture fx = { 0 };
+		uint64_t control, base;
+
+		if (bits < 4)
+			SET(AMDVI_EFR, DEV_TBL_SEG_SUP, &config.capabilities[0], bits);
+		assert_int_equal(machine_create(&fx.machine, &config), 0);
+		fx.machine.observer = &fx;
+		fx.data = machine_reserve_frames(&fx.machine, 64);
+		assert_int_equal(amdvi_unit_create(&fx.machine.port, &desc, &fx.machine.unit), 0);
+		control = read_register(&fx, AMDVI_REG_CONTROL);
+		base = read_register(&fx, AMDVI_REG_DEVTAB);
+		assert_int_equal(GET(AMDVI_CONTROL, DEV_TBL_SEG_EN, &control), bits % 4);
+		assert_int_equal(GET(AMDVI_DEVTAB, SIZE, &base) + 1, bits == 4 ? 32 : 512 >> bits);
+		for (unsigned i = 0; i < (bits < 4 ? 6 : 1); i++) {
+			struct iommu_group *group = fixture_group(&fx);
+			struct iommu_domain *a = fixture_paging(&fx, 2, 0), *b = fixture_paging(&fx, 2, 16);
+
+			fixture_device(&fx, group, rids[i]);
+			assert_int_equal(fixture_dma(&fx, rids[i], WINDOW, IOMMU_READ), FAULTS);
+			assert_int_equal(iommu_attach_group(group, a), 0);
+			assert_int_equal(fixture_dma(&fx, rids[i], WINDOW, IOMMU_READ), fx.data);
+			assert_int_equal(iommu_group_replace_domain(group, b, NULL, NULL), 0);
+			assert_int_equal(fixture_dma(&fx, rids[i], WINDOW, IOMMU_READ), fx.data + 16 * 4096);
+			/* Nobody else. */
+			for (uint32_t rid = 0; rid < 0x10000; rid += 0x7ff)
+				if (rid != rids[i])
+					assert_int_equal(fixture_dma(&fx, rid, WINDOW, IOMMU_READ), FAULTS);
+			assert_int_equal(iommu_detach_group(group), 0);
+			assert_int_equal(iommu_group_remove_device(group, fx.devices[--fx.ndevices]), 0);
+			assert_int_equal(iommu_group_free(fx.groups[--fx.ngroups]), 0);
+			assert_int_equal(iommu_domain_free(a), 0);
+			assert_int_equal(iommu_domain_free(b), 0);
+		}
+		fixture_close(&fx);
+	}
+}
+
 /* Control bits that belong to interrupt remapping stay as they are; so does what others have set up. */
 static void test_control_bits_are_kept(void **state)
 {
@@ -612,6 +658,65 @@ static void test_log_overflow(void **state)
 	fixture_close(&fx);
 }
 
+/*
+ * What is lost with the log may be that a device has not answered an invalidation of its TLB: the invalidation is repeated with a log
+ * that works. `fails`: it really doesn't answer.
+ */
+static void overflow_before_devtlb(bool fails, bool submit)
+{
+	struct machine_config config = config_with(0, 0);
+	struct fixture fx;
+	struct iommu_group *group;
+	struct iommu_domain *a, *b;
+	uint64_t command[2] = { 0 };
+	int expected = fails ? -EIO : 0;
+
+	config.ats = true;
+	config.timeout_ns = 200000000;
+	fixture_open_config(&fx, config);
+	group = fixture_group(&fx);
+	fixture_device(&fx, group, RID);
+	a = fixture_paging(&fx, 2, 0);
+	b = fixture_paging(&fx, 2, 16);
+	assert_int_equal(iommu_attach_group(group, a), 0);
+	assert_int_equal(fixture_dma(&fx, RID, WINDOW, IOMMU_READ), fx.data);
+	for (unsigned i = 0; i < 300; i++)
+		fixture_dma(&fx, RID2, i * 4096, IOMMU_READ);
+	if (fails)
+		amdvi_model_break(&fx.machine.model, AMDVI_BROKEN_TIMEOUT_GO);
+	SET(AMDVI_CMD_IOTLB, OPCODE, command, AMDVI_CMD_IOTLB);
+	SET(AMDVI_CMD_IOTLB, DEVICE_ID, command, RID);
+	SET(AMDVI_CMD_IOTLB, QUEUE_ID, command, RID);
+	SET(AMDVI_CMD_IOTLB, MAX_PEND, command, 1);
+	if (submit)
+		assert_int_equal(iommu_unit_submit(fx.machine.unit, command, 1), expected);
+	else
+		assert_int_equal(iommu_group_replace_domain(group, b, NULL, NULL), expected);
+	if (fails) {
+		fx.machine.unit = NULL; /* lost */
+		machine_destroy(&fx.machine);
+		return;
+	}
+	if (!submit)
+		assert_int_equal(fixture_dma(&fx, RID, WINDOW, IOMMU_READ), fx.data + 16 * 4096);
+	/* Whoever reads the log hears of the loss all the same, once. */
+	iommu_unit_set_fault_handler(fx.machine.unit, hear, NULL);
+	assert_int_equal(iommu_unit_handle_faults(fx.machine.unit), 1);
+	assert_int_equal(last_fault.cause, IOMMU_FAULT_OVERFLOW);
+	assert_int_equal(iommu_unit_handle_faults(fx.machine.unit), 0);
+	assert_int_equal(iommu_detach_group(group), 0);
+	assert_int_equal(iommu_domain_free(a), 0);
+	assert_int_equal(iommu_domain_free(b), 0);
+	fixture_close(&fx);
+}
+
+static void test_overflow_hides_nothing(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 4; i++)
+		overflow_before_devtlb(i & 1, i & 2);
+}
+
 /* ---- Hardware that stops answering ---- */
 
 static void corrupt_commands(void *ctx, struct iommu_plan *plan)
@@ -712,6 +817,7 @@ int main(void)
 		cmocka_unit_test(test_strangers_are_blocked),
 		cmocka_unit_test(test_refused_units),
 		cmocka_unit_test(test_segment),
+		cmocka_unit_test(test_segments),
 		cmocka_unit_test(test_control_bits_are_kept),
 		cmocka_unit_test(test_interrupt_half_is_kept),
 		cmocka_unit_test(test_guest_depth),
@@ -725,6 +831,7 @@ int main(void)
 		cmocka_unit_test(test_without_guest_tables),
 		cmocka_unit_test(test_foreign_commands),
 		cmocka_unit_test(test_log_overflow),
+		cmocka_unit_test(test_overflow_hides_nothing),
 		cmocka_unit_test(test_lost_units),
 		cmocka_unit_test(test_dead_from_the_start),
 	};

@@ -565,6 +565,57 @@ static void test_schemes(void **state)
 
 /* ---- Units that cache what is not valid ---- */
 
+/* What the unit says of an IOVA by its debug registers (4): the response, with its memory type. */
+static uint64_t debug(struct fixture *fx, uint64_t iova)
+{
+	uint64_t ctl = 0;
+
+	SET(RISCV_TR_REQ_CTL, GO, &ctl, 1);
+	SET(RISCV_TR_REQ_CTL, DID, &ctl, RID);
+	iommu_model_write(&fx->machine.model, RISCV_REG_TR_REQ_IOVA, 8, iova);
+	iommu_model_write(&fx->machine.model, RISCV_REG_TR_REQ_CTL, 8, ctl);
+	while (iommu_model_tick(&fx->machine.model))
+		;
+	return read_register(fx, RISCV_REG_TR_RESPONSE, 8);
+}
+
+/* Registers are mapped as such where the unit has Svpbmt; where it hasn't, the bits would be reserved. */
+static void test_memory_types(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 4; i++) {
+		const bool svpbmt = i & 1;
+		const struct iommu_resv_region doorbell = { .iova = 64 * MIB, .size = 4096, .phys = 32 * MIB, .prot = IOMMU_WRITE,
+							    .type = IOMMU_RESV_MSI };
+		struct machine_config config = config_with(svpbmt ? 0 : BITS(RISCV_CAP, SVPBMT), 0);
+		struct iommu_device_desc desc = { .rids = { RID }, .nrids = 1, .resv = &doorbell, .nresv = 1 };
+		struct iommu_domain *domain;
+		struct iommu_group *group;
+		struct fixture fx;
+		uint64_t response;
+
+		fixture_open_config(&fx, config);
+		group = fixture_group(&fx);
+		desc.unit = fx.machine.unit;
+		assert_int_equal(iommu_group_add_device(group, &desc, &fx.devices[fx.ndevices++]), 0);
+		domain = fixture_paging(&fx, 1 + i / 2, 0);
+		assert_int_equal(iommu_map(domain, 8 * MIB, 16 * MIB, 65536, IOMMU_READ | IOMMU_WRITE | IOMMU_MMIO), 0);
+		assert_int_equal(iommu_map(domain, 9 * MIB, 0, 4096, IOMMU_MMIO), -EINVAL);
+		assert_int_equal(iommu_attach_group(group, domain), 0);
+		for (unsigned n = 0; n < 3; n++) {
+			static const uint64_t iovas[] = { WINDOW, 8 * MIB + 8192, 64 * MIB };
+
+			response = debug(&fx, iovas[n]);
+			assert_false(GET(RISCV_TR_RESPONSE, FAULT, &response));
+			assert_int_equal(GET(RISCV_TR_RESPONSE, PBMT, &response), svpbmt && n ? RISCV_PBMT_IO : RISCV_PBMT_PMA);
+		}
+		assert_int_equal(fixture_dma(&fx, RID, 8 * MIB + 4096, IOMMU_WRITE), 16 * MIB + 4096);
+		assert_int_equal(iommu_detach_group(group), 0);
+		assert_int_equal(iommu_domain_free(domain), 0);
+		fixture_close(&fx);
+	}
+}
+
 static void test_caches_absent(void **state)
 {
 	struct machine_config config = config_with(0, 0);
@@ -772,6 +823,7 @@ int main(void)
 		cmocka_unit_test(test_one_id_of_each_kind),
 		cmocka_unit_test(test_dirty_in_both_stages),
 		cmocka_unit_test(test_schemes),
+		cmocka_unit_test(test_memory_types),
 		cmocka_unit_test(test_caches_absent),
 		cmocka_unit_test(test_foreign_commands),
 		cmocka_unit_test(test_lost),

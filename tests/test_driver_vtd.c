@@ -97,6 +97,44 @@ static void test_refused_units(void **state)
 	}
 }
 
+/* ---- Commands of a group ---- */
+
+/*
+ * The PASID cache is invalidated by domain id and PASID: one command does for all devices of a group, after the last store. Any one of
+ * them would still see the old domain without it.
+ */
+static void test_one_command_for_all(void **state)
+{
+	struct iommu_replace_report report;
+	struct iommu_domain *a, *b;
+	struct iommu_group *group;
+	struct fixture fx;
+
+	(void)state;
+	fixture_open(&fx, "vtd");
+	group = fixture_group(&fx);
+	for (unsigned i = 0; i < 4; i++)
+		fixture_device(&fx, group, RID + i * 8);
+	a = fixture_paging(&fx, 2, 0);
+	b = fixture_paging(&fx, 2, 16);
+	assert_int_equal(iommu_attach_group(group, a), 0);
+	for (unsigned i = 0; i < 4; i++)
+		assert_int_equal(fixture_dma(&fx, RID + i * 8, WINDOW, IOMMU_READ), fx.data);
+	fx.commands = fx.stores = 0;
+	assert_int_equal(iommu_group_replace_domain(group, b, NULL, &report), 0);
+	assert_int_equal(report.cost.stores, 4);
+	assert_int_equal(report.cost.commands, 2); /* PASID cache, IOTLB */
+	assert_int_equal(report.cost.rounds, 2);
+	assert_int_equal(fx.stores, 4);
+	assert_int_equal(fx.commands, 2);
+	for (unsigned i = 0; i < 4; i++)
+		assert_int_equal(fixture_dma(&fx, RID + i * 8, WINDOW, IOMMU_READ), fx.data + 16 * 4096);
+	assert_int_equal(iommu_detach_group(group), 0);
+	assert_int_equal(iommu_domain_free(a), 0);
+	assert_int_equal(iommu_domain_free(b), 0);
+	fixture_close(&fx);
+}
+
 /* ---- Domain ids ---- */
 
 /* CAP.ND = 0: sixteen domain ids, of which one is reserved. The last device brings its old id along, and says that it had to. */
@@ -491,6 +529,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_interrupt_remapping_is_left_alone),
 		cmocka_unit_test(test_refused_units),
+		cmocka_unit_test(test_one_command_for_all),
 		cmocka_unit_test(test_sixteen_domain_ids),
 		cmocka_unit_test(test_domain_ids_are_disjoint),
 		cmocka_unit_test(test_caching_mode),

@@ -31,6 +31,7 @@ static void box_open(struct box *box, unsigned levels, unsigned pasid_bits)
 {
 	struct amdvi_unit *amdvi;
 	uint64_t *dte, low[2];
+	size_t offset;
 	uint64_t command[2] = { 0 };
 
 	fixture_open(&box->fx, "amdvi");
@@ -41,7 +42,7 @@ static void box_open(struct box *box, unsigned levels, unsigned pasid_bits)
 	assert_int_equal(iommu_attach_group(box->group, box->domain[0]), 0);
 	assert_int_equal(amdvi_gcr3_init(port_of(box), &box->gcr3, levels, pasid_bits), 0);
 	amdvi = to_amdvi(box->fx.machine.unit);
-	dte = (uint64_t *)((char *)amdvi->devtab.page + RID * 32);
+	dte = (uint64_t *)((char *)amdvi_devtab_place(amdvi, RID, &offset)->page + offset);
 	low[0] = dte[0];
 	low[1] = dte[1];
 	SET(AMDVI_DTE, GLX, low, levels - 1);

@@ -339,6 +339,34 @@ static void test_bad_growth_is_seen(void **state)
 	assert_int_equal(live_close(live), 0);
 }
 
+/* A device that may have PASIDs: its GCR3 table's first entry changes, by one 64-bit store and one command. */
+static void test_gcr3_entry(void **state)
+{
+	struct live_config config = config_of("amdvi", s1, s1);
+	struct live_counts counts;
+	struct live *live;
+
+	(void)state;
+	config.pasid_bits = 8;
+	for (unsigned i = 0; i < 8; i++) {
+		config.patient = i & 1;
+		config.ats = (i & 6) == 2;
+		config.quantum64 = i & 4;
+		config.shared = i & 4;
+		replace_often(&config, true);
+	}
+	config = config_of("amdvi", s1, s1);
+	config.pasid_bits = 8;
+	config.patient = true;
+	config.review = forget_everything;
+	live = open_live(&config);
+	switch_often(live, SWITCHES);
+	live_stop(live);
+	counts = counts_of(live, true);
+	assert_true(counts.stale + counts.wrong > 0);
+	assert_int_equal(live_close(live), 0);
+}
+
 static void test_faults_are_seen(void **state)
 {
 	struct live_config config = transition_config(*state);
@@ -648,6 +676,7 @@ int main(void)
 	}
 	add("strategies", test_strategies, NULL);
 	add("growth", test_growth, NULL);
+	add("GCR3 entry", test_gcr3_entry, NULL);
 	add("no growth", test_no_growth, NULL);
 	add("bad growth is seen", test_bad_growth_is_seen, NULL);
 	add("many devices", test_many_devices, NULL);

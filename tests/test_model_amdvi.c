@@ -257,7 +257,7 @@ static void the_unit_is_off(void **state)
 	open_v1(&box, 4, &root);
 	set_reg(&box, AMDVI_REG_CONTROL, 0);
 	assert_done(go(&box, RID, NP, IOVA, R | W), IOVA);
-	assert_fault(go_kind(&box, IOMMU_REQUEST_TRANSLATION, RID, NP, IOVA, R), REASON(AMDVI_EVENT_INVALID_REQUEST, 0));
+	assert_fault(go_kind(&box, RID, NP, IOVA, R, IOMMU_REQUEST_TRANSLATION), REASON(AMDVI_EVENT_INVALID_REQUEST, 0));
 	assert_int_equal(box.reads, 0);
 	box_close(&box);
 }
@@ -291,9 +291,9 @@ static void v0_passes_and_tv0_blocks(void **state)
 	memset(dte(&box, RID), 0, 32);
 	drop_events(&box);
 	inv_dte(&box, RID);
-	assert_fault(go_kind(&box, IOMMU_REQUEST_TRANSLATED, RID, NP, IOVA, R), REASON(AMDVI_EVENT_INVALID_REQUEST, TYPE(1)));
+	assert_fault(go_kind(&box, RID, NP, IOVA, R, IOMMU_REQUEST_TRANSLATED), REASON(AMDVI_EVENT_INVALID_REQUEST, TYPE(1)));
 	expect_event(&box, REASON(AMDVI_EVENT_INVALID_REQUEST, TYPE(1)), RID, 0, IOVA);
-	assert_fault(go_kind(&box, IOMMU_REQUEST_TRANSLATION, RID, NP, IOVA, R), REASON(AMDVI_EVENT_INVALID_REQUEST, TR));
+	assert_fault(go_kind(&box, RID, NP, IOVA, R, IOMMU_REQUEST_TRANSLATION), REASON(AMDVI_EVENT_INVALID_REQUEST, TR));
 	expect_event(&box, REASON(AMDVI_EVENT_INVALID_REQUEST, TR), RID, 0, IOVA);
 	/* SA: nothing is logged. */
 	SET(AMDVI_DTE, SA, dte_blocked(&box, RID), 1);
@@ -515,7 +515,7 @@ static void special_ranges(void **state)
 	assert_done(go(&box, RID, NP, 0xfee00000, W), 0xfee00000);
 	assert_fault(go(&box, RID, NP, 0xfeeffffc, R), REASON(AMDVI_EVENT_INVALID_REQUEST, 0));
 	expect_event(&box, REASON(AMDVI_EVENT_INVALID_REQUEST, 0), RID, 0, 0xfeeffffc);
-	assert_fault(go_kind(&box, IOMMU_REQUEST_TRANSLATION, RID, NP, 0xfee00000, R),
+	assert_fault(go_kind(&box, RID, NP, 0xfee00000, R, IOMMU_REQUEST_TRANSLATION),
 		     REASON(AMDVI_EVENT_INVALID_REQUEST, TR | TYPE(1)));
 	map_v1(&box, root, 4, 0xfd00000000ull, PHYS);
 	assert_done(go(&box, RID, NP, 0xfd00000000ull, R), PHYS);
@@ -1522,7 +1522,7 @@ static void device_tlb(void **state)
 	open_v2(&box, 4, 0, &gcr3, &root);
 	*gcr3_at(&box, gcr3, 0, 9) = root | 1;
 	assert_false(devtlb(&box, RID, NP, IOVA, R, &phys));
-	r = go_kind(&box, IOMMU_REQUEST_TRANSLATION, RID, NP, IOVA, R);
+	r = go_kind(&box, RID, NP, IOVA, R, IOMMU_REQUEST_TRANSLATION);
 	assert_done(r, PHYS);
 	assert_int_equal(r.rights, R); /* D isn't set: not told that it may write */
 	assert_true(devtlb(&box, RID, NP, IOVA + 0x123, R, &phys));
@@ -1530,9 +1530,9 @@ static void device_tlb(void **state)
 	assert_false(devtlb(&box, RID, NP, IOVA, W, &phys));
 	assert_false(devtlb(&box, RID, 0, IOVA, R, &phys));
 	assert_false(devtlb(&box, RID2, NP, IOVA, R, &phys));
-	assert_done(go_kind(&box, IOMMU_REQUEST_TRANSLATION, RID, NP, IOVA, R | W), PHYS);
+	assert_done(go_kind(&box, RID, NP, IOVA, R | W, IOMMU_REQUEST_TRANSLATION), PHYS);
 	assert_true(devtlb(&box, RID, NP, IOVA, W, &phys));
-	assert_done(go_kind(&box, IOMMU_REQUEST_TRANSLATION, RID, 9, IOVA, R | W), PHYS);
+	assert_done(go_kind(&box, RID, 9, IOVA, R | W, IOMMU_REQUEST_TRANSLATION), PHYS);
 	/* Invalidation: by device, PASID, address. */
 	assert_true(inv_all(&box));
 	assert_true(inv_iotlb(&box, RID2, NP, AMDVI_ALL_ADDRESSES, 1));
@@ -1546,18 +1546,18 @@ static void device_tlb(void **state)
 	assert_true(inv_iotlb(&box, RID, 9, AMDVI_ALL_ADDRESSES, 1));
 	assert_false(devtlb(&box, RID, 9, IOVA, R, &phys));
 	/* Faults of translation requests aren't logged. */
-	assert_fault(go_kind(&box, IOMMU_REQUEST_TRANSLATION, RID, 9, IOVA + PAGE, R), PAGE_FAULT(GN | US | TR));
-	assert_fault(go_kind(&box, IOMMU_REQUEST_TRANSLATION, RID, 9, IOVA + PAGE, W), PAGE_FAULT(GN | US | TR));
+	assert_fault(go_kind(&box, RID, 9, IOVA + PAGE, R, IOMMU_REQUEST_TRANSLATION), PAGE_FAULT(GN | US | TR));
+	assert_fault(go_kind(&box, RID, 9, IOVA + PAGE, W, IOMMU_REQUEST_TRANSLATION), PAGE_FAULT(GN | US | TR));
 	no_event(&box);
 	/* Translated requests pass, while I=1. */
-	assert_done(go_kind(&box, IOMMU_REQUEST_TRANSLATED, RID, NP, 0x998877, R | W), 0x998877);
+	assert_done(go_kind(&box, RID, NP, 0x998877, R | W, IOMMU_REQUEST_TRANSLATED), 0x998877);
 	SET(AMDVI_DTE, I, dte(&box, RID), 0);
-	assert_done(go_kind(&box, IOMMU_REQUEST_TRANSLATED, RID, NP, 0x998877, R | W), 0x998877);
+	assert_done(go_kind(&box, RID, NP, 0x998877, R | W, IOMMU_REQUEST_TRANSLATED), 0x998877);
 	assert_true(inv_dte(&box, RID));
-	assert_fault(go_kind(&box, IOMMU_REQUEST_TRANSLATED, RID, NP, 0x998877, R),
+	assert_fault(go_kind(&box, RID, NP, 0x998877, R, IOMMU_REQUEST_TRANSLATED),
 		     REASON(AMDVI_EVENT_INVALID_REQUEST, TYPE(AMDVI_INVALID_PRETRANSLATED)));
 	expect_event(&box, REASON(AMDVI_EVENT_INVALID_REQUEST, TYPE(1)), RID, 0, 0x998877);
-	assert_fault(go_kind(&box, IOMMU_REQUEST_TRANSLATION, RID, 9, IOVA, R),
+	assert_fault(go_kind(&box, RID, 9, IOVA, R, IOMMU_REQUEST_TRANSLATION),
 		     REASON(AMDVI_EVENT_INVALID_REQUEST, TR | GN));
 	expect_event(&box, REASON(AMDVI_EVENT_INVALID_REQUEST, TR | GN), RID, 9, IOVA);
 	box_close(&box);
@@ -1573,12 +1573,12 @@ static void untranslated_only(void **state)
 	open_v1(&box, 4, &root);
 	*v1_at(&box, root, 4, IOVA, 1) |= BITS(AMDVI_V1, U);
 	for (unsigned pass = 0; pass < 2; pass++) {
-		assert_done(go_kind(&box, IOMMU_REQUEST_TRANSLATION, RID, NP, IOVA, R), PHYS);
+		assert_done(go_kind(&box, RID, NP, IOVA, R, IOMMU_REQUEST_TRANSLATION), PHYS);
 		assert_false(devtlb(&box, RID, NP, IOVA, R, &phys));
 	}
 	*v1_at(&box, root, 4, IOVA, 1) &= ~BITS(AMDVI_V1, U);
 	inv_domain(&box, DOM);
-	assert_done(go_kind(&box, IOMMU_REQUEST_TRANSLATION, RID, NP, IOVA, R), PHYS);
+	assert_done(go_kind(&box, RID, NP, IOVA, R, IOMMU_REQUEST_TRANSLATION), PHYS);
 	assert_true(devtlb(&box, RID, NP, IOVA, R, &phys));
 	box_close(&box);
 }
@@ -1889,7 +1889,7 @@ static void broken_hardware(void **state)
 	ticks(&box);
 	assert_int_equal(status(&box), box.sequence);
 	/* The device doesn't answer, and the unit goes on. */
-	go_kind(&box, IOMMU_REQUEST_TRANSLATION, RID, NP, IOVA, R);
+	go_kind(&box, RID, NP, IOVA, R, IOMMU_REQUEST_TRANSLATION);
 	amdvi_model_break(&box.model, AMDVI_BROKEN_TIMEOUT_GO);
 	assert_true(inv_iotlb(&box, RID, NP, AMDVI_ALL_ADDRESSES, 1));
 	expect_event(&box, REASON(AMDVI_EVENT_IOTLB_TIMEOUT, 0), RID, 0, box.commands + 32);
@@ -2239,7 +2239,7 @@ static void reasons_and_dump(void **state)
 	(void)state;
 	open_nest(&n, 1, true);
 	assert_done(go(&n.box, RID, 3, IOVA, R), PHYS);
-	go_kind(&n.box, IOMMU_REQUEST_TRANSLATION, RID, 3, IOVA, R);
+	go_kind(&n.box, RID, 3, IOVA, R, IOMMU_REQUEST_TRANSLATION);
 	assert_true(devtlb(&n.box, RID, 3, IOVA, R, &phys));
 	lines = 0;
 	iommu_model_dump(&n.box.model, count_line, NULL);

@@ -61,8 +61,8 @@ static uint64_t caps(uint64_t set, uint64_t clear)
 		assert_int_equal(r_.reason, (why)); \
 	} while (0)
 
-#define DONE(access, to) assert_done(go(&box, DEV, BOX_NO_PID, IOVA, access), to)
-#define FAULT(access, why) assert_fault(go(&box, DEV, BOX_NO_PID, IOVA, access), why)
+#define DONE(access, to) assert_done(go(&box, DEV, BOX_NO_PASID, IOVA, access), to)
+#define FAULT(access, why) assert_fault(go(&box, DEV, BOX_NO_PASID, IOVA, access), why)
 
 /* ---- Registers ---- */
 
@@ -177,7 +177,7 @@ static void any_register_any_value(void **state)
 			open_box(&box);
 			set32(&box, offset, value == 0 ? 0 : value == 1 ? ~0u : 0x5a5a5a5a);
 			ticks(&box);
-			go(&box, DEV, BOX_NO_PID, IOVA, W);
+			go(&box, DEV, BOX_NO_PASID, IOVA, W);
 			box_close(&box);
 		}
 	}
@@ -199,8 +199,8 @@ static void modes(void **state)
 	set_ddtp(&box, RISCV_DDTP_BARE);
 	DONE(R | W, IOVA);
 	assert_done(go(&box, ~0u, 5, ~0ull, R), ~0ull);
-	assert_fault(go_kind(&box, DEV, BOX_NO_PID, IOVA, R, IOMMU_REQUEST_TRANSLATION), RISCV_CAUSE_DISALLOWED);
-	assert_fault(go_kind(&box, DEV, BOX_NO_PID, IOVA, R, IOMMU_REQUEST_TRANSLATED), RISCV_CAUSE_DISALLOWED);
+	assert_fault(go_kind(&box, DEV, BOX_NO_PASID, IOVA, R, IOMMU_REQUEST_TRANSLATION), RISCV_CAUSE_DISALLOWED);
+	assert_fault(go_kind(&box, DEV, BOX_NO_PASID, IOVA, R, IOMMU_REQUEST_TRANSLATED), RISCV_CAUSE_DISALLOWED);
 	/* Modes that don't exist leave it as it is. */
 	set_ddtp(&box, 5);
 	assert_int_equal(reg64(&box, RISCV_REG_DDTP) & 15, RISCV_DDTP_BARE);
@@ -228,13 +228,13 @@ static void directory_levels(void **state)
 		for (unsigned n = 0; n < 2; n++) {
 			uint32_t device = n ? last : last / 3;
 
-			assert_fault(go(&box, device, BOX_NO_PID, IOVA, R), RISCV_CAUSE_DDT_ABSENT);
+			assert_fault(go(&box, device, BOX_NO_PASID, IOVA, R), RISCV_CAUSE_DDT_ABSENT);
 			dc_set(&box, device, 0, 0, 0, 0, 0, 0, 0);
-			assert_done(go(&box, device, BOX_NO_PID, IOVA, R), IOVA);
-			assert_done(go(&box, device, BOX_NO_PID, IOVA, W), IOVA);
+			assert_done(go(&box, device, BOX_NO_PASID, IOVA, R), IOVA);
+			assert_done(go(&box, device, BOX_NO_PASID, IOVA, W), IOVA);
 		}
-		assert_fault(go(&box, last + 1, BOX_NO_PID, IOVA, R), RISCV_CAUSE_DISALLOWED);
-		assert_fault(go(&box, 1u << 24, BOX_NO_PID, IOVA, R), RISCV_CAUSE_DISALLOWED);
+		assert_fault(go(&box, last + 1, BOX_NO_PASID, IOVA, R), RISCV_CAUSE_DISALLOWED);
+		assert_fault(go(&box, 1u << 24, BOX_NO_PASID, IOVA, R), RISCV_CAUSE_DISALLOWED);
 		box_close(&box);
 	}
 }
@@ -258,7 +258,7 @@ static void directory_entries(void **state)
 			else if (bit < 10 || bit > 53)
 				FAULT(R, RISCV_CAUSE_DDT_MISCONFIGURED);
 			else
-				assert_int_equal(go(&box, DEV, BOX_NO_PID, IOVA, R).state, IOMMU_REQUEST_FAULT);
+				assert_int_equal(go(&box, DEV, BOX_NO_PASID, IOVA, R).state, IOMMU_REQUEST_FAULT);
 			*entry = old;
 		}
 		box.hole = (uint64_t)(entry - box.ram) * 8;
@@ -286,7 +286,7 @@ static bool misconfigures(struct box *box, uint64_t *dc, unsigned bit)
 	bool bad;
 
 	dc[bit / 64] ^= 1ull << bit % 64;
-	bad = go(box, DEV, BOX_NO_PID, IOVA, R).reason == RISCV_CAUSE_DDT_MISCONFIGURED;
+	bad = go(box, DEV, BOX_NO_PASID, IOVA, R).reason == RISCV_CAUSE_DDT_MISCONFIGURED;
 	dc[bit / 64] ^= 1ull << bit % 64;
 	return bad;
 }
@@ -334,7 +334,7 @@ static void context_checks(void **state)
 		if (why) \
 			FAULT(R, RISCV_CAUSE_DDT_MISCONFIGURED); \
 		else \
-			assert_int_not_equal(go(&box, DEV, BOX_NO_PID, IOVA, R).reason, RISCV_CAUSE_DDT_MISCONFIGURED); \
+			assert_int_not_equal(go(&box, DEV, BOX_NO_PASID, IOVA, R).reason, RISCV_CAUSE_DDT_MISCONFIGURED); \
 		box_close(&box); \
 	} while (0)
 
@@ -418,15 +418,15 @@ static void first_stage_levels_and_pages(void **state)
 		root = simple_first(&box, S39 + levels - 3);
 		map_s(&box, root, levels, IOVA, PHYS);
 		DONE(R, PHYS);
-		assert_done(go(&box, DEV, BOX_NO_PID, IOVA + 0x123, R | W), PHYS + 0x123);
-		assert_fault(go(&box, DEV, BOX_NO_PID, IOVA + PAGE, R), RISCV_CAUSE_PAGE_READ);
+		assert_done(go(&box, DEV, BOX_NO_PASID, IOVA + 0x123, R | W), PHYS + 0x123);
+		assert_fault(go(&box, DEV, BOX_NO_PASID, IOVA + PAGE, R), RISCV_CAUSE_PAGE_READ);
 		/* The upper half. */
 		sign = ~0ull << (12 + 9 * levels - 1);
 		map_s(&box, root, levels, sign | 0x7000, PHYS2);
-		assert_done(go(&box, DEV, BOX_NO_PID, sign | 0x7000, R), PHYS2);
+		assert_done(go(&box, DEV, BOX_NO_PASID, sign | 0x7000, R), PHYS2);
 		/* Not canonical. */
-		assert_fault(go(&box, DEV, BOX_NO_PID, IOVA | 1ull << (12 + 9 * levels - 1), R), RISCV_CAUSE_PAGE_READ);
-		assert_fault(go(&box, DEV, BOX_NO_PID, IOVA | 1ull << 63, W), RISCV_CAUSE_PAGE_WRITE);
+		assert_fault(go(&box, DEV, BOX_NO_PASID, IOVA | 1ull << (12 + 9 * levels - 1), R), RISCV_CAUSE_PAGE_READ);
+		assert_fault(go(&box, DEV, BOX_NO_PASID, IOVA | 1ull << 63, W), RISCV_CAUSE_PAGE_WRITE);
 		box_close(&box);
 		/* Superpages of every level, aligned or not. */
 		for (unsigned level = 2; level <= levels; level++) {
@@ -436,7 +436,7 @@ static void first_stage_levels_and_pages(void **state)
 			root = simple_first(&box, S39 + levels - 3);
 			entry = pt_entry(&box, root, levels, false, 0, IOVA, level);
 			*entry = pte(size, PTE_RW);
-			struct iommu_request r = go(&box, DEV, BOX_NO_PID, IOVA + 1, W);
+			struct iommu_request r = go(&box, DEV, BOX_NO_PASID, IOVA + 1, W);
 			assert_done(r, size | ((IOVA + 1) & (size - 1)));
 			assert_int_equal(r.size, size);
 			*entry = pte(size + PAGE, PTE_RW);
@@ -521,14 +521,14 @@ static void napot(void **state)
 	for (unsigned i = 0; i < 16; i++)
 		*map_s(&box, root, 3, (IOVA & ~0xffffull) + i * PAGE, 0) = pte(0x700000 | 0x8000, PTE_RW | PTE_N);
 	for (unsigned i = 0; i < 16; i++)
-		assert_done(go(&box, DEV, BOX_NO_PID, (IOVA & ~0xffffull) + i * PAGE + 5, R), 0x700000 + i * PAGE + 5);
+		assert_done(go(&box, DEV, BOX_NO_PASID, (IOVA & ~0xffffull) + i * PAGE + 5, R), 0x700000 + i * PAGE + 5);
 	/* All 16 go with one of them. */
 	for (unsigned i = 0; i < 16; i++)
 		*pt_entry(&box, root, 3, false, 0, (IOVA & ~0xffffull) + i * PAGE, 1) = 0;
-	assert_done(go(&box, DEV, BOX_NO_PID, IOVA ^ 0x3000, R), 0x700000 | ((IOVA ^ 0x3000) & 0xffff));
+	assert_done(go(&box, DEV, BOX_NO_PASID, IOVA ^ 0x3000, R), 0x700000 | ((IOVA ^ 0x3000) & 0xffff));
 	vma_page(&box, -1, 7, IOVA);
 	for (unsigned i = 0; i < 16; i++)
-		assert_fault(go(&box, DEV, BOX_NO_PID, (IOVA & ~0xffffull) + i * PAGE, R), RISCV_CAUSE_PAGE_READ);
+		assert_fault(go(&box, DEV, BOX_NO_PASID, (IOVA & ~0xffffull) + i * PAGE, R), RISCV_CAUSE_PAGE_READ);
 	/* Only 64 KiB, only in the last level. */
 	leaf = pt_entry(&box, root, 3, false, 0, IOVA, 1);
 	for (unsigned low = 0; low < 16; low++) {
@@ -669,8 +669,8 @@ static void second_stage(void **state)
 		map_g(&box, root, levels, IOVA, PHYS);
 		map_g(&box, root, levels, top | IOVA, PHYS2);
 		DONE(R | W, PHYS);
-		assert_done(go(&box, DEV, BOX_NO_PID, top | IOVA, R), PHYS2);
-		assert_fault(go(&box, DEV, BOX_NO_PID, IOVA | 1ull << (14 + 9 * levels), R), RISCV_CAUSE_GUEST_READ);
+		assert_done(go(&box, DEV, BOX_NO_PASID, top | IOVA, R), PHYS2);
+		assert_fault(go(&box, DEV, BOX_NO_PASID, IOVA | 1ull << (14 + 9 * levels), R), RISCV_CAUSE_GUEST_READ);
 		box_close(&box);
 		for (unsigned level = 2; level <= levels; level++) {
 			uint64_t size = 1ull << (12 + 9 * (level - 1));
@@ -678,7 +678,7 @@ static void second_stage(void **state)
 			open_with(&box, 0, 0, 0);
 			root = simple_second(&box, G39 + levels - 3, 0);
 			*pt_entry(&box, root, levels, true, 0, IOVA, level) = pte(size, PTE_RW);
-			struct iommu_request r = go(&box, DEV, BOX_NO_PID, IOVA + 1, W);
+			struct iommu_request r = go(&box, DEV, BOX_NO_PASID, IOVA + 1, W);
 			assert_done(r, size | ((IOVA + 1) & (size - 1)));
 			assert_int_equal(r.size, size);
 			box_close(&box);
@@ -697,7 +697,7 @@ static void second_stage(void **state)
 	FAULT(X, RISCV_CAUSE_GUEST_EXECUTE);
 	DONE(R, PHYS);
 	set32(&box, RISCV_REG_FQH, reg32(&box, RISCV_REG_FQT));
-	assert_fault(go(&box, DEV, BOX_NO_PID, IOVA + 0x123, W), RISCV_CAUSE_GUEST_WRITE);
+	assert_fault(go(&box, DEV, BOX_NO_PASID, IOVA + 0x123, W), RISCV_CAUSE_GUEST_WRITE);
 	assert_true(next_fault(&box, record));
 	assert_int_equal(GET(RISCV_FAULT, IOTVAL, record), IOVA + 0x123);
 	assert_int_equal(GET(RISCV_FAULT, IOTVAL2, record), IOVA + 0x120);
@@ -745,7 +745,7 @@ static void both_stages(void **state)
 	FAULT(W, RISCV_CAUSE_GUEST_WRITE);
 	DONE(R, PHYS);
 	*pt_entry(&box, s, 3, false, guest, IOVA, 2) = pte(0x80000000, PTE_RW);
-	struct iommu_request r = go(&box, DEV, BOX_NO_PID, IOVA & ~0x1fffffull, R);
+	struct iommu_request r = go(&box, DEV, BOX_NO_PASID, IOVA & ~0x1fffffull, R);
 	assert_done(r, PHYS);
 	assert_int_equal(r.size, PAGE);
 	box_close(&box);
@@ -957,43 +957,43 @@ static void msi_translation(void **state)
 	SET(RISCV_DCX, MSI_PATTERN, dc, 0x28000);
 	DONE(W, PHYS);
 	entry = at(&box, table + 16 * 3);
-	assert_fault(go(&box, DEV, BOX_NO_PID, 0x28011000, W), RISCV_CAUSE_MSI_ABSENT);
+	assert_fault(go(&box, DEV, BOX_NO_PASID, 0x28011000, W), RISCV_CAUSE_MSI_ABSENT);
 	*entry = 1 | 3 << 1;
 	SET(RISCV_MSIPTE, PPN, entry, RISCV_PPN(PHYS2));
 	entry[1] = ~0ull; /* software's */
-	assert_done(go(&box, DEV, BOX_NO_PID, 0x28011004, W), PHYS2 + 4);
-	assert_done(go(&box, DEV, BOX_NO_PID, 0x28011004, R), PHYS2 + 4);
-	assert_fault(go(&box, DEV, BOX_NO_PID, 0x28011004, X), RISCV_CAUSE_ACCESS_EXECUTE);
+	assert_done(go(&box, DEV, BOX_NO_PASID, 0x28011004, W), PHYS2 + 4);
+	assert_done(go(&box, DEV, BOX_NO_PASID, 0x28011004, R), PHYS2 + 4);
+	assert_fault(go(&box, DEV, BOX_NO_PASID, 0x28011004, X), RISCV_CAUSE_ACCESS_EXECUTE);
 	/* Cached with GSCID and guest page. */
 	*entry = 0;
 	gvma_page(&box, 6, 0x28011000);
 	gvma_page(&box, 5, 0x28010000);
 	vma(&box, 5, -1);
-	assert_done(go(&box, DEV, BOX_NO_PID, 0x28011004, W), PHYS2 + 4);
+	assert_done(go(&box, DEV, BOX_NO_PASID, 0x28011004, W), PHYS2 + 4);
 	gvma_page(&box, 5, 0x28011000);
-	assert_fault(go(&box, DEV, BOX_NO_PID, 0x28011004, W), RISCV_CAUSE_MSI_ABSENT);
+	assert_fault(go(&box, DEV, BOX_NO_PASID, 0x28011004, W), RISCV_CAUSE_MSI_ABSENT);
 	for (uint64_t m = 0; m < 3; m++) {
 		*entry = 1 | m << 1;
-		assert_fault(go(&box, DEV, BOX_NO_PID, 0x28011004, W), RISCV_CAUSE_MSI_MISCONFIGURED);
+		assert_fault(go(&box, DEV, BOX_NO_PASID, 0x28011004, W), RISCV_CAUSE_MSI_MISCONFIGURED);
 	}
 	for (unsigned bit = 3; bit < 64; bit++) {
 		if (bit >= 10 && bit < 54)
 			continue;
 		*entry = 1 | 3 << 1 | 1ull << bit;
-		assert_fault(go(&box, DEV, BOX_NO_PID, 0x28011004, W), RISCV_CAUSE_MSI_MISCONFIGURED);
+		assert_fault(go(&box, DEV, BOX_NO_PASID, 0x28011004, W), RISCV_CAUSE_MSI_MISCONFIGURED);
 	}
 	box.hole = table;
-	assert_fault(go(&box, DEV, BOX_NO_PID, 0x28011004, W), RISCV_CAUSE_MSI_ACCESS);
+	assert_fault(go(&box, DEV, BOX_NO_PASID, 0x28011004, W), RISCV_CAUSE_MSI_ACCESS);
 	box.hole = 0;
 	/* Without a second stage nothing is kept. */
 	dc[1] = 0;
 	inval_ddt(&box, DEV);
 	*entry = 1 | 3 << 1;
 	SET(RISCV_MSIPTE, PPN, entry, RISCV_PPN(PHYS2));
-	assert_done(go(&box, DEV, BOX_NO_PID, 0x28011004, W), PHYS2 + 4);
+	assert_done(go(&box, DEV, BOX_NO_PASID, 0x28011004, W), PHYS2 + 4);
 	*entry = 0;
-	assert_fault(go(&box, DEV, BOX_NO_PID, 0x28011004, W), RISCV_CAUSE_MSI_ABSENT);
-	assert_done(go(&box, DEV, BOX_NO_PID, 0x28012004, W), 0x28012004);
+	assert_fault(go(&box, DEV, BOX_NO_PASID, 0x28011004, W), RISCV_CAUSE_MSI_ABSENT);
+	assert_done(go(&box, DEV, BOX_NO_PASID, 0x28012004, W), 0x28012004);
 	box_close(&box);
 }
 
@@ -1058,28 +1058,28 @@ static void fault_queue(void **state)
 	(void)state;
 	open_box(&box);
 	for (unsigned i = 0; i < FAULT_ENTRIES - 1; i++)
-		assert_fault(go(&box, i, BOX_NO_PID, IOVA, R), RISCV_CAUSE_DDT_ABSENT);
+		assert_fault(go(&box, i, BOX_NO_PASID, IOVA, R), RISCV_CAUSE_DDT_ABSENT);
 	assert_int_equal(reg32(&box, RISCV_REG_FQT), FAULT_ENTRIES - 1);
 	assert_false(reg32(&box, RISCV_REG_FQCSR) & BITS(RISCV_FQCSR, FQOF));
 	/* Full: what doesn't fit is lost, and so is all that follows until software has seen to it. */
-	go(&box, 100, BOX_NO_PID, IOVA, R);
+	go(&box, 100, BOX_NO_PASID, IOVA, R);
 	assert_true(reg32(&box, RISCV_REG_FQCSR) & BITS(RISCV_FQCSR, FQOF));
 	for (unsigned i = 0; i < FAULT_ENTRIES - 1; i++) {
 		assert_true(next_fault(&box, record));
 		assert_int_equal(GET(RISCV_FAULT, DID, record), i);
 	}
-	go(&box, 101, BOX_NO_PID, IOVA, R);
+	go(&box, 101, BOX_NO_PASID, IOVA, R);
 	assert_false(next_fault(&box, record));
 	set32(&box, RISCV_REG_FQCSR, BITS(RISCV_FQCSR, FQEN) | BITS(RISCV_FQCSR, FQOF));
-	go(&box, 102, BOX_NO_PID, IOVA, R);
+	go(&box, 102, BOX_NO_PASID, IOVA, R);
 	assert_true(next_fault(&box, record));
 	assert_int_equal(GET(RISCV_FAULT, DID, record), 102);
 	/* A queue that can't be written. */
 	box.hole = box.faults;
-	go(&box, 103, BOX_NO_PID, IOVA, R);
+	go(&box, 103, BOX_NO_PASID, IOVA, R);
 	assert_true(reg32(&box, RISCV_REG_FQCSR) & BITS(RISCV_FQCSR, FQMF));
 	box.hole = 0;
-	go(&box, 104, BOX_NO_PID, IOVA, R);
+	go(&box, 104, BOX_NO_PASID, IOVA, R);
 	assert_false(next_fault(&box, record));
 	/* Off and on: empty, and without errors. Its base can't be changed while it is on. */
 	set64(&box, RISCV_REG_FQB, 0);
@@ -1319,7 +1319,7 @@ static void broken_hardware(void **state)
 	/* A device that doesn't answer: the fence says so, and doesn't complete. Commands without devices aren't concerned. */
 	riscv_model_break(&box.model, RISCV_BROKEN_TIMEOUT);
 	inval_ddt(&box, DEV);
-	submit_ats(&box, DEV, BOX_NO_PID, false, false, IOVA);
+	submit_ats(&box, DEV, BOX_NO_PASID, false, false, IOVA);
 	fence_with(&box, true, true);
 	ticks(&box);
 	assert_true(reg32(&box, RISCV_REG_CQCSR) & BITS(RISCV_CQCSR, CMD_TO));
@@ -1370,7 +1370,7 @@ static void directory_caches(void **state)
 	dc_set(&box, DEV, 0, 0, 0, 0, 0, 0, 0);
 	dc_set(&box, DEV2, 0, 0, 0, 0, 0, 0, 0);
 	DONE(R, IOVA);
-	assert_done(go(&box, DEV2, BOX_NO_PID, IOVA, R), IOVA);
+	assert_done(go(&box, DEV2, BOX_NO_PASID, IOVA, R), IOVA);
 	/* A context stays until it is invalidated, for that device. */
 	dc_at(&box, DEV)[0] = 0;
 	dc_at(&box, DEV2)[0] = 0;
@@ -1380,7 +1380,7 @@ static void directory_caches(void **state)
 	DONE(R, IOVA);
 	inval_ddt(&box, DEV);
 	FAULT(R, RISCV_CAUSE_DDT_ABSENT);
-	assert_done(go(&box, DEV2, BOX_NO_PID, IOVA, R), IOVA);
+	assert_done(go(&box, DEV2, BOX_NO_PASID, IOVA, R), IOVA);
 	/* What isn't valid isn't cached. */
 	dc_at(&box, DEV)[0] = 1;
 	DONE(R, IOVA);
@@ -1393,7 +1393,7 @@ static void directory_caches(void **state)
 	inval_ddt(&box, DEV);
 	inval_ddt(&box, DEV2);
 	DONE(R, IOVA);
-	assert_fault(go(&box, DEV2, BOX_NO_PID, IOVA, R), RISCV_CAUSE_DDT_ABSENT);
+	assert_fault(go(&box, DEV2, BOX_NO_PASID, IOVA, R), RISCV_CAUSE_DDT_ABSENT);
 	inval_ddt_all(&box);
 	FAULT(R, RISCV_CAUSE_DDT_ABSENT);
 	*entry = old;
@@ -1401,7 +1401,7 @@ static void directory_caches(void **state)
 	DONE(R, IOVA);
 	entry = ddt_entry(&box, DEV, 2);
 	*entry = 0;
-	assert_fault(go(&box, DEV2 ^ 0x200, BOX_NO_PID, IOVA, R), RISCV_CAUSE_DDT_ABSENT);
+	assert_fault(go(&box, DEV2 ^ 0x200, BOX_NO_PASID, IOVA, R), RISCV_CAUSE_DDT_ABSENT);
 	inval_ddt(&box, DEV);
 	DONE(R, IOVA);
 	inval_ddt_all(&box);
@@ -1524,7 +1524,7 @@ static void translated_pointers(void **state)
 		if (none)
 			DONE(R, PHYS);
 		else
-			assert_int_equal(go(&box, DEV, BOX_NO_PID, IOVA, R).state, IOMMU_REQUEST_FAULT);
+			assert_int_equal(go(&box, DEV, BOX_NO_PASID, IOVA, R).state, IOMMU_REQUEST_FAULT);
 		if (leaf)
 			inval_pdt(&box, DEV, 0);
 		else
@@ -1564,12 +1564,12 @@ static void iotinval_vma(void **state)
 					pte(0x100000 + d * 0x10000 + page * PAGE, PTE_RW | (page == 2 ? PTE_G : 0));
 			dc_set(&box, d, 0, d < 2 ? 0 : G39, g, d == 4 ? 6 : 5, S39, roots[d], d % 2 ? 8 : 7);
 			for (unsigned page = 0; page < 2; page++)
-				assert_int_equal(go(&box, d, BOX_NO_PID, IOVA + page * PAGE, R).state, IOMMU_REQUEST_DONE);
+				assert_int_equal(go(&box, d, BOX_NO_PASID, IOVA + page * PAGE, R).state, IOMMU_REQUEST_DONE);
 			if (d % 2 == 0) /* global: one line for all that share the rest of the tag */
-				assert_int_equal(go(&box, d, BOX_NO_PID, IOVA + 2 * PAGE, R).state, IOMMU_REQUEST_DONE);
+				assert_int_equal(go(&box, d, BOX_NO_PASID, IOVA + 2 * PAGE, R).state, IOMMU_REQUEST_DONE);
 		}
-		assert_done(go(&box, 1, BOX_NO_PID, IOVA + 2 * PAGE, R), 0x102000);
-		assert_done(go(&box, 3, BOX_NO_PID, IOVA + 2 * PAGE, R), 0x122000);
+		assert_done(go(&box, 1, BOX_NO_PASID, IOVA + 2 * PAGE, R), 0x102000);
+		assert_done(go(&box, 3, BOX_NO_PASID, IOVA + 2 * PAGE, R), 0x122000);
 		for (unsigned d = 0; d < 5; d++) {
 			for (unsigned page = 0; page < 3; page++)
 				*pt_entry(&box, roots[d], 3, false, 0, IOVA + page * PAGE, 1) = 0;
@@ -1579,7 +1579,7 @@ static void iotinval_vma(void **state)
 		finish_commands(&box);
 		for (unsigned d = 0; d < 5; d++) {
 			for (unsigned page = 0; page < 3; page++) {
-				bool gone = go(&box, d, BOX_NO_PID, IOVA + page * PAGE, R).state == IOMMU_REQUEST_FAULT;
+				bool gone = go(&box, d, BOX_NO_PASID, IOVA + page * PAGE, R).state == IOMMU_REQUEST_FAULT;
 
 				if (gone != (cases[i].gone >> (3 * d + page) & 1))
 					fail_msg("case %u, device %u, page %u", i, d, page);
@@ -1608,8 +1608,8 @@ static void iotinval_gvma(void **state)
 			map_g(&box, g[d], 3, IOVA, PHYS);
 			map_g(&box, g[d], 3, IOVA + PAGE, PHYS2);
 			dc_set(&box, d, 0, G39, g[d], 5 + d, 0, 0, 0);
-			assert_done(go(&box, d, BOX_NO_PID, IOVA, R), PHYS);
-			assert_done(go(&box, d, BOX_NO_PID, IOVA + PAGE, R), PHYS2);
+			assert_done(go(&box, d, BOX_NO_PASID, IOVA, R), PHYS);
+			assert_done(go(&box, d, BOX_NO_PASID, IOVA + PAGE, R), PHYS2);
 			*pt_entry(&box, g[d], 3, true, 0, IOVA, 1) = 0;
 			*pt_entry(&box, g[d], 3, true, 0, IOVA + PAGE, 1) = 0;
 		}
@@ -1620,7 +1620,7 @@ static void iotinval_gvma(void **state)
 		finish_commands(&box);
 		for (unsigned d = 0; d < 2; d++) {
 			for (unsigned page = 0; page < 2; page++)
-				assert_int_equal(go(&box, d, BOX_NO_PID, IOVA + page * PAGE, R).state == IOMMU_REQUEST_FAULT,
+				assert_int_equal(go(&box, d, BOX_NO_PASID, IOVA + page * PAGE, R).state == IOMMU_REQUEST_FAULT,
 						 cases[i].gone >> (2 * d + page) & 1);
 		}
 		box_close(&box);
@@ -1678,9 +1678,9 @@ static void tags_are_shared(void **state)
 	dc_set(&box, DEV, 0, 0, 0, 0, S39, a, 7);
 	dc_set(&box, DEV2, 0, 0, 0, 0, S39, b, 7);
 	DONE(R, PHYS);
-	assert_done(go(&box, DEV2, BOX_NO_PID, IOVA, R), PHYS);
+	assert_done(go(&box, DEV2, BOX_NO_PASID, IOVA, R), PHYS);
 	vma(&box, -1, 7);
-	assert_done(go(&box, DEV2, BOX_NO_PID, IOVA, R), PHYS2);
+	assert_done(go(&box, DEV2, BOX_NO_PASID, IOVA, R), PHYS2);
 	DONE(R, PHYS2);
 	/* The same PSCID in a guest is another. */
 	uint64_t g = box_root4(&box);
@@ -1689,12 +1689,12 @@ static void tags_are_shared(void **state)
 	dc_set(&box, DEV, 0, G39, g, 5, S39, a, 7);
 	inval_ddt(&box, DEV);
 	DONE(R, 0x123000);
-	assert_done(go(&box, DEV2, BOX_NO_PID, IOVA, R), PHYS2);
+	assert_done(go(&box, DEV2, BOX_NO_PASID, IOVA, R), PHYS2);
 	/* Rights are the cached ones until they are invalidated, too. */
 	*pt_entry(&box, b, 3, false, 0, IOVA, 1) = pte(PHYS2, PTE_V | PTE_R | PTE_U | PTE_A);
-	assert_done(go(&box, DEV2, BOX_NO_PID, IOVA, W), PHYS2);
+	assert_done(go(&box, DEV2, BOX_NO_PASID, IOVA, W), PHYS2);
 	vma_page(&box, -1, 7, IOVA);
-	assert_fault(go(&box, DEV2, BOX_NO_PID, IOVA, W), RISCV_CAUSE_PAGE_WRITE);
+	assert_fault(go(&box, DEV2, BOX_NO_PASID, IOVA, W), RISCV_CAUSE_PAGE_WRITE);
 	box_close(&box);
 }
 
@@ -1708,10 +1708,10 @@ static void large_pages(void **state)
 	root = simple_first(&box, S39);
 	entry = pt_entry(&box, root, 3, false, 0, IOVA, 2);
 	*entry = pte(0x200000, PTE_RW);
-	assert_done(go(&box, DEV, BOX_NO_PID, IOVA, R), 0x200000 | (IOVA & 0x1fffff));
+	assert_done(go(&box, DEV, BOX_NO_PASID, IOVA, R), 0x200000 | (IOVA & 0x1fffff));
 	*entry = 0;
 	vma_page(&box, -1, 7, IOVA ^ 0x400000);
-	assert_done(go(&box, DEV, BOX_NO_PID, IOVA, R), 0x200000 | (IOVA & 0x1fffff));
+	assert_done(go(&box, DEV, BOX_NO_PASID, IOVA, R), 0x200000 | (IOVA & 0x1fffff));
 	/* Any address within it. */
 	vma_page(&box, -1, 7, IOVA ^ 0x100000);
 	FAULT(R, RISCV_CAUSE_PAGE_READ);
@@ -1732,54 +1732,54 @@ static void ats(void **state)
 	root = box_root4(&box);
 	leaf = map_g(&box, root, 3, IOVA, PHYS);
 	dc_set(&box, DEV, 0, G39, root, 5, 0, 0, 0);
-	assert_fault(go_kind(&box, DEV, BOX_NO_PID, IOVA, R, IOMMU_REQUEST_TRANSLATION), RISCV_CAUSE_DISALLOWED);
-	assert_fault(go_kind(&box, DEV, BOX_NO_PID, PHYS, R, IOMMU_REQUEST_TRANSLATED), RISCV_CAUSE_DISALLOWED);
+	assert_fault(go_kind(&box, DEV, BOX_NO_PASID, IOVA, R, IOMMU_REQUEST_TRANSLATION), RISCV_CAUSE_DISALLOWED);
+	assert_fault(go_kind(&box, DEV, BOX_NO_PASID, PHYS, R, IOMMU_REQUEST_TRANSLATED), RISCV_CAUSE_DISALLOWED);
 	dc_at(&box, DEV)[0] |= DC_BIT(EN_ATS);
 	inval_ddt(&box, DEV);
 	set32(&box, RISCV_REG_FQH, reg32(&box, RISCV_REG_FQT));
-	r = request_of(DEV, BOX_NO_PID, IOVA + 8, R, IOMMU_REQUEST_TRANSLATED);
+	r = request_of(DEV, BOX_NO_PASID, IOVA + 8, R, IOMMU_REQUEST_TRANSLATED);
 	assert_false(iommu_model_devtlb_lookup(&box.model, &r, &phys, &rights));
-	r = go_kind(&box, DEV, BOX_NO_PID, IOVA, R | W, IOMMU_REQUEST_TRANSLATION);
+	r = go_kind(&box, DEV, BOX_NO_PASID, IOVA, R | W, IOMMU_REQUEST_TRANSLATION);
 	assert_done(r, PHYS);
 	assert_int_equal(r.rights, R | W);
-	r = request_of(DEV, BOX_NO_PID, IOVA + 8, R | W, IOMMU_REQUEST_TRANSLATED);
+	r = request_of(DEV, BOX_NO_PASID, IOVA + 8, R | W, IOMMU_REQUEST_TRANSLATED);
 	assert_true(iommu_model_devtlb_lookup(&box.model, &r, &phys, &rights));
 	assert_int_equal(phys, PHYS + 8);
-	assert_done(go_kind(&box, DEV, BOX_NO_PID, phys, R | W, IOMMU_REQUEST_TRANSLATED), PHYS + 8);
+	assert_done(go_kind(&box, DEV, BOX_NO_PASID, phys, R | W, IOMMU_REQUEST_TRANSLATED), PHYS + 8);
 	/* It outlives the IOATC, and goes with ATS.INVAL of the device and page. */
 	*leaf = pte(PHYS2, PTE_V | PTE_R | PTE_U | PTE_A);
 	gvma(&box, 5);
-	submit_ats(&box, DEV2, BOX_NO_PID, false, false, IOVA);
+	submit_ats(&box, DEV2, BOX_NO_PASID, false, false, IOVA);
 	submit_ats(&box, DEV, 5, false, false, IOVA);
-	submit_ats(&box, DEV & 0xffff, BOX_NO_PID, false, false, IOVA);
-	submit_ats(&box, DEV, BOX_NO_PID, false, false, IOVA + PAGE);
+	submit_ats(&box, DEV & 0xffff, BOX_NO_PASID, false, false, IOVA);
+	submit_ats(&box, DEV, BOX_NO_PASID, false, false, IOVA + PAGE);
 	finish_commands(&box);
 	assert_true(iommu_model_devtlb_lookup(&box.model, &r, &phys, &rights));
-	submit_ats(&box, DEV, BOX_NO_PID, false, true, IOVA | 0x3000);
+	submit_ats(&box, DEV, BOX_NO_PASID, false, true, IOVA | 0x3000);
 	finish_commands(&box);
 	assert_false(iommu_model_devtlb_lookup(&box.model, &r, &phys, &rights));
 	/* What is missing of the rights is left out; nothing at all, and page faults, are answers, not faults to report. */
-	r = go_kind(&box, DEV, BOX_NO_PID, IOVA, R | W, IOMMU_REQUEST_TRANSLATION);
+	r = go_kind(&box, DEV, BOX_NO_PASID, IOVA, R | W, IOMMU_REQUEST_TRANSLATION);
 	assert_done(r, PHYS2);
 	assert_int_equal(r.rights, R);
-	assert_fault(go_kind(&box, DEV, BOX_NO_PID, IOVA, W, IOMMU_REQUEST_TRANSLATION), RISCV_CAUSE_GUEST_WRITE);
-	assert_fault(go_kind(&box, DEV, BOX_NO_PID, IOVA + PAGE, R, IOMMU_REQUEST_TRANSLATION), RISCV_CAUSE_GUEST_READ);
+	assert_fault(go_kind(&box, DEV, BOX_NO_PASID, IOVA, W, IOMMU_REQUEST_TRANSLATION), RISCV_CAUSE_GUEST_WRITE);
+	assert_fault(go_kind(&box, DEV, BOX_NO_PASID, IOVA + PAGE, R, IOMMU_REQUEST_TRANSLATION), RISCV_CAUSE_GUEST_READ);
 	assert_false(next_fault(&box, record));
 	/* D: without hardware's help a writable page that is clean is for reading. */
 	*leaf = pte(PHYS2, PTE_V | PTE_R | PTE_W | PTE_U | PTE_A);
 	flush(&box);
-	r = go_kind(&box, DEV, BOX_NO_PID, IOVA, R | W, IOMMU_REQUEST_TRANSLATION);
+	r = go_kind(&box, DEV, BOX_NO_PASID, IOVA, R | W, IOMMU_REQUEST_TRANSLATION);
 	assert_done(r, PHYS2);
 	assert_int_equal(r.rights, R);
 	dc_at(&box, DEV)[0] |= DC_BIT(GADE);
 	flush(&box);
-	r = go_kind(&box, DEV, BOX_NO_PID, IOVA, R | W, IOMMU_REQUEST_TRANSLATION);
+	r = go_kind(&box, DEV, BOX_NO_PASID, IOVA, R | W, IOMMU_REQUEST_TRANSLATION);
 	assert_int_equal(r.rights, R | W);
 	assert_true(*leaf & PTE_D);
 	/* Others are reported. */
 	dc_at(&box, DEV)[0] = 0;
 	inval_ddt(&box, DEV);
-	assert_fault(go_kind(&box, DEV, BOX_NO_PID, IOVA, R, IOMMU_REQUEST_TRANSLATION), RISCV_CAUSE_DDT_ABSENT);
+	assert_fault(go_kind(&box, DEV, BOX_NO_PASID, IOVA, R, IOMMU_REQUEST_TRANSLATION), RISCV_CAUSE_DDT_ABSENT);
 	assert_true(next_fault(&box, record));
 	assert_int_equal(GET(RISCV_FAULT, TTYP, record), RISCV_TTYP_ATS);
 	box_close(&box);
@@ -1806,7 +1806,7 @@ static void ats_with_processes(void **state)
 	}
 	assert_fault(go_kind(&box, DEV, 4, IOVA, R, IOMMU_REQUEST_TRANSLATION), RISCV_CAUSE_PDT_ABSENT);
 	assert_int_equal(faults_waiting(&box), 0);
-	submit_ats(&box, DEV, BOX_NO_PID, false, true, ~0ull);
+	submit_ats(&box, DEV, BOX_NO_PASID, false, true, ~0ull);
 	submit_ats(&box, DEV, 2, false, true, ~0ull);
 	finish_commands(&box);
 	for (uint32_t pid = 1; pid < 4; pid++) {
@@ -1835,9 +1835,9 @@ static void ats_guest_addresses(void **state)
 	map_s(&box, s, 3, IOVA, 0x80000000);
 	dc_set(&box, DEV, DC_BIT(EN_ATS) | DC_BIT(T2GPA), G39, g, 5, S39, s, 7);
 	DONE(R, PHYS);
-	assert_done(go_kind(&box, DEV, BOX_NO_PID, IOVA + 4, R, IOMMU_REQUEST_TRANSLATION), 0x80000004);
-	assert_done(go_kind(&box, DEV, BOX_NO_PID, 0x80000004, W, IOMMU_REQUEST_TRANSLATED), PHYS + 4);
-	assert_fault(go_kind(&box, DEV, BOX_NO_PID, 0x90000004, W, IOMMU_REQUEST_TRANSLATED), RISCV_CAUSE_GUEST_WRITE);
+	assert_done(go_kind(&box, DEV, BOX_NO_PASID, IOVA + 4, R, IOMMU_REQUEST_TRANSLATION), 0x80000004);
+	assert_done(go_kind(&box, DEV, BOX_NO_PASID, 0x80000004, W, IOMMU_REQUEST_TRANSLATED), PHYS + 4);
+	assert_fault(go_kind(&box, DEV, BOX_NO_PASID, 0x90000004, W, IOMMU_REQUEST_TRANSLATED), RISCV_CAUSE_GUEST_WRITE);
 	box_close(&box);
 }
 
@@ -1949,11 +1949,11 @@ static void counters(void **state)
 	set64(&box, RISCV_REG_IOHPMEVT + 40, 4);
 	set64(&box, RISCV_REG_IOHPMEVT + 48, 1);
 	set32(&box, RISCV_REG_IOCOUNTINH, 1 | 1 << 7);
-	go(&box, DEV, BOX_NO_PID, IOVA, R);
-	go(&box, DEV, BOX_NO_PID, IOVA, R);
-	go(&box, DEV ^ 3, BOX_NO_PID, IOVA, R);
+	go(&box, DEV, BOX_NO_PASID, IOVA, R);
+	go(&box, DEV, BOX_NO_PASID, IOVA, R);
+	go(&box, DEV ^ 3, BOX_NO_PASID, IOVA, R);
 	go(&box, DEV ^ 16, 5, IOVA, R);
-	go_kind(&box, DEV, BOX_NO_PID, IOVA, R, IOMMU_REQUEST_TRANSLATED);
+	go_kind(&box, DEV, BOX_NO_PASID, IOVA, R, IOMMU_REQUEST_TRANSLATED);
 	assert_int_equal(reg64(&box, RISCV_REG_IOHPMCTR), 4);
 	assert_int_equal(reg64(&box, RISCV_REG_IOHPMCTR + 8), 2);
 	assert_int_equal(reg64(&box, RISCV_REG_IOHPMCTR + 16), 3);
@@ -1963,14 +1963,14 @@ static void counters(void **state)
 	assert_int_equal(reg64(&box, RISCV_REG_IOHPMCTR + 48), 0);
 	/* Overflow: once, until software clears it. */
 	set64(&box, RISCV_REG_IOHPMCTR, ~0ull);
-	go(&box, DEV, BOX_NO_PID, IOVA, R);
+	go(&box, DEV, BOX_NO_PASID, IOVA, R);
 	assert_int_equal(reg64(&box, RISCV_REG_IOHPMCTR), 0);
 	assert_int_equal(reg32(&box, RISCV_REG_IOCOUNTOVF), 2);
 	assert_int_equal(reg32(&box, RISCV_REG_IPSR), BITS(RISCV_IPSR, PMIP));
 	assert_int_equal(box.interrupts, 1);
 	set32(&box, RISCV_REG_IPSR, ~0u);
 	set64(&box, RISCV_REG_IOHPMCTR, ~0ull);
-	go(&box, DEV, BOX_NO_PID, IOVA, R);
+	go(&box, DEV, BOX_NO_PASID, IOVA, R);
 	assert_int_equal(box.interrupts, 1);
 	/* Cycles are ticks. */
 	set64(&box, RISCV_REG_IOHPMCYCLES, BITS(RISCV_IOHPMCYCLES, COUNTER));
@@ -2013,7 +2013,7 @@ static void fences_drain(void **state)
 	root = simple_first(&box, S39);
 	map_s(&box, root, 3, IOVA, PHYS);
 	/* IOTINVAL: the fence waits for what is being translated, and what it would fill is not filled. */
-	r = request_of(DEV, BOX_NO_PID, IOVA, R, 0);
+	r = request_of(DEV, BOX_NO_PASID, IOVA, R, 0);
 	iommu_model_begin(&box.model, &r);
 	step_to(&box, &r, RVM_PC_FIRST);
 	submit_iotinval(&box, false, -1, 7, false, 0);
@@ -2027,7 +2027,7 @@ static void fences_drain(void **state)
 	*pt_entry(&box, root, 3, false, 0, IOVA, 1) = pte(PHYS2, PTE_RW);
 	DONE(R, PHYS2);
 	/* Accesses under way are PR's and PW's. */
-	r = request_of(DEV, BOX_NO_PID, IOVA, R, 0);
+	r = request_of(DEV, BOX_NO_PASID, IOVA, R, 0);
 	iommu_model_translate(&box.model, &r);
 	assert_int_equal(r.state, IOMMU_REQUEST_DONE);
 	fence_with(&box, false, false);
@@ -2041,7 +2041,7 @@ static void fences_drain(void **state)
 	assert_true(fenced(&box));
 	/* IODIR: for who is reading the directory, not for who has read it. */
 	flush(&box);
-	r = request_of(DEV, BOX_NO_PID, IOVA, R, 0);
+	r = request_of(DEV, BOX_NO_PASID, IOVA, R, 0);
 	iommu_model_begin(&box.model, &r);
 	step_to(&box, &r, RVM_PC_DC);
 	iommu_model_step(&box.model, &r);
@@ -2081,7 +2081,7 @@ static void late_fills_can_be_switched_off(void **state)
 	open_with(&box, 0, 0, ~IOMMU_FREE_BIT(IOMMU_FREE_LATE_FILL));
 	root = simple_first(&box, S39);
 	map_s(&box, root, 3, IOVA, PHYS);
-	r = request_of(DEV, BOX_NO_PID, IOVA, R, 0);
+	r = request_of(DEV, BOX_NO_PASID, IOVA, R, 0);
 	iommu_model_begin(&box.model, &r);
 	step_to(&box, &r, RVM_PC_FIRST);
 	submit_iodir(&box, false, true, DEV, 0);
@@ -2099,7 +2099,7 @@ static void late_fills_can_be_switched_off(void **state)
 static void abandoned_drains(void **state)
 {
 	struct box box;
-	struct iommu_request r = request_of(DEV, BOX_NO_PID, IOVA, R, 0);
+	struct iommu_request r = request_of(DEV, BOX_NO_PASID, IOVA, R, 0);
 
 	(void)state;
 	/* A fence waits; its queue goes off; then ddtp goes Off, and on; then another fence. Nothing hangs, nobody is forgotten. */
@@ -2153,7 +2153,7 @@ static void torn_fetch(void **state)
 		dc = dc_set(&box, DEV, 0, 0, 0, 0, S39, a, 7);
 		box.script = last_first;
 		box.script_length = order ? 4 : 0;
-		r = request_of(DEV, BOX_NO_PID, IOVA, R, 0);
+		r = request_of(DEV, BOX_NO_PASID, IOVA, R, 0);
 		iommu_model_begin(&box.model, &r);
 		step_to(&box, &r, RVM_PC_DC);
 		for (unsigned i = 0; i < (order ? 1u : 3u); i++)
@@ -2164,14 +2164,14 @@ static void torn_fetch(void **state)
 		assert_int_equal(r.phys, order ? PHYS : PHYS2);
 		/* What it found is now under the other's tag. */
 		dc_set(&box, DEV2, 0, 0, 0, 0, S39, order ? b : a, order ? 8 : 7);
-		assert_done(go(&box, DEV2, BOX_NO_PID, IOVA, R), order ? PHYS : PHYS2);
+		assert_done(go(&box, DEV2, BOX_NO_PASID, IOVA, R), order ? PHYS : PHYS2);
 		assert_true(box.asked[IOMMU_FREE_TEAR] > 0);
 		box_close(&box);
 	}
 	/* A misconfiguration that only a torn fetch sees. */
 	open_box(&box);
 	dc = dc_set(&box, DEV, 0, 0, 0, 0, 0, 0, 0);
-	r = request_of(DEV, BOX_NO_PID, IOVA, R, 0);
+	r = request_of(DEV, BOX_NO_PASID, IOVA, R, 0);
 	iommu_model_begin(&box.model, &r);
 	step_to(&box, &r, RVM_PC_DC);
 	iommu_model_step(&box.model, &r);
@@ -2200,7 +2200,7 @@ static void torn_fetch(void **state)
 	assert_int_equal(r.phys, PHYS2);
 	vma(&box, -1, 8);
 	dc_set(&box, DEV2, 0, 0, 0, 0, S39, a, 7);
-	assert_done(go(&box, DEV2, BOX_NO_PID, IOVA, R), PHYS2);
+	assert_done(go(&box, DEV2, BOX_NO_PASID, IOVA, R), PHYS2);
 	box_close(&box);
 	/* Without the freedom nobody is asked; a quantum of 16 halves the pieces. */
 	open_with(&box, 0, 0, ~IOMMU_FREE_BIT(IOMMU_FREE_TEAR));
@@ -2220,7 +2220,7 @@ static void late_and_reordered_commands(void **state)
 	dc_set(&box, DEV, 0, 0, 0, 0, 0, 0, 0);
 	dc_set(&box, DEV2, 0, 0, 0, 0, 0, 0, 0);
 	DONE(R, IOVA);
-	assert_done(go(&box, DEV2, BOX_NO_PID, IOVA, R), IOVA);
+	assert_done(go(&box, DEV2, BOX_NO_PASID, IOVA, R), IOVA);
 	dc_at(&box, DEV)[0] = 0;
 	dc_at(&box, DEV2)[0] = 0;
 	/* cqh runs ahead of what is done. */
@@ -2235,7 +2235,7 @@ static void late_and_reordered_commands(void **state)
 	/* ... and is done in any order, */
 	box.answers[IOMMU_FREE_REORDER] = 2;
 	assert_true(iommu_model_tick(&box.model));
-	assert_fault(go(&box, DEV2, BOX_NO_PID, IOVA, R), RISCV_CAUSE_DDT_ABSENT);
+	assert_fault(go(&box, DEV2, BOX_NO_PASID, IOVA, R), RISCV_CAUSE_DDT_ABSENT);
 	DONE(R, IOVA);
 	/* ... but a fence is the last, and cqh doesn't pass it. */
 	fence_with(&box, false, false);
@@ -2306,8 +2306,8 @@ static void maysets(void **state)
 	/* The same lines, whatever the order in which they came. */
 	for (unsigned order = 0; order < 2; order++) {
 		flush(&box);
-		go(&box, order ? DEV2 : DEV, BOX_NO_PID, IOVA, R);
-		go(&box, order ? DEV : DEV2, BOX_NO_PID, IOVA, R);
+		go(&box, order ? DEV2 : DEV, BOX_NO_PASID, IOVA, R);
+		go(&box, order ? DEV : DEV2, BOX_NO_PASID, IOVA, R);
 		if (order)
 			assert_int_equal(memcmp((char *)copy + sizeof(struct rvm_state), (char *)box.model.state + sizeof(struct rvm_state),
 						box.size - sizeof(struct rvm_state)), 0);
@@ -2421,7 +2421,7 @@ static void maysets_drain(void **state)
 		rvm_state(&box.model)->common.freedoms = late ? ~0u : ~IOMMU_FREE_BIT(IOMMU_FREE_LATE_FILL);
 		root = simple_first(&box, S39);
 		map_s(&box, root, 3, IOVA, PHYS);
-		r = request_of(DEV, BOX_NO_PID, IOVA, R, 0);
+		r = request_of(DEV, BOX_NO_PASID, IOVA, R, 0);
 		iommu_model_begin(&box.model, &r);
 		step_to(&box, &r, RVM_PC_FIRST);
 		submit_iodir(&box, false, true, DEV, 0);

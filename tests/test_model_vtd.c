@@ -173,7 +173,7 @@ static void translation_off_and_abort(void **state)
 	open_box(&box, true);
 	gcmd(&box, BITS(VTD_GCMD, QIE));
 	assert_done(go(&box, RID, BOX_NO_PASID, IOVA, R | W), IOVA);
-	assert_int_equal(go_kind(&box, IOMMU_REQUEST_TRANSLATION, RID, BOX_NO_PASID, IOVA, R).state, IOMMU_REQUEST_FAULT);
+	assert_int_equal(go_kind(&box, RID, BOX_NO_PASID, IOVA, R, IOMMU_REQUEST_TRANSLATION).state, IOMMU_REQUEST_FAULT);
 	/* Abort mode: blocked, nothing recorded. */
 	iommu_model_write(&box.model, VTD_REG_RTADDR, 8, box.root | (uint64_t)VTD_TTM_ABORT << VTD_RTADDR_TTM_LSB);
 	gcmd(&box, BITS(VTD_GCMD, QIE) | BITS(VTD_GCMD, SRTP) | BITS(VTD_GCMD, TE));
@@ -908,7 +908,7 @@ static void interrupt_range(void **state)
 		assert_done(go(&box, RID, BOX_NO_PASID, 0xfee00004, W), 0xfee00004);
 		assert_done(go(&box, RID, BOX_NO_PASID, 0xfeefffff, W), 0xfeefffff);
 		assert_fault(go(&box, RID, BOX_NO_PASID, 0xfee00004, R), reason);
-		assert_fault(go_kind(&box, IOMMU_REQUEST_TRANSLATION, RID, BOX_NO_PASID, 0xfee00004, W), reason);
+		assert_fault(go_kind(&box, RID, BOX_NO_PASID, 0xfee00004, W, IOMMU_REQUEST_TRANSLATION), reason);
 		assert_int_equal(reg(&box, VTD_REG_FSTS), 0);
 		assert_done(go(&box, RID, BOX_NO_PASID, 0xfedff000, W), PHYS);
 		assert_done(go(&box, RID, BOX_NO_PASID, 0xfef00000, W), PHYS);
@@ -1135,7 +1135,7 @@ static void fault_records(void **state)
 	assert_int_equal(GET(VTD_FAULT, T1, words), 0);
 	assert_int_equal(GET(VTD_FAULT, AT, words), 0);
 	assert_int_equal(reg(&box, VTD_REG_FSTS), 0);
-	assert_fault(go_kind(&box, IOMMU_REQUEST_TRANSLATED, RID, BOX_NO_PASID, IOVA, R), VTD_FR_ROOT_ABSENT_SM);
+	assert_fault(go_kind(&box, RID, BOX_NO_PASID, IOVA, R, IOMMU_REQUEST_TRANSLATED), VTD_FR_ROOT_ABSENT_SM);
 	take_fault(&box, words);
 	assert_int_equal(GET(VTD_FAULT, PP, words), 0);
 	assert_int_equal(GET(VTD_FAULT, T1, words), 1);
@@ -1591,15 +1591,15 @@ static void ats(void **state)
 	(void)state;
 	simple_legacy(&box, &context, &ss);
 	/* TT 0: translated addresses are not to be trusted. */
-	assert_fault(go_kind(&box, IOMMU_REQUEST_TRANSLATION, RID, BOX_NO_PASID, IOVA, R), VTD_FR_REQUEST_BLOCKED);
-	assert_fault(go_kind(&box, IOMMU_REQUEST_TRANSLATED, RID, BOX_NO_PASID, PHYS, R), VTD_FR_REQUEST_BLOCKED);
+	assert_fault(go_kind(&box, RID, BOX_NO_PASID, IOVA, R, IOMMU_REQUEST_TRANSLATION), VTD_FR_REQUEST_BLOCKED);
+	assert_fault(go_kind(&box, RID, BOX_NO_PASID, PHYS, R, IOMMU_REQUEST_TRANSLATED), VTD_FR_REQUEST_BLOCKED);
 	SET(VTD_CONTEXT, TT, context, VTD_TT_PASS);
 	flush_all(&box);
-	assert_fault(go_kind(&box, IOMMU_REQUEST_TRANSLATION, RID, BOX_NO_PASID, IOVA, R), VTD_FR_REQUEST_BLOCKED);
+	assert_fault(go_kind(&box, RID, BOX_NO_PASID, IOVA, R, IOMMU_REQUEST_TRANSLATION), VTD_FR_REQUEST_BLOCKED);
 	SET(VTD_CONTEXT, TT, context, VTD_TT_DEVTLB);
 	flush_all(&box);
 	assert_false(devtlb(&box, RID, BOX_NO_PASID, IOVA, R, &phys));
-	r = go_kind(&box, IOMMU_REQUEST_TRANSLATION, RID, BOX_NO_PASID, IOVA, R | W);
+	r = go_kind(&box, RID, BOX_NO_PASID, IOVA, R | W, IOMMU_REQUEST_TRANSLATION);
 	assert_done(r, PHYS);
 	assert_int_equal(r.rights, R | W);
 	assert_true(devtlb(&box, RID, BOX_NO_PASID, IOVA + 5, R, &phys));
@@ -1607,12 +1607,12 @@ static void ats(void **state)
 	assert_false(devtlb(&box, RID, BOX_NO_PASID, IOVA + PAGE, R, &phys));
 	assert_false(devtlb(&box, RID ^ 1, BOX_NO_PASID, IOVA, R, &phys));
 	assert_false(devtlb(&box, RID, 0, IOVA, R, &phys));
-	assert_done(go_kind(&box, IOMMU_REQUEST_TRANSLATED, RID, BOX_NO_PASID, PHYS + 5, R), PHYS + 5);
+	assert_done(go_kind(&box, RID, BOX_NO_PASID, PHYS + 5, R, IOMMU_REQUEST_TRANSLATED), PHYS + 5);
 	/* A page that isn't there is an answer, not a fault. */
 	iommu_model_write(&box.model, VTD_REG_FSTS, 4, ~0u);
 	for (unsigned i = 0; i < 8; i++)
 		iommu_model_write(&box.model, 0x220 + 16 * i + 12, 4, 1u << 31);
-	assert_fault(go_kind(&box, IOMMU_REQUEST_TRANSLATION, RID, BOX_NO_PASID, IOVA + PAGE, R), VTD_FR_SS_READ);
+	assert_fault(go_kind(&box, RID, BOX_NO_PASID, IOVA + PAGE, R, IOMMU_REQUEST_TRANSLATION), VTD_FR_SS_READ);
 	assert_int_equal(reg(&box, VTD_REG_FSTS), 0);
 	/* The device's TLB is not the unit's. */
 	*map_ss(&box, ss, 4, IOVA, PHYS) = 0;
@@ -1642,23 +1642,23 @@ static void ats_scalable(void **state)
 	pasid_first(&box, RID, 1, 5, 4, fs);
 	pasid_first(&box, RID, 2, 5, 4, fs);
 	SET(VTD_SMCONTEXT, DTE, context, 0);
-	assert_fault(go_kind(&box, IOMMU_REQUEST_TRANSLATION, RID, 1, IOVA, R), VTD_FR_DTE_CLEAR);
-	assert_fault(go_kind(&box, IOMMU_REQUEST_TRANSLATED, RID, 1, PHYS, R), VTD_FR_DTE_CLEAR);
+	assert_fault(go_kind(&box, RID, 1, IOVA, R, IOMMU_REQUEST_TRANSLATION), VTD_FR_DTE_CLEAR);
+	assert_fault(go_kind(&box, RID, 1, PHYS, R, IOMMU_REQUEST_TRANSLATED), VTD_FR_DTE_CLEAR);
 	SET(VTD_SMCONTEXT, DTE, context, 1);
 	flush_all(&box);
-	assert_done(go_kind(&box, IOMMU_REQUEST_TRANSLATED, RID, 1, PHYS, R), PHYS);
+	assert_done(go_kind(&box, RID, 1, PHYS, R, IOMMU_REQUEST_TRANSLATED), PHYS);
 	/* A device that didn't ask to write isn't told that it may before D is set. */
-	assert_int_equal(go_kind(&box, IOMMU_REQUEST_TRANSLATION, RID, 1, IOVA, R).rights, R);
+	assert_int_equal(go_kind(&box, RID, 1, IOVA, R, IOMMU_REQUEST_TRANSLATION).rights, R);
 	assert_int_equal(*pte_at(&box, fs, 4, IOVA, 1, 0) & BITS(VTD_FS, D), 0);
 	assert_false(devtlb(&box, RID, 1, IOVA, W, &phys));
-	assert_int_equal(go_kind(&box, IOMMU_REQUEST_TRANSLATION, RID, 1, IOVA, R | W).rights, R | W);
+	assert_int_equal(go_kind(&box, RID, 1, IOVA, R | W, IOMMU_REQUEST_TRANSLATION).rights, R | W);
 	assert_int_equal(*pte_at(&box, fs, 4, IOVA, 1, 0) & BITS(VTD_FS, D), BITS(VTD_FS, D));
 	assert_true(devtlb(&box, RID, 1, IOVA, W, &phys));
 	/* Sizes, by PASID: 0x12345000 + 16 pages; S=1 with address bits x0 0111: 64 KiB. */
 	for (uint64_t i = 0; i < 16; i++) {
-		go_kind(&box, IOMMU_REQUEST_TRANSLATION, RID, 1, IOVA + i * PAGE, R);
-		go_kind(&box, IOMMU_REQUEST_TRANSLATION, RID, 2, IOVA + i * PAGE, R);
-		go_kind(&box, IOMMU_REQUEST_TRANSLATION, RID, BOX_NO_PASID, IOVA + i * PAGE, R);
+		go_kind(&box, RID, 1, IOVA + i * PAGE, R, IOMMU_REQUEST_TRANSLATION);
+		go_kind(&box, RID, 2, IOVA + i * PAGE, R, IOMMU_REQUEST_TRANSLATION);
+		go_kind(&box, RID, BOX_NO_PASID, IOVA + i * PAGE, R, IOMMU_REQUEST_TRANSLATION);
 	}
 	inv_pdevtlb(&box, RID, 1, 0x12340000ull | 0x7000, 1);
 	for (uint64_t i = 0; i < 16; i++) {
@@ -1672,7 +1672,7 @@ static void ats_scalable(void **state)
 	assert_false(devtlb(&box, RID, 2, IOVA, R, &phys));
 	assert_true(devtlb(&box, RID, 2, IOVA + PAGE, R, &phys));
 	/* G: every PASID, but only lines with one. */
-	go_kind(&box, IOMMU_REQUEST_TRANSLATION, RID, 1, IOVA, R);
+	go_kind(&box, RID, 1, IOVA, R, IOMMU_REQUEST_TRANSLATION);
 	uint64_t every[2] = { VTD_DESC_PDEVTLB | (uint64_t)RID << 16 | 9ull << 32, IOVA | 1 };
 	invalidate(&box, every);
 	assert_false(devtlb(&box, RID, 1, IOVA, R, &phys));
@@ -2080,7 +2080,7 @@ static void device_tlb_drains(void **state)
 	(void)state;
 	simple_legacy(&box, &context, &ss);
 	SET(VTD_CONTEXT, TT, context, VTD_TT_DEVTLB);
-	go_kind(&box, IOMMU_REQUEST_TRANSLATION, RID, BOX_NO_PASID, IOVA, R);
+	go_kind(&box, RID, BOX_NO_PASID, IOVA, R, IOMMU_REQUEST_TRANSLATION);
 	/* As a device does it: begin, look up, go to what was found. */
 	r.kind = IOMMU_REQUEST_TRANSLATED;
 	iommu_model_begin(&box.model, &r);
@@ -2500,7 +2500,7 @@ static void dump_and_reasons(void **state)
 	lines_seen = 0;
 	iommu_model_dump(&box.model, count_line, NULL);
 	assert_int_equal(lines_seen, 0);
-	go_kind(&box, IOMMU_REQUEST_TRANSLATION, RID, BOX_NO_PASID, IOVA, R);
+	go_kind(&box, RID, BOX_NO_PASID, IOVA, R, IOMMU_REQUEST_TRANSLATION);
 	iommu_model_dump(&box.model, count_line, NULL);
 	assert_int_equal(lines_seen, 1 + 1 + 3 + 1 + 1);
 	assert_string_equal(iommu_model_reason(&box.model, VTD_FR_PASID_ABSENT), "PASID-table entry not present");

@@ -123,6 +123,10 @@ static void unmap(struct hardware *h, struct iommu_pgtable *pt, uint64_t iova, u
 	if (gather.tables)
 		invalidate(h);
 	iommu_gather_free(pt, &gather);
+	if (iommu_pgtable_retired(pt, &gather)) {
+		invalidate(h);
+		iommu_gather_free(pt, &gather);
+	}
 }
 
 static void live(const struct spec *spec, unsigned levels, unsigned rounds)

@@ -47,10 +47,13 @@ class Run(Case):
     def test_default_list(self):
         rows = self.rows(*SHORT)
         self.clean(rows)
-        ran = {(r["arch"], r["from"], r["to"], r["tags"], r["ats"]) for r in rows if r["method"] == "replace"}
+        ran = {(r["arch"], r["from"], r["to"], r["tags"], r["ats"]) for r in rows if r["method"] == "replace" and not r["pasids"]}
+        gcr3 = [row for row in rows if row["pasids"]]
+        self.assertEqual([(row["arch"], row["from"], row["to"], row["strategy"]) for row in gcr3], [("amdvi", "s1", "s1", "same tag")])
+        self.assertEqual(gcr3[0]["cost"], {"stores": 1, "commands": 1, "rounds": 1, "polls": 1})
         grown = [row for row in rows if row["method"] == "grow"]
         self.assertEqual([(row["arch"], row["from"], row["to"], row["strategy"]) for row in grown], [("amdvi", "s2", "s2", "one store")])
-        self.assertEqual(len(ran) + len(grown), len(rows))
+        self.assertEqual(len(ran) + len(grown) + len(gcr3), len(rows))
         for arch in ("vtd", "vtd-legacy", "amdvi", "riscv"):
             for case in (("s2", "s2", "private", False), ("s2", "s2", "shared", False), ("s2", "s2", "private", True),
                          ("identity", "s2", "private", False), ("s2", "identity", "private", False)):
@@ -106,7 +109,9 @@ class Run(Case):
         self.assertEqual(strategies, {("vtd", "table swap"), ("vtd-legacy", "table swap"), ("riscv", "one store")})
         # The device table can't be swapped: what is not hitless says so, and harms nobody.
         for row in rows:
-            if row["arch"] == "amdvi":
+            if row["pasids"]:
+                self.assertEqual((row["hitless"], row["strategy"]), (True, "same tag")) # a GCR3 entry has 64 bits
+            elif row["arch"] == "amdvi":
                 self.assertEqual((row["hitless"], row["strategy"], bool(row["why"])), (False, "break", True))
                 self.assertEqual(row["dma"]["wrong"] + row["dma"]["stale"], 0, row)
 
@@ -223,10 +228,13 @@ class Run(Case):
     # ---- Wrong usage ----
 
     def test_machines(self):
-        for machine in ("guest",):
-            status, out, err = run("run", "--machine", machine)
-            self.assertEqual((status, out), (77, ""))
-            self.assertRegex(err, r"\Ahitless: [^\n]+not available yet[^\n]*\n\Z")
+        status, out, err = run("run", "--machine", "guest", env={"HITLESS_GUESTS": "/nowhere"})
+        self.assertEqual((status, out), (77, ""))
+        self.assertRegex(err, r"\Ahitless: [^\n]+make guest[^\n]*\n\Z")
+        for args, says in ((["--devices", "3"], "--devices"), (["--tags", "shared"], "--tags"), (["--method", "remap"], "remap"),
+                           (["--inject", "skip-wait"], "skip-iotlb-invalidation"), (["--from", "s2:levels=5", "--to", "s2"], "levels=5"),
+                           (["--from", "blocked", "--to", "s2"], "'blocked'"), (["--from", "identity", "--to", "identity"], "nothing")):
+            self.refused("run", "--machine", "guest", *args, says=says)
         self.refused("run", "--machine", "toaster", says="'toaster'")
         self.good("run", "--machine", "model", "--from", "s2", "--to", "s2", "-q", *SHORT)
 

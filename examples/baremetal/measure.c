@@ -243,7 +243,8 @@ static void close_object(struct object *object)
 	if (!object->identity) {
 		if (iommu_unmap(object->domain, window, PAGES * PAGE_SIZE) != PAGES * PAGE_SIZE)
 			panic("iommu_unmap");
-		for (unsigned page = 0; page < PAGES; page++)
+		/* A driver broken on purpose (kernel.c) leaves translations to them behind: they must not become anything else. */
+		for (unsigned page = 0; page < PAGES && !port.review; page++)
 			pages_free((void *)object->frames[page], PAGE_SIZE);
 	}
 	must(iommu_domain_free(object->domain), "iommu_domain_free");

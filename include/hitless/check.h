@@ -46,8 +46,8 @@ HITLESS_API bool hitless_check_knows(const char *arch, const char *entry);
 
 /* A change of a live entry of ours. */
 struct hitless_cell {
-	const char *arch;		/* "vtd", "vtd-legacy", "amdvi", "riscv" */
-	const char *entry;		/* "pasid", "context", "dte", "dc", "pc"; NULL: the architecture's first */
+	const char *arch;		/* "vtd", "vtd-legacy", "amdvi", "smmuv3", "riscv" */
+	const char *entry;		/* "pasid", "context", "dte", "ste", "cd", "dc", "pc"; NULL: the architecture's first */
 	uint64_t before[IOMMU_ENTRY_WORDS];
 	uint64_t after[IOMMU_ENTRY_WORDS];
 	unsigned quantum;		/* bytes: 8 or 16 */
@@ -55,6 +55,7 @@ struct hitless_cell {
 	unsigned strategies;		/* IOMMU_STRATEGY_ANY, or bits */
 	unsigned freedoms;		/* IOMMU_FREE_BIT()s of hitless/model.h; ~0: all */
 	unsigned mutant;		/* 0: the sequence as it is; else a damaged one, counted from 1 */
+	bool explain;			/* of a mutant that survives: why it is harmless */
 	bool thorough;			/* for tests of the explorer: steps every request of a place once more, in vain */
 };
 
@@ -75,6 +76,7 @@ struct hitless_report {
 	const char *why;
 	struct iommu_cost cost;
 	char mutant[128];		/* what was damaged; "": there is no such mutant */
+	const char *harmless;		/* `explain`: why nothing came of it; NULL: it was caught, or nobody knows */
 	/* Domain layer: */
 	const char *mapper;		/* violated or bounded: with which mapper; NULL: without one */
 	unsigned failures;		/* allocations of the replace that were made to fail, one at a time */
@@ -101,20 +103,22 @@ enum hitless_mapper {
 /* Something that is broken in the driver on purpose. */
 struct hitless_fault {
 	const char *name;
-	/* Edits the steps of a replace as port.review may; NULL: it is about unmap. */
+	/* Edits the steps of a replace as port.review may; NULL: it is about something else. */
 	void (*edit)(const char *arch, struct iommu_plan *plan);
-	unsigned unmap;			/* HITLESS_UNMAP_ bits */
+	unsigned bits;			/* HITLESS_UNMAP_, HITLESS_FAILURE_ */
 };
 
 #define HITLESS_UNMAP_NO_FLUSH 0x1u	/* nothing is invalidated */
 #define HITLESS_UNMAP_NO_WAIT 0x2u	/* ... or not waited for */
 #define HITLESS_UNMAP_OLD_TAGS 0x4u	/* tags that replace has published since it was called are left out */
 #define HITLESS_UNMAP_EARLY_FREE 0x8u	/* table pages are freed before the invalidation */
+#define HITLESS_FAILURE_KEEPS 0x10u	/* a replace that fails gives no memory back */
 
 struct hitless_domain_cell {
 	const char *arch;		/* "vtd", "vtd-legacy" */
 	struct iommu_domain_desc from, to;
 	unsigned devices;		/* of the group: 1 or 2 */
+	bool noncoherent;		/* a unit that doesn't snoop CPU caches */
 	bool private_tags;		/* nobody else is in either domain; else a device of another group is in each */
 	unsigned quantum;		/* bytes: 8 or 16 */
 	unsigned strategies;		/* IOMMU_STRATEGY_ANY, or bits */

@@ -111,11 +111,11 @@ struct iommu_domain_desc {
 
 /*
  * Allocates a domain in a format of `unit`'s; it may be attached to devices of every unit of the same driver and mode that can
- * walk that format. -EINVAL: the unit has no such format; -EOPNOTSUPP: it can't record dirty pages, or does not snoop the caches of
- * the CPUs that write an external table; -ENOMEM.
+ * walk that format. -EINVAL: the unit has no such format; -EOPNOTSUPP: it can't record dirty pages, or does not snoop the
+ * caches of the CPUs that write an external table; -ENOMEM.
  *
- * An external domain's table stays its owner's, who may change it at any time, must call iommu_domain_invalidate() for what he takes
- * away, and must not free it before the domain is no longer attached. map and unmap refuse it (-EINVAL).
+ * An external domain's table stays its owner's, who may change it at any time, must call iommu_domain_invalidate() for what he
+ * takes away, and must not free it before the domain is no longer attached. map and unmap refuse it (-EINVAL).
  */
 HITLESS_API int iommu_domain_alloc(struct iommu_unit *unit, const struct iommu_domain_desc *desc,
 				   struct iommu_domain **domain);
@@ -128,16 +128,18 @@ HITLESS_API int iommu_domain_free(struct iommu_domain *domain);
 HITLESS_API int iommu_domain_get_geometry(struct iommu_domain *domain, uint64_t *first, uint64_t *last);
 
 /*
- * Maps [iova, iova + size) to [phys, phys + size) with `prot` (IOMMU_READ, IOMMU_WRITE, and IOMMU_EXEC where the format has it;
+ * Maps [iova, iova + size) to [phys, phys + size) with `prot` (IOMMU_READ, IOMMU_WRITE, and IOMMU_EXEC where the format has it; IOMMU_MMIO besides is used where it can be said;
  * the largest pages that alignment allows are chosen). All or nothing. -EINVAL: not a paging domain, not page-aligned, no size,
- * no rights or some that the format can't give; -ERANGE: beyond the geometry; -EEXIST: part of it is mapped; -ENOMEM; -EIO: quarantined.
+ * no rights or some that the format can't give; -ERANGE: beyond the geometry; -EEXIST: part of it is mapped; -ENOMEM; -EIO:
+ * quarantined.
  */
 HITLESS_API int iommu_map(struct iommu_domain *domain, uint64_t iova, uint64_t phys, uint64_t size, unsigned prot);
 
 /*
  * Unmaps whatever is mapped in [iova, iova + size); a large page that is only partly in the range is split. Returns the
  * number of bytes that were mapped there. When it returns, no request reaches them any more, also if a replace is under way.
- * -EINVAL, -ERANGE as above; -ENOMEM: no memory for a split, nothing changed; -EIO: the hardware does not answer: treat the
+ * -EINVAL, -ERANGE as above; -ENOMEM: no memory for a split, nothing changed; -EOPNOTSUPP: the hardware forbids the split of a large
+ * page that is in use (SMMUv3.0 and 3.1), nothing changed: unmap it whole; -EIO: the hardware does not answer: treat the
  * pages as still reachable.
  */
 HITLESS_API int64_t iommu_unmap(struct iommu_domain *domain, uint64_t iova, uint64_t size);
@@ -155,9 +157,9 @@ HITLESS_API int iommu_iova_to_phys(struct iommu_domain *domain, uint64_t iova, u
 
 /*
  * For every page in [iova, iova + size) that was written since the last call: calls report(ctx, iova, size) with the page's
- * own range, and clears the mark, so that a later write sets it again. Copy a page only after the call has returned: until then the
- * hardware may write to it without a new mark. report must not call anything on this domain. Dirty marks stay readable after the domain was
- * replaced. -EOPNOTSUPP: the domain was not allocated with `dirty`.
+ * own range, and clears the mark, so that a later write sets it again. Copy a page only after the call has returned: until then
+ * the hardware may write to it without a new mark. report must not call anything on this domain. Dirty marks stay readable
+ * after the domain was replaced. -EOPNOTSUPP: the domain was not allocated with `dirty`.
  */
 HITLESS_API int iommu_read_and_clear_dirty(struct iommu_domain *domain, uint64_t iova, uint64_t size,
 					   void (*report)(void *ctx, uint64_t iova, uint64_t size), void *ctx);
@@ -200,9 +202,10 @@ HITLESS_API int iommu_group_free(struct iommu_group *group);
  * Adds a device; it enters the group's current domain, which for an empty group is the default domain, or the blocking one
  * if there is no default (-EINVAL then for a device with a direct region: set a default domain first).
  * Direct and MSI regions are mapped in the domain if they are not, with the rights that they ask for, and stay there.
- * -EINVAL: no unit, one with another port than the group's, no or too many or duplicate requester ids, or some that the unit doesn't
- * serve, the group's domain doesn't suit the device or has something else where a region must be; -EEXIST: the unit
- * knows one of the requester ids; -EBUSY: something is attached to a PASID of the group; -ENOMEM; -ENOSPC: no domain id left; -EIO.
+ * -EINVAL: no unit, one with another port than the group's, no or too many or duplicate requester ids, or some that the unit
+ * doesn't serve, the group's domain doesn't suit the device or has something else where a region must be; -EEXIST: the unit
+ * knows one of the requester ids; -EBUSY: something is attached to a PASID of the group; -ENOMEM; -ENOSPC: no domain id left;
+ * -EIO.
  */
 HITLESS_API int iommu_group_add_device(struct iommu_group *group, const struct iommu_device_desc *desc,
 				       struct iommu_device **device);
@@ -289,12 +292,12 @@ HITLESS_API int iommu_replace_query(struct iommu_group *group, struct iommu_doma
 /*
  * ---- PASIDs ----
  *
- * A device that was added with pasid_bits has, beside its requests without PASID, those with PASID 1 .. 2^width - 1, each in a domain of its
- * own. All of this is about the device's whole group: the PASID is attached in every device of it that has PASIDs. What is attached to
- * one PASID, or to requests without, is never disturbed by what becomes of another.
+ * A device that was added with pasid_bits has, beside its requests without PASID, those with PASID 1 .. 2^width - 1, each in a
+ * domain of its own. All of this is about the device's whole group: the PASID is attached in every device of it that has
+ * PASIDs. What is attached to one PASID, or to requests without, is never disturbed by what becomes of another.
  *
- * First-stage, external and (VT-d, RISC-V) identity domains go with every architecture that has PASIDs; second-stage ones with VT-d. The
- * same domain may be attached to many PASIDs, and to requests without.
+ * First-stage, external and (VT-d, RISC-V) identity domains go with every architecture that has PASIDs; second-stage ones with
+ * VT-d. The same domain may be attached to many PASIDs, and to requests without.
  */
 
 /* How wide the device's PASIDs are, how many have a domain, and what that takes: tables that the hardware reads, and what software keeps of
@@ -312,8 +315,8 @@ HITLESS_API int iommu_device_get_pasid_info(struct iommu_device *device, struct 
 /*
  * Attaches a domain to a PASID that has none. `handle` may be NULL.
  * Errors, each with nothing changed: -EBUSY: the PASID has a domain, or the domain of requests without PASID leaves no room for
- * PASIDs (a second-stage domain, but on VT-d); -EINVAL: PASID 0 or one beyond a device's width, a domain that can't be behind a PASID;
- * -EOPNOTSUPP: the device's tables can't grow without a gap; -ENOSPC: no domain id left; -ENOMEM. -EIO as for replace.
+ * PASIDs (a second-stage domain, but on VT-d); -EINVAL: PASID 0 or one beyond a device's width, a domain that can't be behind a
+ * PASID; -EOPNOTSUPP: the device's tables can't grow without a gap; -ENOSPC: no domain id left; -ENOMEM. -EIO as for replace.
  */
 HITLESS_API int iommu_attach_device_pasid(struct iommu_device *device, uint32_t pasid, struct iommu_domain *domain,
 					  const struct iommu_attach_handle *handle);

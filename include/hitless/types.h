@@ -48,6 +48,8 @@
 #define IOMMU_WRITE 0x2u
 #define IOMMU_EXEC 0x4u
 #define IOMMU_PRIV 0x8u
+/* Of a mapping, beside its rights: a device's registers, and not memory. */
+#define IOMMU_MMIO 0x10u
 
 /* The PASID argument of a request or an attachment that has none. */
 #define IOMMU_NO_PASID 0xffffffffu

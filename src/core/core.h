@@ -13,14 +13,14 @@
  * A device may be in many domains at once: one for its requests without PASID, and one for each PASID. What a domain is attached
  * to is therefore a *point* of a group (struct attach_point); all that follows is about points, and a PASID's is like any other.
  *
- * A page table that grows (grow.c) changes the entries of all groups in the domain, under domain->lock only: it excludes switches to
- * and from the domain by domain->growing and domain->switching, which switches wait for before they take any tag, but after
- * what they map.
+ * A page table that grows (grow.c) changes the entries of all groups in the domain, under domain->lock only: it excludes
+ * switches to and from the domain by domain->growing and domain->switching, which switches wait for before they take any tag,
+ * but after what they map.
  *
  * How unmap and replace race (promise, point 6): unmap clears page-table entries, then invalidates under every tag on the
- * domain's list, for everything that is attached under it, all under domain->lock. Replace puts tag and attachment there, under the
- * same lock, before it stores an entry with that tag, and takes them off after the last flush of it. So either unmap sees the
- * tag, or the hardware's first walk with the tag comes after the cleared entries.
+ * domain's list, for everything that is attached under it, all under domain->lock. Replace puts tag and attachment there, under
+ * the same lock, before it stores an entry with that tag, and takes them off after the last flush of it. So either unmap sees
+ * the tag, or the hardware's first walk with the tag comes after the cleared entries.
  */
 #ifndef CORE_H
 #define CORE_H
@@ -100,6 +100,8 @@ struct entry_place {
 	size_t offset;
 	const struct entry_format *format;
 	uint32_t pasid;				/* its index in its table, for the format's commands */
+	unsigned facts;				/* of IOMMU_PLAN_*, beside the unit's */
+	bool keeps_ats;				/* another entry decides about the device TLB */
 };
 
 /* A device's part in a point: on the lists of the old and the new domain during a replace, else on one. */
@@ -208,6 +210,10 @@ struct iommu_unit_ops {
 	unsigned (*tag_space)(const struct iommu_unit *unit, const struct iommu_domain *domain);
 	/* The table index of requests without PASID, for the formats' commands. */
 	uint32_t (*rid_pasid)(const struct iommu_unit *unit);
+	/* As iommu_pasid_ops.places(), for every device of the unit, also of the requester `rid` without PASIDs, in place of that. NULL:
+	 * without PASIDs it is the one entry that device_add() has filled in. */
+	unsigned (*places)(struct iommu_unit *unit, const struct iommu_device *device, unsigned rid, uint32_t pasid,
+			   const struct iommu_domain *old, const struct iommu_domain *new, struct entry_place *places);
 
 	/* Do cached translations of the domain carry the entry's table index besides the tag? NULL: never. */
 	bool (*tag_has_pasid)(const struct iommu_unit *unit, const struct iommu_domain *domain);
@@ -274,8 +280,8 @@ uint32_t given_tag(const struct iommu_device *device, uint32_t pasid, const stru
 /* Fills in where a change is, what is there now and what it shall be, and all of the request but strategies and what is to know of the tags. */
 void begin_change(struct entry_change *change, const struct iommu_device *device, unsigned rid,
 		  const struct entry_place *place, const struct iommu_domain *domain, uint32_t tag);
-/* Stores an entry anew, by one store: its tables stand elsewhere, but say the same. For a driver whose tables have grown.
- * -EOPNOTSUPP: it takes more than one store; -EIO. With `try` it only says whether it could. */
+/* Stores an entry anew that says the same: its tables have grown, or nothing passes either way. Allocates nothing. -EOPNOTSUPP: it
+ * would take more than one store that counts; -EIO. With `try` it only says whether it could. */
 int restate_entry(const struct iommu_device *device, const struct entry_place *place, const uint64_t *after, bool try);
 
 /* ---- unit.c ---- */

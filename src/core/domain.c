@@ -408,6 +408,20 @@ static int forget(struct iommu_domain *domain, uint64_t first, uint64_t last, bo
 	return f.err;
 }
 
+/* Tables that the page table has no more use for are forgotten, and freed. Under the domain's lock. */
+static int forget_retired(struct iommu_domain *domain)
+{
+	struct iommu_gather gather = IOMMU_GATHER_INIT;
+	int err;
+
+	if (!iommu_pgtable_retired(&domain->pgtable, &gather))
+		return 0;
+	err = forget(domain, gather.first, gather.last, false, false);
+	if (!err)
+		iommu_gather_free(&domain->pgtable, &gather);
+	return err;
+}
+
 static int check_range(const struct iommu_domain *domain, uint64_t iova, uint64_t size)
 {
 	if (domain->type != IOMMU_DOMAIN_PAGING || !size || (iova | size) % HITLESS_PAGE_SIZE)
@@ -430,7 +444,8 @@ int iommu_map(struct iommu_domain *domain, uint64_t iova, uint64_t phys, uint64_
 {
 	int err;
 
-	if (!domain || phys % HITLESS_PAGE_SIZE || !prot || (prot & ~(IOMMU_READ | IOMMU_WRITE | IOMMU_EXEC)))
+	if (!domain || phys % HITLESS_PAGE_SIZE || !(prot & (IOMMU_READ | IOMMU_WRITE | IOMMU_EXEC)) ||
+	    (prot & ~(IOMMU_READ | IOMMU_WRITE | IOMMU_EXEC | IOMMU_MMIO)))
 		return -EINVAL;
 	err = check_range(domain, iova, size);
 	if (err)
@@ -442,6 +457,7 @@ int iommu_map(struct iommu_domain *domain, uint64_t iova, uint64_t phys, uint64_
 	if (!err) {
 		/* Only where the hardware may remember that nothing was there. */
 		err = forget(domain, iova, iova + (size - 1), false, true);
+		err = err ? err : forget_retired(domain);
 		domain->quarantined |= err != 0;
 	}
 	unlock_domain(domain);
@@ -472,8 +488,16 @@ int64_t iommu_unmap(struct iommu_domain *domain, uint64_t iova, uint64_t size)
 	lock_domain(domain);
 	size = within_table(domain, iova, size);
 	unmapped = is_lost(domain) ? -EIO : !size ? 0 : domain->pgtable.ops->unmap(&domain->pgtable, iova, size, &gather);
-	if (unmapped > 0) {
-		err = forget(domain, gather.first, gather.last, !gather.tables, false);
+	if (unmapped == -EAGAIN) {
+		/* A large page is to be split: the hardware has to forget it first. It maps what it did. */
+		err = forget(domain, gather.first, gather.last, true, false);
+		domain->quarantined |= err != 0;
+		gather = (struct iommu_gather)IOMMU_GATHER_INIT;
+		unmapped = err ? err : domain->pgtable.ops->unmap(&domain->pgtable, iova, size, &gather);
+	}
+	if (unmapped >= 0) {
+		err = unmapped ? forget(domain, gather.first, gather.last, !gather.tables, false) : 0;
+		err = err ? err : forget_retired(domain);
 		if (err) {
 			/* Somebody may still walk them: they are never freed. */
 			domain->quarantined = true;

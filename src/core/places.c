@@ -14,6 +14,8 @@ unsigned places_of(const struct iommu_device *device, unsigned rid, uint32_t pas
 {
 	struct iommu_unit *unit = device->unit;
 
+	if (unit->ops->places)
+		return unit->ops->places(unit, device, rid, pasid, old, new, places);
 	if (device->pasid_bits)
 		return unit->ops->pasid->places(unit, device, pasid, old, new, places);
 	places[0] = device->entry[rid];
@@ -47,15 +49,15 @@ void begin_change(struct entry_change *change, const struct iommu_device *device
 		.before = change->before,
 		.after = change->after,
 		.quantum = unit->quantum,
-		.facts = unit->facts | (device->ats ? IOMMU_PLAN_ATS : 0) |
+		.facts = unit->facts | place->facts | (device->ats ? IOMMU_PLAN_ATS : 0) |
 			 (place->table->parent ? 0 : IOMMU_PLAN_NO_PARENT),
 		.rid = device->rids[rid],
 		.pasid = place->pasid,
 	};
 }
 
-/* The store, its write-back, a handful of commands. */
-#define RESTATE_STEPS 12
+/* At most two rounds of stores with their write-backs, and a handful of commands. */
+#define RESTATE_STEPS 24
 
 int restate_entry(const struct iommu_device *device, const struct entry_place *place, const uint64_t *after, bool try)
 {
@@ -69,8 +71,9 @@ int restate_entry(const struct iommu_device *device, const struct entry_place *p
 		.request = {
 			.format = place->format,
 			.quantum = unit->quantum,
-			.facts = unit->facts | IOMMU_PLAN_SUPERSET | IOMMU_PLAN_NO_PARENT | (device->ats ? IOMMU_PLAN_ATS : 0),
-			.strategies = IOMMU_STRATEGY_BIT(IOMMU_STRATEGY_ONE_STORE),
+			/* Nothing in the device's own TLB becomes wrong. */
+			.facts = unit->facts | IOMMU_PLAN_SUPERSET | IOMMU_PLAN_NO_PARENT,
+			.strategies = IOMMU_STRATEGY_BIT(IOMMU_STRATEGY_ONE_STORE) | IOMMU_STRATEGY_BIT(IOMMU_STRATEGY_PRELOAD),
 			.rid = device->rids[0],
 			.pasid = place->pasid,
 		},

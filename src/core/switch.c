@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /*
- * switch.c - attach, replace, detach: every change of the domain at a point of a group (its requests without PASID, or with one) is one
- * *switch*:
+ * switch.c - attach, replace, detach: every change of the domain at a point of a group (its requests without PASID, or with
+ * one) is one *switch*:
  *
  *	check	can every device of the group use the new domain?
  *	reserve	room for the entries of a PASID
@@ -229,11 +229,12 @@ static int region_state(struct iommu_domain *domain, const struct iommu_resv_reg
 static int map_region(struct iommu_domain *domain, const struct iommu_resv_region *region)
 {
 	uint64_t phys = region_phys(region);
-	int err = iommu_map(domain, region->iova, phys, region->size, region->prot);
+	unsigned kind = region->type == IOMMU_RESV_MSI ? IOMMU_MMIO : 0;
+	int err = iommu_map(domain, region->iova, phys, region->size, region->prot | kind);
 
 	/* A doorbell is only written to, but many formats have no page that can't be read. */
 	if (err == -EINVAL && region->prot == IOMMU_WRITE)
-		err = iommu_map(domain, region->iova, phys, region->size, IOMMU_READ | IOMMU_WRITE);
+		err = iommu_map(domain, region->iova, phys, region->size, IOMMU_READ | IOMMU_WRITE | kind);
 	/* Another group with the same region may have been faster. */
 	if (err == -EEXIST)
 		err = region_state(domain, region) == 1 ? 0 : -EINVAL;
@@ -241,8 +242,8 @@ static int map_region(struct iommu_domain *domain, const struct iommu_resv_regio
 }
 
 /*
- * What the devices need in the new domain before they enter it. First a look at all of it, then what is missing is mapped, if `map`.
- * It stays there, also if the switch fails later: another group may rely on it by then.
+ * What the devices need in the new domain before they enter it. First a look at all of it, then what is missing is mapped, if
+ * `map`. It stays there, also if the switch fails later: another group may rely on it by then.
  */
 static int need_regions(const struct switching *s, bool map)
 {
@@ -479,7 +480,7 @@ static int plan_change(struct switching *s, struct job *job, const struct iommu_
 
 	begin_change(change, device, rid, place, s->new, job->new_number);
 	change->device = round->filled - 1;
-	change->ats = ats_turn(s, device, last);
+	change->ats = place->keeps_ats ? ENTRY_ATS_STAYS : ats_turn(s, device, last);
 	request->before_tag = job->old_tag ? job->old_tag->tag : ENTRY_NO_TAG;
 	request->after_tag = has_tag(unit, s->new) ? job->new_number : ENTRY_NO_TAG;
 	request->facts |= tag_facts(s, job) | s->assumptions;

@@ -46,28 +46,52 @@ struct amdvi_log {
 	unsigned count;
 	unsigned head;
 	bool devtlb_failed;		/* an IOTLB_INV_TIMEOUT was seen, ever; under lock */
+	unsigned restarts, told;	/* how often it was full and events were lost, and what was reported of it; under lock */
 };
+
+#define AMDVI_DTE_BYTES 32u
+#define AMDVI_MAX_SEGMENTS 8u
 
 struct amdvi_unit {
 	struct iommu_unit unit;		/* first */
 	uint64_t registers;
 	uint64_t efr;
 	uint64_t capability;
-	uint32_t devices;		/* entries in the device table */
+	uint32_t devices;		/* DeviceIDs that it serves: all below this one */
 	uint16_t segment;
 	uint64_t timeout_ns;
-	struct entry_table devtab;
+	struct {
+		unsigned bits;		/* 1 << bits segments */
+		struct entry_table segments[AMDVI_MAX_SEGMENTS];
+	} devtab;
 	struct hitless_lock register_lock; /* CONTROL */
 	struct amdvi_queue queue;
 	struct amdvi_log log;
 };
 
-/* A guest CR3 table, and which of its pages hold live entries. Whoever owns it excludes init, fini and reach from each other. */
+/* A guest CR3 table, and which of its pages hold live entries. Whoever owns it excludes all that is done with it from each other. */
 struct amdvi_gcr3 {
 	unsigned levels;
 	uint32_t pasids;		/* that it has room for */
 	void *root;
 	struct entry_table **leaves;	/* by PASID / 512; NULL: not there yet */
+	unsigned tables;		/* pages in all */
+	/* What the next build puts in place; NULL or 0: it has that already. */
+	struct {
+		unsigned levels;	/* more of them, with... */
+		uint32_t pasids;	/* ... room for so many, ... */
+		struct entry_table **leaves; /* ... a longer array, ... */
+		void *above[2];		/* ... and these tables on top, lowest first */
+		void *middle;		/* of three levels: between root and leaf */
+		struct entry_table *leaf;
+		unsigned number;	/* the leaf's */
+	} reserved;
+};
+
+/* What a device with PASIDs has of its own. */
+struct amdvi_pasid_tables {
+	struct amdvi_gcr3 gcr3;
+	uint32_t did;			/* the DomainID of all that is translated by it */
 };
 
 static inline struct amdvi_unit *to_amdvi(struct iommu_unit *unit)
@@ -132,6 +156,15 @@ void amdvi_forget_range(struct iommu_unit *unit, struct entry_steps *steps, cons
 void amdvi_forget_device_range(struct iommu_unit *unit, struct entry_steps *steps, const struct iommu_device *device,
 			       uint32_t pasid, uint64_t first, uint64_t last);
 
+/* ---- amdvi_devtab.c ---- */
+/* A table in which every device is blocked. -ENOMEM. */
+int amdvi_devtab_init(struct amdvi_unit *amdvi);
+/* The unit does not look at it any more. */
+void amdvi_devtab_fini(struct amdvi_unit *amdvi);
+/* Tells the unit where it is, while translation is off. */
+void amdvi_devtab_publish(const struct amdvi_unit *amdvi);
+struct entry_table *amdvi_devtab_place(struct amdvi_unit *amdvi, uint32_t rid, size_t *offset);
+
 /* ---- amdvi_gcr3.c ---- */
 /* How many levels it takes for PASIDs of so many bits (0: just PASID 0); 0: the unit can't do that. */
 unsigned amdvi_gcr3_levels(const struct amdvi_unit *amdvi, unsigned pasid_bits);
@@ -139,15 +172,46 @@ unsigned amdvi_gcr3_levels(const struct amdvi_unit *amdvi, unsigned pasid_bits);
 int amdvi_gcr3_init(const struct hitless_port *port, struct amdvi_gcr3 *gcr3, unsigned levels, unsigned pasid_bits);
 /* No hardware may look at it any more. One that was never made, or is gone, is fine. */
 void amdvi_gcr3_fini(const struct hitless_port *port, struct amdvi_gcr3 *gcr3);
-/* Where the PASID's entry is; tables that lead there are made if they are missing. -ERANGE: no such PASID; -ENOMEM. */
+/* What it takes to have the PASID's entry, at most `pasid_bits` wide: nothing that the hardware can reach. -ENOMEM: nothing is reserved. */
+int amdvi_gcr3_reserve(const struct hitless_port *port, struct amdvi_gcr3 *gcr3, uint32_t pasid, unsigned pasid_bits);
+void amdvi_gcr3_unreserve(const struct hitless_port *port, struct amdvi_gcr3 *gcr3);
+/* Puts reserved levels on top: `root` and `levels` have changed then, and what they say of every PASID has not. */
+void amdvi_gcr3_grow(const struct hitless_port *port, struct amdvi_gcr3 *gcr3);
+/* Links the reserved tables that lead to the PASID's entry. */
+void amdvi_gcr3_build(const struct hitless_port *port, struct amdvi_gcr3 *gcr3);
+/* Where the PASID's entry is, also if it is only reserved. */
+void amdvi_gcr3_find(const struct amdvi_gcr3 *gcr3, uint32_t pasid, struct entry_table **table, size_t *offset);
+/* The same three, for a table with levels enough. -ERANGE: no such PASID; -ENOMEM. */
 int amdvi_gcr3_reach(const struct hitless_port *port, struct amdvi_gcr3 *gcr3, uint32_t pasid, struct entry_table **table,
 		     size_t *offset);
+
+/* ---- amdvi_pasid.c ---- */
+/* How wide PASIDs can be; 0: the unit has none. */
+unsigned amdvi_pasid_bits(const struct amdvi_unit *amdvi);
+/* A device with PASIDs gets its table and its DTE the form that leads there, or loses both; nothing passes before or after.
+ * -ENOMEM, -ENOSPC, -EIO. */
+int amdvi_pasid_add(struct amdvi_unit *amdvi, struct iommu_device *device);
+void amdvi_pasid_remove(struct amdvi_unit *amdvi, struct iommu_device *device);
+/* How requests without PASID of such a device are translated in the domain. */
+enum amdvi_rid_mode {
+	AMDVI_RID_BLOCKED,		/* by a GCR3 entry that isn't there */
+	AMDVI_RID_FIRST,		/* by the first GCR3 entry (GIoV) */
+	AMDVI_RID_IDENTITY,		/* beside the GCR3 table (no GIoV) */
+	AMDVI_RID_ALONE			/* as a device without PASIDs: there is no room for them */
+};
+enum amdvi_rid_mode amdvi_rid_mode(const struct iommu_domain *domain);
+extern const struct iommu_pasid_ops amdvi_pasid_ops;
 
 /* ---- amdvi_event.c ---- */
 int amdvi_log_init(struct amdvi_unit *amdvi, unsigned order);
 void amdvi_log_fini(struct amdvi_unit *amdvi);
 int amdvi_handle_faults(struct iommu_unit *unit);
-/* Has a device failed to answer an invalidation of its TLB, by what the log says? */
-bool amdvi_devtlb_failed(struct amdvi_unit *amdvi);
+/* Before commands to device TLBs: a number that says from when on the log must not have lost anything. */
+unsigned amdvi_log_restarts(struct amdvi_unit *amdvi);
+/*
+ * After them: has every device answered, by what the log says? -EIO: one has not. -EAGAIN: events were lost since then, and that may
+ * have been one of them; the log works again, and the commands have to be repeated.
+ */
+int amdvi_devtlb_verdict(struct amdvi_unit *amdvi, unsigned restarts);
 
 #endif

@@ -6,8 +6,8 @@
  * lies in the upper half, among the interrupt fields. So with 128-bit stores every change is one store, or a store of the upper
  * half before or after it; only between two guest tables of different depth both halves must flip.
  *
- * A GCR3 entry is one word, and every change of it one store. Its tag is the DomainID of the DTE and the PASID that led to it, so the
- * old and the new table are under one tag until the invalidation is done.
+ * A GCR3 entry is one word, and every change of it one store. Its tag is the DomainID of the DTE and the PASID that led to it,
+ * so the old and the new table are under one tag until the invalidation is done.
  */
 #include "amdvi_driver.h"
 
@@ -86,7 +86,7 @@ static void dte_tables(const uint64_t *entry, uint64_t *tables)
 	dte_used(entry, used);
 	SET(AMDVI_DTE, MODE, tables, ~0ull);
 	SET(AMDVI_DTE, HOST_PT_ROOT, tables, ~0ull);
-	SET(AMDVI_DTE, GIOV, tables, ~0ull);
+	/* Not GIoV: without it requests that have no PASID are cached without one, too, and so never meet the others. */
 	SET(AMDVI_DTE, GV, tables, ~0ull);
 	SET(AMDVI_DTE, GLX, tables, ~0ull);
 	amdvi_dte_set_gcr3(tables, ~0ull);
@@ -255,9 +255,9 @@ static void gcr3_forget_devtlb(struct entry_steps *steps, const struct entry_cha
 }
 
 /*
- * There is no way to change a guest table but under its tag, as there is none on a processor: what is cached of a guest walk is a pointer
- * into one tree or the other, and from there the walk stays in that tree. So "old or new" holds, as long as the DomainID is
- * this table's alone.
+ * There is no way to change a guest table but under its tag, as there is none on a processor: what is cached of a guest walk is
+ * a pointer into one tree or the other, and from there the walk stays in that tree. So "old or new" holds, as long as the
+ * DomainID is this table's alone.
  */
 const struct entry_format amdvi_gcr3_entry = {
 	.name = "gcr3-entry",
@@ -309,7 +309,6 @@ void amdvi_forget_device_range(struct iommu_unit *unit, struct entry_steps *step
 	unsigned order = range_order(first, last);
 
 	(void)unit;
-	(void)pasid; /* no device of this driver has any */
 	for (unsigned i = 0; i < device->nrids; i++)
-		invalidate_devtlb(steps, device->rids[i] & 0xffff, AMDVI_RID_PASID, aligned(first, order), order);
+		invalidate_devtlb(steps, device->rids[i] & 0xffff, pasid == IOMMU_NO_PASID ? AMDVI_RID_PASID : pasid, aligned(first, order), order);
 }

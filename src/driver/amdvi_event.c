@@ -60,22 +60,6 @@ static bool read_event(const struct amdvi_unit *amdvi, unsigned index, uint64_t 
 	return GET(AMDVI_EVENT, CODE, event) != 0;
 }
 
-bool amdvi_devtlb_failed(struct amdvi_unit *amdvi)
-{
-	const struct hitless_port *port = amdvi->unit.port;
-	struct amdvi_log *log = &amdvi->log;
-	uint64_t event[2];
-	bool failed;
-
-	port->lock(port->ctx, &log->lock);
-	for (unsigned i = log->head, tail = read_tail(amdvi); i != tail; i = (i + 1) % log->count)
-		if (read_event(amdvi, i, event) && GET(AMDVI_EVENT, CODE, event) == AMDVI_EVENT_IOTLB_TIMEOUT)
-			log->devtlb_failed = true;
-	failed = log->devtlb_failed;
-	port->unlock(port->ctx, &log->lock);
-	return failed;
-}
-
 /* ---- What an event means ---- */
 
 static void page_fault(const uint64_t *event, struct iommu_fault *fault)
@@ -206,19 +190,14 @@ static bool take_event(struct amdvi_unit *amdvi, uint64_t *event)
 	return found;
 }
 
-/* 2.5.1: a log that has overflowed has stopped; it is restarted empty. */
+/* 2.5.1: a log that has overflowed has stopped; it is restarted empty. Under its lock. */
 static bool restart(struct amdvi_unit *amdvi)
 {
-	const struct hitless_port *port = amdvi->unit.port;
 	struct amdvi_log *log = &amdvi->log;
-	uint64_t status;
+	uint64_t status = amdvi_read(amdvi, AMDVI_REG_STATUS);
 
-	port->lock(port->ctx, &log->lock);
-	status = amdvi_read(amdvi, AMDVI_REG_STATUS);
-	if (!GET(AMDVI_STATUS, EVENT_OVERFLOW, &status)) {
-		port->unlock(port->ctx, &log->lock);
+	if (!GET(AMDVI_STATUS, EVENT_OVERFLOW, &status))
 		return false;
-	}
 	amdvi_control(amdvi, 0, BITS(AMDVI_CONTROL, EVENT_LOG_EN));
 	if (amdvi_await_status(amdvi, BITS(AMDVI_STATUS, EVENT_LOG_RUN), 0) == 0) {
 		memset(log->ring, 0, log->ring_bytes);
@@ -228,8 +207,54 @@ static bool restart(struct amdvi_unit *amdvi)
 		amdvi_write(amdvi, AMDVI_REG_STATUS, BITS(AMDVI_STATUS, EVENT_OVERFLOW));
 		amdvi_control(amdvi, BITS(AMDVI_CONTROL, EVENT_LOG_EN), 0);
 	}
-	port->unlock(port->ctx, &log->lock);
+	log->restarts++;
 	return true;
+}
+
+/* Have events been lost that nobody was told of? */
+static bool lost_some(struct amdvi_unit *amdvi)
+{
+	const struct hitless_port *port = amdvi->unit.port;
+	struct amdvi_log *log = &amdvi->log;
+	bool lost;
+
+	port->lock(port->ctx, &log->lock);
+	restart(amdvi);
+	lost = log->told != log->restarts;
+	log->told = log->restarts;
+	port->unlock(port->ctx, &log->lock);
+	return lost;
+}
+
+unsigned amdvi_log_restarts(struct amdvi_unit *amdvi)
+{
+	const struct hitless_port *port = amdvi->unit.port;
+	unsigned restarts;
+
+	port->lock(port->ctx, &amdvi->log.lock);
+	restarts = amdvi->log.restarts;
+	port->unlock(port->ctx, &amdvi->log.lock);
+	return restarts;
+}
+
+int amdvi_devtlb_verdict(struct amdvi_unit *amdvi, unsigned restarts)
+{
+	const struct hitless_port *port = amdvi->unit.port;
+	struct amdvi_log *log = &amdvi->log;
+	uint64_t event[2];
+	int err = 0;
+
+	port->lock(port->ctx, &log->lock);
+	for (unsigned i = log->head, tail = read_tail(amdvi); i != tail; i = (i + 1) % log->count)
+		if (read_event(amdvi, i, event) && GET(AMDVI_EVENT, CODE, event) == AMDVI_EVENT_IOTLB_TIMEOUT)
+			log->devtlb_failed = true;
+	restart(amdvi);
+	if (log->devtlb_failed)
+		err = -EIO;
+	else if (log->restarts != restarts)
+		err = -EAGAIN;
+	port->unlock(port->ctx, &log->lock);
+	return err;
 }
 
 int amdvi_handle_faults(struct iommu_unit *unit)
@@ -246,7 +271,7 @@ int amdvi_handle_faults(struct iommu_unit *unit)
 		unit_report_fault(unit, &fault);
 		count++;
 	}
-	if (restart(amdvi)) {
+	if (lost_some(amdvi)) {
 		fault = (struct iommu_fault){ .cause = IOMMU_FAULT_OVERFLOW, .text = "events were lost" };
 		unit_report_fault(unit, &fault);
 		count++;

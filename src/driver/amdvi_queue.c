@@ -192,7 +192,7 @@ static int push_wait(struct amdvi_unit *amdvi, struct pending *pending)
 	return push(amdvi, command);
 }
 
-static int poll(struct amdvi_unit *amdvi, const struct pending *pending, bool devtlb)
+static int poll(struct amdvi_unit *amdvi, const struct pending *pending)
 {
 	const struct hitless_port *port = amdvi->unit.port;
 	struct amdvi_deadline deadline = amdvi_start(amdvi);
@@ -203,22 +203,19 @@ static int poll(struct amdvi_unit *amdvi, const struct pending *pending, bool de
 			return -EIO;
 		port->relax(port->ctx);
 	}
-	return devtlb && amdvi_devtlb_failed(amdvi) ? -EIO : 0;
+	return 0;
 }
 
-int amdvi_commands(void *unit, const struct iommu_step *steps, unsigned count)
+static int commands(struct amdvi_unit *amdvi, const struct iommu_step *steps, unsigned count)
 {
-	struct amdvi_unit *amdvi = unit;
 	const struct hitless_port *port = amdvi->unit.port;
 	struct pending pending = { 0 };
-	bool devtlb = false;
 	int err = 0;
 
 	port->lock(port->ctx, &amdvi->queue.lock);
 	for (unsigned i = 0; i < count && !err; i++) {
 		const struct iommu_step *step = &steps[i];
 
-		devtlb |= step->op == IOMMU_STEP_INVALIDATE && step->cache == IOMMU_CACHE_DEVTLB;
 		if (step->op == IOMMU_STEP_INVALIDATE)
 			err = push(amdvi, step->words);
 		else
@@ -227,9 +224,32 @@ int amdvi_commands(void *unit, const struct iommu_step *steps, unsigned count)
 	if (!err)
 		ring_doorbell(amdvi);
 	port->unlock(port->ctx, &amdvi->queue.lock);
-	if (!err && pending.word)
-		err = poll(amdvi, &pending, devtlb);
-	return err;
+	return !err && pending.word ? poll(amdvi, &pending) : err;
+}
+
+/* A log that is full whenever one looks is a device that faults without end: after so many times it could hide anything. */
+#define MAX_REPEATS 16
+
+int amdvi_commands(void *unit, const struct iommu_step *steps, unsigned count)
+{
+	struct amdvi_unit *amdvi = unit;
+	unsigned restarts;
+	bool devtlb = false;
+	int err;
+
+	for (unsigned i = 0; i < count; i++)
+		devtlb |= steps[i].op == IOMMU_STEP_INVALIDATE && steps[i].cache == IOMMU_CACHE_DEVTLB;
+	if (!devtlb)
+		return commands(amdvi, steps, count);
+	for (unsigned repeats = 0; repeats < MAX_REPEATS; repeats++) {
+		restarts = amdvi_log_restarts(amdvi);
+		err = commands(amdvi, steps, count);
+		if (!err)
+			err = amdvi_devtlb_verdict(amdvi, restarts);
+		if (err != -EAGAIN)
+			return err;
+	}
+	return -EIO;
 }
 
 /* A command that the hardware would choke on would stop the buffer for everybody: it never gets there. */
@@ -284,28 +304,52 @@ static bool is_valid(const struct amdvi_unit *amdvi, const uint64_t *command)
 	return !(command[0] & ~used[0]) && !(command[1] & ~used[1]);
 }
 
-int amdvi_submit(struct iommu_unit *unit, const void *commands, unsigned count)
+/* All of them, or just those to device TLBs. */
+static int submit(struct amdvi_unit *amdvi, const uint64_t *commands, unsigned count, bool devtlb)
 {
-	struct amdvi_unit *amdvi = to_amdvi(unit);
-	const struct hitless_port *port = unit->port;
-	struct amdvi_queue *queue = &amdvi->queue;
+	const struct hitless_port *port = amdvi->unit.port;
 	struct pending pending = { 0 };
 	int err = 0;
 
-	if (count > queue->count - 2)
-		return -EINVAL;
-	for (unsigned i = 0; i < count; i++)
-		if (!is_valid(amdvi, (const uint64_t *)commands + (size_t)i * 2))
-			return -EINVAL;
-	port->lock(port->ctx, &queue->lock);
+	port->lock(port->ctx, &amdvi->queue.lock);
 	for (unsigned i = 0; i < count && !err; i++)
-		err = push(amdvi, (const uint64_t *)commands + (size_t)i * 2);
+		if (!devtlb || GET(AMDVI_CMD, OPCODE, commands + (size_t)i * 2) == AMDVI_CMD_IOTLB)
+			err = push(amdvi, commands + (size_t)i * 2);
 	if (!err)
 		err = push_wait(amdvi, &pending);
 	if (!err)
 		ring_doorbell(amdvi);
-	port->unlock(port->ctx, &queue->lock);
-	return err ? err : poll(amdvi, &pending, true);
+	port->unlock(port->ctx, &amdvi->queue.lock);
+	return err ? err : poll(amdvi, &pending);
+}
+
+int amdvi_submit(struct iommu_unit *unit, const void *commands, unsigned count)
+{
+	struct amdvi_unit *amdvi = to_amdvi(unit);
+	unsigned restarts;
+	bool devtlb = false;
+	int err;
+
+	if (count > amdvi->queue.count - 2)
+		return -EINVAL;
+	for (unsigned i = 0; i < count; i++) {
+		const uint64_t *command = (const uint64_t *)commands + (size_t)i * 2;
+
+		if (!is_valid(amdvi, command))
+			return -EINVAL;
+		devtlb |= GET(AMDVI_CMD, OPCODE, command) == AMDVI_CMD_IOTLB;
+	}
+	if (!devtlb)
+		return submit(amdvi, commands, count, false);
+	for (unsigned repeats = 0; repeats < MAX_REPEATS; repeats++) {
+		restarts = amdvi_log_restarts(amdvi);
+		err = submit(amdvi, commands, count, repeats != 0);
+		if (!err)
+			err = amdvi_devtlb_verdict(amdvi, restarts);
+		if (err != -EAGAIN)
+			return err;
+	}
+	return -EIO;
 }
 
 /* Without INVALIDATE_IOMMU_ALL: every device, then every domain. */
@@ -340,7 +384,7 @@ static int forget_one_by_one(struct amdvi_unit *amdvi)
 	if (!err)
 		ring_doorbell(amdvi);
 	port->unlock(port->ctx, &amdvi->queue.lock);
-	return err ? err : poll(amdvi, &pending, false);
+	return err ? err : poll(amdvi, &pending);
 }
 
 int amdvi_forget_all(struct amdvi_unit *amdvi)

@@ -2,15 +2,13 @@
 /*
  * amdvi_unit.c - an AMD-Vi unit: what it can do, its device table, its domains.
  *
- * The device table is one piece, with an entry for every DeviceID, blocked until its device is added. A guest-table ("v2") domain has a
- * GCR3 table of its own, one page whose first entry (PASID 0) points to the page table; with GIoV in the DTE, requests without
- * PASID use that. So a change from one such domain to another is one store to the DTE, too.
+ * The device table is one piece, with an entry for every DeviceID, blocked until its device is added. A guest-table ("v2")
+ * domain has a GCR3 table of its own, one page whose first entry (PASID 0) points to the page table; with GIoV in the DTE,
+ * requests without PASID use that. So a change from one such domain to another is one store to the DTE, too.
  */
 #include "amdvi_driver.h"
 
 #include <string.h>
-
-#define DTE_BYTES 32u
 
 /* Host tables start with this many levels and grow: 512 GiB are enough for most. */
 #define FIRST_LEVELS 3u
@@ -30,18 +28,18 @@ static int amdvi_device_add(struct iommu_unit *unit, struct iommu_device *device
 	for (unsigned i = 0; i < device->nrids; i++) {
 		if (!serves(amdvi, device->rids[i]))
 			return -EINVAL;
-		device->entry[i].table = &amdvi->devtab;
-		device->entry[i].offset = (size_t)(device->rids[i] & 0xffff) * DTE_BYTES;
+		device->entry[i].table = amdvi_devtab_place(amdvi, device->rids[i], &device->entry[i].offset);
 	}
 	driver_find_ats(unit->port, device, AMDVI_CAPABILITY_OF(amdvi, IOTLB_SUP));
-	return 0;
+	driver_enable_pasids(unit->port, device, amdvi_pasid_bits(amdvi));
+	return device->pasid_bits ? amdvi_pasid_add(amdvi, device) : 0;
 }
 
 /* Its entries stay where they are, and block. */
 static void amdvi_device_remove(struct iommu_unit *unit, struct iommu_device *device)
 {
-	(void)unit;
-	(void)device;
+	amdvi_pasid_remove(to_amdvi(unit), device);
+	driver_disable_pasids(unit->port, device);
 }
 
 int amdvi_set_interrupts(struct iommu_unit *unit, uint32_t rid, const uint64_t words[2])
@@ -49,13 +47,16 @@ int amdvi_set_interrupts(struct iommu_unit *unit, uint32_t rid, const uint64_t w
 	struct amdvi_unit *amdvi = to_amdvi(unit);
 	const struct hitless_port *port;
 	const uint64_t keep = BITS(AMDVI_DTE, GUEST_PAGING_MODE);
+	struct entry_table *table;
 	uint64_t *live, high[2];
+	size_t offset;
 
 	if (!unit || !words || unit->ops->format != &amdvi_dte || !serves(amdvi, rid))
 		return -EINVAL;
 	port = unit->port;
-	port->lock(port->ctx, &amdvi->devtab.lock);
-	live = (uint64_t *)((char *)amdvi->devtab.page + (size_t)(rid & 0xffff) * DTE_BYTES) + 2;
+	table = amdvi_devtab_place(amdvi, rid, &offset);
+	port->lock(port->ctx, &table->lock);
+	live = (uint64_t *)((char *)table->page + offset) + 2;
 	high[0] = (words[0] & ~keep) | (live[0] & keep);
 	high[1] = words[1];
 	if (port->store128) {
@@ -64,7 +65,7 @@ int amdvi_set_interrupts(struct iommu_unit *unit, uint32_t rid, const uint64_t w
 		port->store64(port->ctx, &live[1], high[1]);
 		port->store64(port->ctx, &live[0], high[0]);
 	}
-	port->unlock(port->ctx, &amdvi->devtab.lock);
+	port->unlock(port->ctx, &table->lock);
 	return 0;
 }
 
@@ -108,7 +109,7 @@ static int make_gcr3_table(struct iommu_domain *domain)
 		return err;
 	}
 	port->store64(port->ctx, (char *)table->page + offset,
-		      amdvi_gcr3_to(domain->pgtable.ops->root_phys(&domain->pgtable)));
+		      amdvi_gcr3_to(domain_root(domain)));
 	domain->driver_data = gcr3;
 	return 0;
 }
@@ -130,8 +131,10 @@ static int amdvi_domain_init(struct iommu_unit *unit, struct iommu_domain *domai
 	struct iommu_pgtable_config config = { .port = unit->port, .output_bits = 52, .max_page_shift = 30 };
 	int err;
 
-	if (desc->type == IOMMU_DOMAIN_EXTERNAL)
-		return -EINVAL;
+	if (desc->type == IOMMU_DOMAIN_EXTERNAL) {
+		domain->external_levels = desc->levels ? desc->levels : 4;
+		return has_guest(amdvi, domain->external_levels) ? make_gcr3_table(domain) : -EINVAL;
+	}
 	if (desc->type != IOMMU_DOMAIN_PAGING)
 		return 0;
 	if (domain->stage == 0)
@@ -169,33 +172,59 @@ static int amdvi_domain_check(struct iommu_unit *unit, const struct iommu_device
 	const struct iommu_pgtable_config *config = &domain->pgtable.config;
 
 	(void)device;
-	if (domain->type != IOMMU_DOMAIN_PAGING)
+	if (!domain_has_table(domain))
 		return 0;
 	if (domain->stage == 1)
-		return has_guest(amdvi, config->levels) ? 0 : -EINVAL;
+		return has_guest(amdvi, domain_levels(domain)) ? 0 : -EINVAL;
 	if ((config->max_levels ? config->max_levels : config->levels) > max_host_levels(amdvi))
 		return -EINVAL;
 	return domain->dirty && !has_dirty(amdvi) ? -EINVAL : 0;
 }
 
-static void amdvi_make_entry(struct iommu_unit *unit, const struct iommu_device *device, const struct entry_place *place,
-			     const struct iommu_domain *domain, uint32_t tag, const uint64_t *before, uint64_t *entry)
+/* What every DTE that leads to a GCR3 table has. */
+static void set_guest(const struct amdvi_unit *amdvi, uint64_t *entry, const struct amdvi_gcr3 *gcr3, unsigned levels)
 {
-	const struct amdvi_unit *amdvi = to_amdvi_const(unit);
-	const struct amdvi_gcr3 *gcr3;
+	SET(AMDVI_DTE, GV, entry, 1);
+	SET(AMDVI_DTE, GIOV, entry, 1);
+	SET(AMDVI_DTE, GLX, entry, gcr3->levels - 1);
+	SET(AMDVI_DTE, GUEST_PAGING_MODE, entry, levels == 5 ? AMDVI_GPM_5_LEVEL : AMDVI_GPM_4_LEVEL);
+	amdvi_dte_set_gcr3(entry, amdvi_phys(amdvi, gcr3->root));
+}
 
-	(void)place;
-	memset(entry, 0, sizeof(*entry) * 4);
-	entry[2] = before[2] & ~BITS(AMDVI_DTE, GUEST_PAGING_MODE);
-	entry[3] = before[3];
-	SET(AMDVI_DTE, V, entry, 1);
-	if (!domain || domain->type == IOMMU_DOMAIN_BLOCKED)
-		return;
+static void set_passing(const struct iommu_device *device, uint64_t *entry, uint32_t tag)
+{
 	SET(AMDVI_DTE, TV, entry, 1);
 	SET(AMDVI_DTE, IR, entry, 1);
 	SET(AMDVI_DTE, IW, entry, 1);
 	SET(AMDVI_DTE, DOMAIN_ID, entry, tag);
 	SET(AMDVI_DTE, I, entry, device->ats);
+}
+
+/* The DTE of a device with PASIDs, while there may be some (amdvi_pasid.c). */
+static void make_pasid_dte(const struct amdvi_unit *amdvi, const struct iommu_device *device, enum amdvi_rid_mode mode,
+			   uint64_t *entry)
+{
+	const struct amdvi_pasid_tables *tables = device->tables[0];
+
+	set_passing(device, entry, tables->did);
+	set_guest(amdvi, entry, &tables->gcr3, 4);
+	SET(AMDVI_DTE, GIOV, entry, mode != AMDVI_RID_IDENTITY);
+}
+
+static void make_dte(const struct amdvi_unit *amdvi, const struct iommu_device *device, const struct iommu_domain *domain,
+		     uint32_t tag, const uint64_t *before, uint64_t *entry)
+{
+	memset(entry, 0, sizeof(*entry) * 4);
+	entry[2] = before[2] & ~BITS(AMDVI_DTE, GUEST_PAGING_MODE);
+	entry[3] = before[3];
+	SET(AMDVI_DTE, V, entry, 1);
+	if (device->pasid_bits && amdvi_rid_mode(domain) != AMDVI_RID_ALONE) {
+		make_pasid_dte(amdvi, device, amdvi_rid_mode(domain), entry);
+		return;
+	}
+	if (!domain || domain->type == IOMMU_DOMAIN_BLOCKED)
+		return;
+	set_passing(device, entry, tag);
 	if (domain->type == IOMMU_DOMAIN_IDENTITY)
 		return;
 	if (domain->stage == 2) {
@@ -204,12 +233,26 @@ static void amdvi_make_entry(struct iommu_unit *unit, const struct iommu_device 
 		SET(AMDVI_DTE, HAD, entry, domain->dirty ? 3 : 0);
 		return;
 	}
-	gcr3 = domain->driver_data;
-	SET(AMDVI_DTE, GV, entry, 1);
-	SET(AMDVI_DTE, GIOV, entry, 1);
-	SET(AMDVI_DTE, GLX, entry, gcr3->levels - 1);
-	SET(AMDVI_DTE, GUEST_PAGING_MODE, entry, domain->pgtable.config.levels == 5 ? AMDVI_GPM_5_LEVEL : AMDVI_GPM_4_LEVEL);
-	amdvi_dte_set_gcr3(entry, amdvi_phys(amdvi, gcr3->root));
+	set_guest(amdvi, entry, domain->driver_data, domain_levels(domain));
+}
+
+/* A GCR3 entry: that of a PASID, or (AMDVI_RID_PASID) of requests without. */
+static void make_gcr3_entry(const struct entry_place *place, const struct iommu_domain *domain, uint64_t *entry)
+{
+	bool passes = domain && domain->type != IOMMU_DOMAIN_BLOCKED;
+
+	if (place->pasid == AMDVI_RID_PASID)
+		passes = amdvi_rid_mode(domain) == AMDVI_RID_FIRST;
+	*entry = passes ? amdvi_gcr3_to(domain_root(domain)) : 0;
+}
+
+static void amdvi_make_entry(struct iommu_unit *unit, const struct iommu_device *device, const struct entry_place *place,
+			     const struct iommu_domain *domain, uint32_t tag, const uint64_t *before, uint64_t *entry)
+{
+	if (place->format == &amdvi_gcr3_entry)
+		make_gcr3_entry(place, domain, entry);
+	else
+		make_dte(to_amdvi_const(unit), device, domain, tag, before, entry);
 }
 
 /* Identity too: every DTE that translates has a DomainID. */
@@ -242,10 +285,7 @@ static void free_unit(struct amdvi_unit *amdvi)
 	if (amdvi->queue.ring)
 		amdvi_queue_fini(amdvi);
 	amdvi_log_fini(amdvi);
-	if (amdvi->devtab.page) {
-		port->free_pages(port->ctx, amdvi->devtab.page, amdvi->devtab.bytes);
-		port->lock_destroy(port->ctx, &amdvi->devtab.lock);
-	}
+	amdvi_devtab_fini(amdvi);
 	port->lock_destroy(port->ctx, &amdvi->register_lock);
 	unit_fini(&amdvi->unit);
 	port->free(port->ctx, amdvi, sizeof(*amdvi));
@@ -295,40 +335,18 @@ static const struct iommu_unit_ops amdvi_ops = {
 	.commands = amdvi_commands,
 	.submit = amdvi_submit,
 	.handle_faults = amdvi_handle_faults,
+	.pasid = &amdvi_pasid_ops,
 };
-
-/* V=0 would let DMA through, so no entry is ever 0. */
-static int make_device_table(struct amdvi_unit *amdvi)
-{
-	const struct hitless_port *port = amdvi->unit.port;
-	struct entry_table *table = &amdvi->devtab;
-	int err = port->lock_init(port->ctx, &table->lock);
-
-	if (err)
-		return err;
-	table->bytes = ((size_t)amdvi->devices * DTE_BYTES + HITLESS_PAGE_SIZE - 1) & ~(size_t)(HITLESS_PAGE_SIZE - 1);
-	amdvi->devices = (uint32_t)(table->bytes / DTE_BYTES);
-	table->page = port->alloc_pages(port->ctx, table->bytes);
-	if (!table->page) {
-		port->lock_destroy(port->ctx, &table->lock);
-		return -ENOMEM;
-	}
-	for (uint32_t i = 0; i < amdvi->devices; i++)
-		port->store64(port->ctx, (char *)table->page + (size_t)i * DTE_BYTES, BITS(AMDVI_DTE, V));
-	return 0;
-}
 
 /* The tables are in place before the unit looks at them; what it may remember of others is forgotten at once. */
 static int enable(struct amdvi_unit *amdvi)
 {
 	const uint64_t running = BITS(AMDVI_STATUS, CMD_BUF_RUN) | BITS(AMDVI_STATUS, EVENT_LOG_RUN);
-	uint64_t devtab = 0, set = 0, clear = 0;
+	uint64_t set = 0, clear = 0;
 	int err;
 
-	SET(AMDVI_DEVTAB, SIZE, &devtab, amdvi->devtab.bytes / HITLESS_PAGE_SIZE - 1);
-	SET_ADDR(AMDVI_DEVTAB, BASE, &devtab, amdvi_phys(amdvi, amdvi->devtab.page));
 	amdvi->unit.port->write_barrier(amdvi->unit.port->ctx);
-	amdvi_write(amdvi, AMDVI_REG_DEVTAB, devtab);
+	amdvi_devtab_publish(amdvi);
 	amdvi_write(amdvi, AMDVI_REG_STATUS, BITS(AMDVI_STATUS, EVENT_OVERFLOW) | BITS(AMDVI_STATUS, EVENT_LOG_INT) |
 						     BITS(AMDVI_STATUS, COM_WAIT_INT));
 	set = BITS(AMDVI_CONTROL, IOMMU_EN) | BITS(AMDVI_CONTROL, EVENT_LOG_EN) | BITS(AMDVI_CONTROL, CMD_BUF_EN) |
@@ -338,6 +356,7 @@ static int enable(struct amdvi_unit *amdvi)
 	clear = BITS(AMDVI_CONTROL, DEV_TBL_SEG_EN) | BITS(AMDVI_CONTROL, INV_TIMEOUT);
 	/* A device that does not answer for a second is given up (2.4.4). */
 	SET(AMDVI_CONTROL, INV_TIMEOUT, &set, 4);
+	SET(AMDVI_CONTROL, DEV_TBL_SEG_EN, &set, amdvi->devtab.bits);
 	amdvi_control(amdvi, set, clear);
 	err = amdvi_await_status(amdvi, running, running);
 	return err ? err : amdvi_forget_all(amdvi);
@@ -386,7 +405,7 @@ int amdvi_unit_create(const struct hitless_port *port, const struct amdvi_unit_d
 		unit_fini(&amdvi->unit);
 		goto free;
 	}
-	err = make_device_table(amdvi);
+	err = amdvi_devtab_init(amdvi);
 	if (err)
 		goto free_unit;
 	amdvi_control(amdvi, 0, BITS(AMDVI_CONTROL, IOMMU_EN) | BITS(AMDVI_CONTROL, EVENT_LOG_EN));

@@ -14,14 +14,14 @@ static inline void driver_table_fini(const struct hitless_port *port, struct ent
 	table->page = NULL;
 }
 
-static inline int driver_table_init(const struct hitless_port *port, struct entry_table *table, struct entry_table *parent,
-				    size_t slot)
+static inline int driver_table_init_sized(const struct hitless_port *port, struct entry_table *table,
+					  struct entry_table *parent, size_t slot, size_t bytes)
 {
 	int err = port->lock_init(port->ctx, &table->lock);
 
 	if (err)
 		return err;
-	table->bytes = HITLESS_PAGE_SIZE;
+	table->bytes = bytes;
 	table->parent = parent;
 	table->slot = slot;
 	table->page = port->alloc_pages(port->ctx, table->bytes);
@@ -30,6 +30,12 @@ static inline int driver_table_init(const struct hitless_port *port, struct entr
 		return -ENOMEM;
 	}
 	return 0;
+}
+
+static inline int driver_table_init(const struct hitless_port *port, struct entry_table *table, struct entry_table *parent,
+				    size_t slot)
+{
+	return driver_table_init_sized(port, table, parent, slot, HITLESS_PAGE_SIZE);
 }
 
 /* PCI Express: where the function's extended capability is; 0: it has none. */
@@ -63,9 +69,9 @@ static inline void driver_find_ats(const struct hitless_port *port, struct iommu
 }
 
 /*
- * Capability 0x001b is PASID: Execute Permission Supported in bit 1, Privileged Mode Supported in bit 2, Max PASID Width in 12:8; its control
- * register has the enable bits in 2:0, of which the lowest may not change while ATS is on: so PASIDs are on as long as the device is here.
- * A function without config space has what its owner says.
+ * Capability 0x001b is PASID: Execute Permission Supported in bit 1, Privileged Mode Supported in bit 2, Max PASID Width in
+ * 12:8; its control register has the enable bits in 2:0, of which the lowest may not change while ATS is on: so PASIDs are on
+ * as long as the device is here. A function without config space has what its owner says.
  */
 static inline void driver_enable_pasids(const struct hitless_port *port, struct iommu_device *device, unsigned unit_bits)
 {

@@ -44,6 +44,25 @@ struct riscv_directory {
 	uint32_t key;			/* the device ids behind it, without their lower bits */
 };
 
+/* A process directory: PD8, PD17 or PD20. */
+#define RISCV_PDT_LEVELS 3
+
+struct riscv_pdt {
+	unsigned levels;
+	struct entry_table *root;
+	struct entry_table *middles[1u << RISCV_PDI2_BITS]; /* the second of three levels (with two, [0] is the root) */
+	struct entry_table **leaves;	/* pages of process contexts; with one level, [0] is the root */
+	unsigned tables;		/* pages in all */
+	/* What the next build puts in place; NULL or 0: it has that already. */
+	struct {
+		unsigned levels;	/* more of them, with... */
+		struct entry_table **leaves; /* ... a longer array and... */
+		struct entry_table *above[RISCV_PDT_LEVELS - 1]; /* ... these tables on top, lowest first */
+		struct entry_table *middle, *leaf;
+		unsigned number;	/* the leaf's */
+	} reserved;
+};
+
 struct riscv_unit {
 	struct iommu_unit unit;		/* first */
 	uint64_t registers;
@@ -144,8 +163,30 @@ void riscv_forget_range(struct iommu_unit *unit, struct entry_steps *steps, cons
 			uint32_t pasid, uint64_t first, uint64_t last, bool leaf, bool absent);
 void riscv_forget_device_range(struct iommu_unit *unit, struct entry_steps *steps, const struct iommu_device *device,
 			       uint32_t pasid, uint64_t first, uint64_t last);
+/* What is cached of a device's context and process directory. -EIO. */
+int riscv_forget_directory(struct riscv_unit *riscv, uint32_t rid);
 /* Everything that may be cached of the directory and of page tables. */
 void riscv_forget_all(struct entry_steps *steps);
+
+/* ---- riscv_pasid.c ---- */
+/* How wide PASIDs (process ids) can be; 0: the unit has none. */
+unsigned riscv_pasid_bits(const struct riscv_unit *riscv);
+/* A device with PASIDs gets its directory and a context that leads there, or loses both; nothing passes before or after.
+ * -ENOMEM, -EIO. */
+int riscv_pasid_add(struct riscv_unit *riscv, struct iommu_device *device);
+void riscv_pasid_remove(struct riscv_unit *riscv, struct iommu_device *device);
+/* How requests without process id of such a device are translated in the domain. */
+enum riscv_rid_mode {
+	RISCV_RID_BLOCKED,		/* by process context 0, which is not valid */
+	RISCV_RID_PROCESS,		/* by process context 0: first stage, or Bare for identity */
+	RISCV_RID_ALONE			/* as a device without PASIDs, by a second stage: there is no room for them */
+};
+enum riscv_rid_mode riscv_rid_mode(const struct iommu_domain *domain);
+extern const struct iommu_pasid_ops riscv_pasid_ops;
+
+/* ---- riscv_unit.c ---- */
+/* The word of a device context that leads to the directory. */
+void riscv_set_pdtp(const struct riscv_unit *riscv, uint64_t *dc, const struct riscv_pdt *pdt);
 
 /* ---- riscv_fault.c ---- */
 int riscv_faults_init(struct riscv_unit *riscv, unsigned order);

@@ -383,9 +383,12 @@ static void pc_forget_translations(struct entry_steps *steps, const struct entry
 		emit_iotinval(steps, &what);
 }
 
+/* Process context 0 is that of requests without process id (DPE). */
 static void pc_forget_devtlb(struct entry_steps *steps, const struct entry_change *change)
 {
-	emit_ats_inval(steps, change->request.rid & 0xffffff, change->request.pasid, 0, 52);
+	uint32_t pid = change->request.pasid ? change->request.pasid : IOMMU_NO_PASID;
+
+	emit_ats_inval(steps, change->request.rid & 0xffffff, pid, 0, 52);
 }
 
 const struct entry_format riscv_pc = {
@@ -467,9 +470,21 @@ void riscv_forget_device_range(struct iommu_unit *unit, struct entry_steps *step
 	unsigned order = range_order(first, last);
 
 	(void)unit;
-	(void)pasid; /* no device of this driver has any */
 	for (unsigned i = 0; i < device->nrids; i++)
-		emit_ats_inval(steps, device->rids[i] & 0xffffff, IOMMU_NO_PASID, aligned(first, order), order);
+		emit_ats_inval(steps, device->rids[i] & 0xffffff, pasid, aligned(first, order), order);
+}
+
+/* 6.3.2 */
+int riscv_forget_directory(struct riscv_unit *riscv, uint32_t rid)
+{
+	struct iommu_step array[4];
+	struct entry_steps steps = { .v = array, .capacity = 4 };
+	struct iommu_plan plan;
+
+	emit_inval_ddt(&steps, true, rid & 0xffffff);
+	emit_wait(&steps, true);
+	plan = (struct iommu_plan){ .steps = array, .nsteps = steps.n };
+	return unit_commit(&riscv->unit, &plan);
 }
 
 void riscv_forget_all(struct entry_steps *steps)

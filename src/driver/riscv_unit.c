@@ -120,14 +120,17 @@ static int riscv_device_add(struct iommu_unit *unit, struct iommu_device *device
 		device->entry[i].offset = dc_offset(riscv, device->rids[i]);
 	}
 	port->unlock(port->ctx, &riscv->directory_lock);
+	driver_enable_pasids(port, device, riscv_pasid_bits(riscv));
+	if (!err && device->pasid_bits)
+		err = riscv_pasid_add(riscv, device);
 	return err;
 }
 
 /* Its contexts are not valid, and stay so; the tables are its neighbours' too. */
 static void riscv_device_remove(struct iommu_unit *unit, struct iommu_device *device)
 {
-	(void)unit;
-	(void)device;
+	riscv_pasid_remove(to_riscv(unit), device);
+	driver_disable_pasids(unit->port, device);
 }
 
 /* ---- Domains ---- */
@@ -181,10 +184,15 @@ static int riscv_domain_init(struct iommu_unit *unit, struct iommu_domain *domai
 		.noncoherent = riscv_noncoherent(riscv),
 		.dirty = desc->dirty,
 		.contiguous = !desc->dirty, /* 6.4: every unit has Svnapot */
+		.memory_types = RISCV_CAP_OF(riscv, SVPBMT),
 	};
 
-	if (desc->type == IOMMU_DOMAIN_EXTERNAL)
-		return -EINVAL;
+	if (desc->type == IOMMU_DOMAIN_EXTERNAL) {
+		domain->external_levels = levels_of(riscv, 1, desc->levels);
+		if (!domain->external_levels)
+			return -EINVAL;
+		return riscv_noncoherent(riscv) ? -EOPNOTSUPP : 0;
+	}
 	if (desc->type != IOMMU_DOMAIN_PAGING)
 		return 0;
 	/* The second stage's root and tag are one doubleword: the cheapest to replace. */
@@ -206,10 +214,12 @@ static int riscv_domain_check(struct iommu_unit *unit, const struct iommu_device
 	const struct iommu_pgtable_config *config = &domain->pgtable.config;
 
 	(void)device;
+	if (domain->type == IOMMU_DOMAIN_EXTERNAL)
+		return has_levels(riscv, 1, domain->external_levels) && !riscv_noncoherent(riscv) ? 0 : -EINVAL;
 	if (domain->type != IOMMU_DOMAIN_PAGING)
 		return 0;
 	if (!has_levels(riscv, domain->stage, config->levels) || config->output_bits > output_bits(riscv) ||
-	    (riscv_noncoherent(riscv) && !config->noncoherent))
+	    (config->memory_types && !RISCV_CAP_OF(riscv, SVPBMT)) || (riscv_noncoherent(riscv) && !config->noncoherent))
 		return -EINVAL;
 	return domain->dirty && !has_dirty(riscv) ? -EINVAL : 0;
 }
@@ -218,41 +228,81 @@ static int riscv_domain_check(struct iommu_unit *unit, const struct iommu_device
  * tc is the same in every valid context of a device, so that a replacement never has to change it: EN_ATS as the device has it, GADE
  * and SADE wherever the unit has them. They set flags only in tables that were made for it (`dirty`), the others have all flags set.
  */
-static void riscv_make_entry(struct iommu_unit *unit, const struct iommu_device *device, const struct entry_place *place,
-			     const struct iommu_domain *domain, uint32_t tag, const uint64_t *before, uint64_t *entry)
+/* Modes 8, 9, 10: 3, 4, 5 levels, in either stage. */
+static uint64_t first_mode(const struct iommu_domain *domain)
 {
-	const struct riscv_unit *riscv = to_riscv_const(unit);
+	return RISCV_S_SV39 + domain_levels(domain) - 3;
+}
+
+void riscv_set_pdtp(const struct riscv_unit *riscv, uint64_t *dc, const struct riscv_pdt *pdt)
+{
+	SET(RISCV_DC, FSC_MODE, dc, RISCV_PDTP_PD8 + pdt->levels - 1);
+	SET(RISCV_DC, FSC_PPN, dc, RISCV_PPN(riscv_phys(riscv, pdt->root->page)));
+}
+
+static void make_dc(const struct riscv_unit *riscv, const struct iommu_device *device, const struct iommu_domain *domain,
+		    uint32_t tag, uint64_t *entry)
+{
 	bool hardware_flags = has_dirty(riscv);
+	bool directory = device->pasid_bits && riscv_rid_mode(domain) != RISCV_RID_ALONE;
 	uint64_t root;
 
-	(void)place;
-	(void)before; /* nothing in it belongs to anybody else */
-	memset(entry, 0, unit->ops->format->words * 8);
-	if (!domain || domain->type == IOMMU_DOMAIN_BLOCKED)
+	memset(entry, 0, riscv->unit.ops->format->words * 8);
+	if (!directory && (!domain || domain->type == IOMMU_DOMAIN_BLOCKED))
 		return;
 	SET(RISCV_DC, V, entry, 1);
 	SET(RISCV_DC, EN_ATS, entry, device->ats);
 	SET(RISCV_DC, GADE, entry, hardware_flags);
 	SET(RISCV_DC, SADE, entry, hardware_flags);
+	if (directory) {
+		/* Of requests without process id, too: process context 0 says (riscv_pasid.c). */
+		SET(RISCV_DC, PDTV, entry, 1);
+		SET(RISCV_DC, DPE, entry, 1);
+		riscv_set_pdtp(riscv, entry, device->tables[0]);
+		return;
+	}
 	if (domain->type == IOMMU_DOMAIN_IDENTITY)
 		return;
-	/* Modes 8, 9, 10: 3, 4, 5 levels, in either stage. */
-	root = RISCV_PPN(domain->pgtable.ops->root_phys(&domain->pgtable));
+	root = RISCV_PPN(domain_root(domain));
 	if (domain->stage == 1) {
 		SET(RISCV_DC, PSCID, entry, tag);
-		SET(RISCV_DC, FSC_MODE, entry, RISCV_S_SV39 + domain->pgtable.config.levels - 3);
+		SET(RISCV_DC, FSC_MODE, entry, first_mode(domain));
 		SET(RISCV_DC, FSC_PPN, entry, root);
 	} else {
 		SET(RISCV_DC, GSCID, entry, tag);
-		SET(RISCV_DC, G_MODE, entry, RISCV_G_SV39X4 + domain->pgtable.config.levels - 3);
+		SET(RISCV_DC, G_MODE, entry, RISCV_G_SV39X4 + domain_levels(domain) - 3);
 		SET(RISCV_DC, G_PPN, entry, root);
 	}
+}
+
+/* 2.2.2. Supervisors' requests are not let through to what is mapped for users (ENS, SUM). */
+static void make_pc(const struct iommu_domain *domain, uint32_t tag, uint64_t *entry)
+{
+	memset(entry, 0, RISCV_PC_WORDS * 8);
+	if (riscv_rid_mode(domain) != RISCV_RID_PROCESS)
+		return;
+	SET(RISCV_PC, V, entry, 1);
+	if (domain->type == IOMMU_DOMAIN_IDENTITY)
+		return;
+	SET(RISCV_PC, PSCID, entry, tag);
+	SET(RISCV_PC, FSC_MODE, entry, first_mode(domain));
+	SET(RISCV_PC, FSC_PPN, entry, RISCV_PPN(domain_root(domain)));
+}
+
+static void riscv_make_entry(struct iommu_unit *unit, const struct iommu_device *device, const struct entry_place *place,
+			     const struct iommu_domain *domain, uint32_t tag, const uint64_t *before, uint64_t *entry)
+{
+	(void)before; /* nothing in it belongs to anybody else */
+	if (place->format == &riscv_pc)
+		make_pc(domain, tag, entry);
+	else
+		make_dc(to_riscv_const(unit), device, domain, tag, entry);
 }
 
 static unsigned riscv_tag_space(const struct iommu_unit *unit, const struct iommu_domain *domain)
 {
 	(void)unit;
-	if (domain->type != IOMMU_DOMAIN_PAGING)
+	if (!domain_has_table(domain))
 		return NO_TAG_SPACE;
 	return domain->stage == 1 ? RISCV_SPACE_PSCID : RISCV_SPACE_GSCID;
 }
@@ -335,6 +385,7 @@ static int riscv_destroy(struct iommu_unit *unit)
 		.commands = riscv_commands, \
 		.submit = riscv_submit, \
 		.handle_faults = riscv_handle_faults, \
+		.pasid = &riscv_pasid_ops, \
 	}
 
 static const struct iommu_unit_ops base_ops = RISCV_OPS(&riscv_dc);

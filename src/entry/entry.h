@@ -23,6 +23,7 @@ struct entry_table {
 	struct entry_table *parent;	/* whose page holds the pointer to this one; NULL: a register does */
 	size_t slot;			/* where there, bytes */
 	unsigned pointer_shift;		/* how far right that pointer has the page's address shifted; mostly 0 */
+	uint64_t pointer_bits;		/* what that pointer has beside the address; 0: what the format says */
 };
 
 /* The tag of an entry that translates nothing (it is not valid, blocks, or passes everything untagged), and of one whose
@@ -46,6 +47,10 @@ struct entry_format {
 	void (*set_tag)(uint64_t *entry, uint32_t tag);
 	/* Is the device TLB allowed by `entry`? */
 	bool (*ats)(const uint64_t *entry);
+	/* The device TLB must be off and empty before the entry forbids it; else it is switched off afterwards. */
+	bool ats_off_first;
+	/* Bits that both sides look at, and that may take either side's value at any time between the two. NULL: there are none. */
+	void (*safe)(const uint64_t *before, const uint64_t *after, uint64_t *safe);
 	/* The blocking entry; what `entry` says outside the hardware's view may be kept. */
 	void (*block)(const uint64_t *entry, uint64_t *blocked);
 	/* The specification itself says that two tables under one tag give old or new: IOMMU_PLAN_ASSUME_OLD_OR_NEW always holds. */
@@ -126,7 +131,7 @@ void entry_emit(struct entry_steps *steps, struct entry_change *change);
 void entry_finish(struct entry_steps *steps, struct entry_change *changes, unsigned count);
 
 /* For formats and drivers: a command, `foreign` as in struct iommu_cost. One that was emitted since the last wait is not
- * emitted again. */
+ * emitted twice. */
 void emit_invalidate(struct entry_steps *steps, enum iommu_cache cache, const char *structure, const char *scope,
 		     unsigned foreign, const uint64_t *command, unsigned nwords);
 /* The end of a round, if commands are out. With `poll` the CPU waits, and a table swap's lock and old page are let go;

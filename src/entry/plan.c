@@ -101,6 +101,30 @@ static struct iommu_step *emit(struct entry_steps *steps, enum iommu_step_op op,
 	return step;
 }
 
+/*
+ * The same command may have been emitted since the last wait, for another requester. If nothing has been stored since, it will
+ * do (true). If something has, it was too early for that, and is taken back: the one to come does for both.
+ */
+static bool have_command(struct entry_steps *steps, const uint64_t *command, unsigned nwords)
+{
+	bool stored = false;
+
+	for (unsigned i = steps->v && steps->n <= steps->capacity ? steps->n : 0; i-- > 0 && steps->v[i].op != IOMMU_STEP_WAIT;) {
+		const struct iommu_step *step = &steps->v[i];
+
+		stored |= step->op != IOMMU_STEP_INVALIDATE;
+		if (step->op != IOMMU_STEP_INVALIDATE || step->nwords != nwords || !same_words(step->words, command, nwords))
+			continue;
+		if (!stored)
+			return true;
+		for (steps->n--; i < steps->n; i++)
+			steps->v[i] = steps->v[i + 1];
+		steps->cost.commands--;
+		return false;
+	}
+	return false;
+}
+
 void emit_invalidate(struct entry_steps *steps, enum iommu_cache cache, const char *structure, const char *scope,
 		     unsigned foreign, const uint64_t *command, unsigned nwords)
 {
@@ -111,10 +135,8 @@ void emit_invalidate(struct entry_steps *steps, enum iommu_cache cache, const ch
 		steps->cost.rounds++;
 		steps->fence = false;
 	}
-	for (unsigned i = steps->v && steps->n <= steps->capacity ? steps->n : 0;
-	     i-- > 0 && steps->v[i].op == IOMMU_STEP_INVALIDATE;)
-		if (steps->v[i].nwords == nwords && same_words(steps->v[i].words, command, nwords))
-			return;
+	if (have_command(steps, command, nwords))
+		return;
 	step = emit(steps, IOMMU_STEP_INVALIDATE, &scratch);
 	step->cache = cache;
 	step->structure = structure;
@@ -190,7 +212,7 @@ static void emit_store(struct entry_steps *steps, unsigned quantum, const uint64
 /* ---- Used bits ---- */
 
 struct flip {
-	uint64_t ahead[IOMMU_ENTRY_WORDS];	/* `from`, with all bits that it ignores already as in `to` */
+	uint64_t ahead[IOMMU_ENTRY_WORDS];	/* `from`, with what it ignores and `to` looks at already as in `to` */
 	unsigned critical;			/* how many quanta must flip */
 	unsigned quantum;			/* the last of them */
 	unsigned preloads, cleans;		/* quanta to store before and after */
@@ -199,19 +221,29 @@ struct flip {
 static void find_flip(const struct iommu_plan_request *request, const uint64_t *from, const uint64_t *to, struct flip *flip)
 {
 	const struct entry_format *format = request->format;
-	uint64_t from_used[IOMMU_ENTRY_WORDS] = { 0 }, to_used[IOMMU_ENTRY_WORDS] = { 0 };
+	uint64_t from_used[IOMMU_ENTRY_WORDS] = { 0 }, to_used[IOMMU_ENTRY_WORDS] = { 0 }, safe[IOMMU_ENTRY_WORDS] = { 0 };
 	unsigned per = request->quantum / 8;
 
 	memset(flip, 0, sizeof(*flip));
 	format->used(from, from_used);
 	format->used(to, to_used);
-	for (unsigned i = 0; i < format->words; i++)
-		flip->ahead[i] = (from[i] & from_used[i]) | (to[i] & ~from_used[i]);
+	if (format->safe)
+		format->safe(from, to, safe);
+	for (unsigned i = 0; i < format->words; i++) {
+		safe[i] &= from_used[i] & to_used[i];
+		from_used[i] &= ~safe[i];
+		to_used[i] &= ~safe[i];
+	}
 	for (unsigned q = 0; q * per < format->words; q++) {
-		bool differs = false;
+		bool differs = false, ahead = false;
 
+		for (unsigned i = q * per; i < (q + 1) * per && i < format->words; i++) {
+			differs |= ((from[i] ^ to[i]) & from_used[i] & to_used[i]) != 0;
+			ahead |= ((from[i] ^ to[i]) & ~from_used[i] & to_used[i]) != 0;
+		}
+		/* What neither looks at goes along, or is left to the cleaning. */
 		for (unsigned i = q * per; i < (q + 1) * per && i < format->words; i++)
-			differs |= ((flip->ahead[i] ^ to[i]) & to_used[i]) != 0;
+			flip->ahead[i] = ahead ? (from[i] & from_used[i]) | (to[i] & ~from_used[i]) : from[i];
 		if (differs) {
 			flip->critical++;
 			flip->quantum = q;
@@ -292,6 +324,8 @@ static void emit_swap(struct entry_steps *steps, const uint64_t *to)
 	step->place = IOMMU_PLACE_PARENT;
 	step->structure = format->parent;
 	step->nwords = format->pointer(0, step->words);	/* the page's address comes with entry_prepare() */
+	if (change->table && change->table->pointer_bits)
+		step->words[0] = change->table->pointer_bits;
 	step->entry_structure = format->name;
 	step->nentry = format->words;
 	copy_words(step->entry, to, format->words);
@@ -336,6 +370,11 @@ static bool turns_off_ats(const struct entry_change *change)
 	if (change->ats == ENTRY_ATS_BY_ENTRY)
 		return drops_ats(request, request->before, request->after);
 	return change->ats == ENTRY_ATS_OFF && (request->facts & IOMMU_PLAN_ATS);
+}
+
+static bool turns_off_ats_first(const struct entry_change *change)
+{
+	return change->request.format->ats_off_first && turns_off_ats(change);
 }
 
 static void add_stale(struct entry_change *change, const uint64_t *entry, uint32_t tag)
@@ -504,6 +543,24 @@ static bool feasible(const struct iommu_plan_request *request, enum iommu_strate
 	}
 }
 
+/* The hardware does not look: whatever differs is stored, in any order. */
+static void emit_unreachable(struct entry_steps *steps, const struct iommu_plan_request *request)
+{
+	unsigned per = request->quantum / 8, n = per < request->format->words ? per : request->format->words;
+
+	for (unsigned q = 0; q * per < request->format->words; q++)
+		if (!same_words(request->before + q * per, request->after + q * per, n))
+			emit_store(steps, q, request->after);
+}
+
+/* Ahead of the change: the device stops using its TLB, which forgets all, and what used it is done. */
+static void emit_ats_off_first(struct entry_steps *steps, const struct entry_change *change)
+{
+	emit_ats(steps, false);
+	change->request.format->forget_devtlb(steps, change);
+	emit_wait(steps, true);
+}
+
 static void emit_break(struct entry_steps *steps, struct entry_change *change)
 {
 	const struct iommu_plan_request *request = &change->request;
@@ -546,6 +603,12 @@ void entry_emit(struct entry_steps *steps, struct entry_change *change)
 	change->nstale = 0;
 	if (change->strategy == IOMMU_STRATEGY_NONE)
 		return;
+	if (request->facts & IOMMU_PLAN_UNREACHABLE) {
+		emit_unreachable(steps, request);
+		return;
+	}
+	if (turns_off_ats_first(change))
+		emit_ats_off_first(steps, change);
 	/* "Break" flushes the old translations on its way. */
 	if (change->strategy != IOMMU_STRATEGY_BREAK)
 		add_stale(change, before, tag_before(request));
@@ -622,7 +685,8 @@ void entry_finish(struct entry_steps *steps, struct entry_change *changes, unsig
 
 		/* A device TLB that was off is empty, and must not be asked. */
 		if (!(request->facts & IOMMU_PLAN_ATS) || changes[i].strategy == IOMMU_STRATEGY_NONE ||
-		    changes[i].ats == ENTRY_ATS_ON || !request->format->ats(request->before))
+		    changes[i].ats == ENTRY_ATS_ON || !request->format->ats(request->before) ||
+		    (request->facts & IOMMU_PLAN_UNREACHABLE) || turns_off_ats_first(&changes[i]))
 			continue;
 		steps->change = &changes[i];
 		if (!devtlb)
@@ -636,7 +700,7 @@ void entry_finish(struct entry_steps *steps, struct entry_change *changes, unsig
 		steps->change = &changes[i];
 		if (changes[i].strategy == IOMMU_STRATEGY_NONE && changes[i].ats == ENTRY_ATS_BY_ENTRY)
 			continue;
-		if (turns_off_ats(&changes[i]))
+		if (turns_off_ats(&changes[i]) && !turns_off_ats_first(&changes[i]))
 			emit_ats(steps, false);
 		if (turns_on_ats(&changes[i]))
 			emit_ats(steps, true);
@@ -710,8 +774,12 @@ int entry_choose(struct entry_change *change)
 		return -EINVAL;
 	change->hitless = true;
 	change->why = NULL;
-	if (feasible(request, IOMMU_STRATEGY_NONE)) {
+	if (same_words(request->before, request->after, request->format->words)) {
 		change->strategy = IOMMU_STRATEGY_NONE;
+		return 0;
+	}
+	if (request->facts & IOMMU_PLAN_UNREACHABLE) {
+		change->strategy = IOMMU_STRATEGY_ONE_STORE;
 		return 0;
 	}
 	for (enum iommu_strategy s = IOMMU_STRATEGY_ONE_STORE; s < IOMMU_STRATEGY_BREAK; s++) {

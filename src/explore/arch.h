@@ -17,6 +17,8 @@ struct xp_target {
 	uint64_t status;	/* page of status words that waits write */
 	uint64_t sibling_root;	/* page table of the other entry in the same page */
 	unsigned pointer_shift;	/* how far right the pointer has the page's address */
+	uint64_t pointer_bits;	/* what it has beside that; 0: what the format says */
+	uint32_t before_tag, after_tag;	/* where the entries only point to what has their tags */
 	uint32_t rid, pasid;
 	unsigned words;
 	bool ats_before;	/* does the old entry let the device have a TLB? */
@@ -29,15 +31,16 @@ struct xp_target {
 /* What of an architecture driver.c needs to run its driver on its model. */
 struct xp_driver {
 	uint64_t registers, register_bytes;
-	int (*create)(const struct hitless_port *port, struct iommu_unit **unit);
-	/* The model's capabilities; 0: its default. */
-	void (*capabilities)(uint64_t *capabilities);
+	int (*create)(const struct hitless_port *port, bool noncoherent, struct iommu_unit **unit);
+	/* The model's capabilities; 0: its default. May be NULL. */
+	void (*capabilities)(bool noncoherent, uint64_t *capabilities);
 	/* The command queue, as the driver has set up the unit; `first` is left out. */
 	void (*queue)(struct iommu_model *model, struct xp_queue *queue);
 	/* Where the tail register is: a store there submits what is in the ring up to it. */
 	uint64_t doorbell;
 	unsigned quantum;		/* bytes of an entry that the hardware reads at once, at most; 0: 16 */
 	bool first_stage;		/* its domains can have stage 1 */
+	bool noncoherent;		/* there are units that don't snoop */
 };
 
 struct xp_arch {
@@ -56,7 +59,8 @@ struct xp_arch {
 	void (*changes)(const uint64_t *old, const uint64_t *new, unsigned first, unsigned count, char *text, size_t size);
 };
 
-extern const struct xp_arch xp_arch_vtd, xp_arch_vtd_legacy, xp_arch_amdvi, xp_arch_riscv_dc, xp_arch_riscv_pc;
+extern const struct xp_arch xp_arch_vtd, xp_arch_vtd_legacy, xp_arch_amdvi, xp_arch_smmuv3_ste, xp_arch_smmuv3_cd,
+	xp_arch_riscv_dc, xp_arch_riscv_pc;
 /* `entry` NULL: the architecture's first. NULL: there is none. */
 const struct xp_arch *xp_arch_find(const char *name, const char *entry);
 

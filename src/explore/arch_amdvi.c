@@ -201,8 +201,8 @@ static int build(const struct hitless_cell *cell, struct xp_case *c, struct xp_t
 	add_standins(cell, &b, t);
 	if (b.next > PAGES)
 		return -EINVAL;
-	c->alias_page = GCR3_B / XP_PAGE;
-	c->alias_index = PAGE_GCR3_B;
+	c->alias[0].page = GCR3_B / XP_PAGE;
+	c->alias[0].index = PAGE_GCR3_B;
 	c->config.capabilities[3] = cell->facts & IOMMU_PLAN_CACHES_ABSENT ? AMDVI_MODEL_NPCACHE : 0;
 	c->start = c->noncoherent ? start_noncoherent : start;
 	c->submit = submit;
@@ -239,9 +239,47 @@ static void changes(const uint64_t *old, const uint64_t *new, unsigned first, un
 	xp_changes(fields, sizeof(fields) / sizeof(fields[0]), old, new, first, count, text, size);
 }
 
+/* ---- The whole driver ---- */
+
+#define REGISTERS 0xfed80000u
+/* The first word of the PCI capability block: secure device, IOMMU, IotlbSup, EFRSup. */
+#define CAPABILITY 0x0903000fu
+
+static int create(const struct hitless_port *port, bool noncoherent, struct iommu_unit **unit)
+{
+	(void)noncoherent; /* they all snoop */
+	/* A device table of one page has 128 entries. */
+	return amdvi_unit_create(port, &(struct amdvi_unit_desc){ .registers = REGISTERS, .capability = CAPABILITY, .last_device = 0x7f },
+				 unit);
+}
+
+/* 3.4.2, 3.4.13 */
+static void queue(struct iommu_model *model, struct xp_queue *queue)
+{
+	uint64_t base = iommu_model_read(model, AMDVI_REG_CMD_BASE, 8);
+
+	queue->ring = GET_ADDR(AMDVI_BUFFER, BASE, &base);
+	queue->shift = 4;
+	queue->bytes = 16;
+	queue->count = 1u << GET(AMDVI_BUFFER, LEN, &base);
+	queue->doorbell = AMDVI_REG_CMD_TAIL;
+	queue->doorbell_bytes = 8;
+}
+
+static const struct xp_driver driver = {
+	.registers = REGISTERS,
+	.register_bytes = 0x4000,
+	.create = create,
+	.queue = queue,
+	.doorbell = AMDVI_REG_CMD_TAIL,
+	.first_stage = true,
+};
+
 const struct xp_arch xp_arch_amdvi = {
 	.name = "amdvi",
 	.entry = "dte",
+	.model = &amdvi_model,
+	.driver = &driver,
 	.format = &amdvi_dte,
 	.temporary_tag = 10,
 	.build = build,

@@ -19,7 +19,7 @@ enum {
 	PAGE_DDT = 1, PAGE_LEAF, PAGE_QUEUE, PAGE_STATUS, PAGE_POOL,
 	/* 0xa to 0xf: the roots a to f; four pages each of x and y */
 	PAGE_X = 0x10, PAGE_PDT = 0x14, PAGE_OLD_PDT = 0x16, PAGE_NEW_PDT = 0x18, PAGE_Y = 0x20, PAGE_TABLES = 0x24,
-	PAGE_P = 0x50, PAGE_Q = 0x60, PAGES = 0x61
+	PAGE_CLONES = 0x44, PAGE_P = 0x50, PAGE_Q = 0x60, PAGE_CLONE_TABLES, PAGES = 0x70
 };
 
 #define PSCID_SIBLING 12u
@@ -166,7 +166,7 @@ static int build_case(const struct hitless_cell *cell, struct xp_case *c, struct
 	build_tables(&b);
 	t->sibling_root = b.next++ * XP_PAGE;
 	xp_map(&b, &sv39, t->sibling_root, XP_IOVA_SMALL, xp_data(6, false), 1, true);
-	if (b.next > PAGE_P)
+	if (b.next > PAGE_CLONES)
 		return -EINVAL;
 	c->config.capabilities[1] = cell->facts & IOMMU_PLAN_CACHES_ABSENT ? RISCV_MODEL_CACHE_INVALID : 0;
 	c->start = start;
@@ -184,6 +184,32 @@ static bool first_only(const uint64_t *entry)
 	return riscv_dc_mode(entry) == RISCV_DC_MODE_FIRST;
 }
 
+/*
+ * A second stage that translates as process 0 of a host's process directory does, for requests without process id. Its tables come
+ * behind those of the case.
+ */
+static void add_standins(const struct hitless_cell *cell, struct xp_case *c, struct xp_target *t)
+{
+	struct xp_builder b = { .ram = c->ram, .next = PAGE_CLONE_TABLES };
+
+	for (unsigned side = 0; side < 2; side++) {
+		const uint64_t *entry = side ? cell->after : cell->before;
+		unsigned n = GET(RISCV_DC, FSC_PPN, entry) == PAGE_Q, root = PAGE_CLONES + 4 * n;
+		uint64_t *standin = t->standin[side];
+
+		if (riscv_dc_mode(entry) != RISCV_DC_MODE_PROCESS)
+			continue;
+		xp_map_guest(&b, &sv39x4, root * XP_PAGE, n + 2);
+		t->has_standin[side] = true;
+		t->standin_bytes = 8 * XP_PAGE;
+		SET(RISCV_DC, V, standin, 1);
+		SET(RISCV_DC, EN_ATS, standin, GET(RISCV_DC, EN_ATS, entry));
+		SET(RISCV_DC, G_MODE, standin, RISCV_G_SV39X4);
+		SET(RISCV_DC, G_PPN, standin, root);
+		SET(RISCV_DC, GSCID, standin, xp_arch_riscv_dc.temporary_tag);
+	}
+}
+
 static int build_dc(const struct hitless_cell *cell, struct xp_case *c, struct xp_target *t)
 {
 	uint64_t table = PAGE_LEAF * XP_PAGE;
@@ -195,6 +221,7 @@ static int build_dc(const struct hitless_cell *cell, struct xp_case *c, struct x
 
 	if (err)
 		return err;
+	add_standins(cell, c, t);
 	t->table = table;
 	t->parent = PAGE_DDT * XP_PAGE;
 	t->offset = XP_RID_DEVICE * 32;
@@ -276,9 +303,43 @@ static void changes_pc(const uint64_t *old, const uint64_t *new, unsigned first,
 	xp_changes(fields, sizeof(fields) / sizeof(fields[0]), old, new, first, count, text, size);
 }
 
+/* ---- The whole driver ---- */
+
+#define REGISTERS 0x03010000u
+
+static int create(const struct hitless_port *port, bool noncoherent, struct iommu_unit **unit)
+{
+	return riscv_unit_create(port, &(struct riscv_unit_desc){ .registers = REGISTERS, .noncoherent = noncoherent }, unit);
+}
+
+/* 5.6, 5.8 */
+static void queue(struct iommu_model *model, struct xp_queue *queue)
+{
+	uint64_t base = iommu_model_read(model, RISCV_REG_CQB, 8);
+
+	queue->ring = GET(RISCV_QUEUE_BASE, PPN, &base) << 12;
+	queue->shift = 0;
+	queue->bytes = 16;
+	queue->count = 2u << GET(RISCV_QUEUE_BASE, LOG2SZ, &base);
+	queue->doorbell = RISCV_REG_CQT;
+	queue->doorbell_bytes = 4;
+}
+
+static const struct xp_driver driver = {
+	.registers = REGISTERS,
+	.register_bytes = 0x1000,
+	.create = create,
+	.queue = queue,
+	.doorbell = RISCV_REG_CQT,
+	.quantum = 8,
+	.first_stage = true,
+};
+
 const struct xp_arch xp_arch_riscv_dc = {
 	.name = "riscv",
 	.entry = "dc",
+	.model = &riscv_model,
+	.driver = &driver,
 	.format = &riscv_dc,
 	.temporary_tag = 9,
 	.build = build_dc,

@@ -288,13 +288,15 @@ static void changes_scalable(const uint64_t *old, const uint64_t *new, unsigned 
 
 #define REGISTERS 0xfed90000u
 
-static int create_legacy(const struct hitless_port *port, struct iommu_unit **unit)
+static int create_legacy(const struct hitless_port *port, bool noncoherent, struct iommu_unit **unit)
 {
+	(void)noncoherent; /* its registers say so */
 	return vtd_unit_create(port, &(struct vtd_unit_desc){ .registers = REGISTERS, .mode = VTD_MODE_LEGACY, .queue_order = 1 }, unit);
 }
 
-static int create_scalable(const struct hitless_port *port, struct iommu_unit **unit)
+static int create_scalable(const struct hitless_port *port, bool noncoherent, struct iommu_unit **unit)
 {
+	(void)noncoherent;
 	return vtd_unit_create(port, &(struct vtd_unit_desc){ .registers = REGISTERS, .mode = VTD_MODE_SCALABLE, .queue_order = 1 }, unit);
 }
 
@@ -311,10 +313,14 @@ static void queue(struct iommu_model *model, struct xp_queue *queue)
 	queue->doorbell_bytes = 8;
 }
 
-static void capabilities(uint64_t *capabilities)
+static void capabilities(bool noncoherent, uint64_t *capabilities)
 {
 	capabilities[0] = vtd_model_default_cap();
 	capabilities[1] = vtd_model_default_ecap();
+	if (!noncoherent)
+		return;
+	SET(VTD_ECAP, C, &capabilities[1], 0);
+	SET(VTD_ECAP, SMPWCS, &capabilities[1], 0);
 }
 
 static const struct xp_driver driver_scalable = {
@@ -325,6 +331,7 @@ static const struct xp_driver driver_scalable = {
 	.queue = queue,
 	.doorbell = VTD_REG_IQT,
 	.first_stage = true,
+	.noncoherent = true,
 };
 
 static const struct xp_driver driver_legacy = {
@@ -334,6 +341,7 @@ static const struct xp_driver driver_legacy = {
 	.capabilities = capabilities,
 	.queue = queue,
 	.doorbell = VTD_REG_IQT,
+	.noncoherent = true,
 };
 
 const struct xp_arch xp_arch_vtd = {

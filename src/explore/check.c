@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /* check.c - the public functions for cells of the entry layer and sequences. check_domain.c has those of the domain layer. */
 #include "arch.h"
+#include "explain.h"
 #include "report.h"
 #include "sequence.h"
 
@@ -37,7 +38,8 @@ const char *hitless_violation_name(enum hitless_violation violation)
 
 const struct xp_arch *xp_arch_find(const char *name, const char *entry)
 {
-	static const struct xp_arch *const archs[] = { &xp_arch_vtd, &xp_arch_vtd_legacy, &xp_arch_amdvi, &xp_arch_riscv_dc,
+	static const struct xp_arch *const archs[] = { &xp_arch_vtd, &xp_arch_vtd_legacy, &xp_arch_amdvi, &xp_arch_smmuv3_ste,
+						       &xp_arch_smmuv3_cd, &xp_arch_riscv_dc,
 						       &xp_arch_riscv_pc };
 
 	for (unsigned i = 0; i < sizeof(archs) / sizeof(archs[0]); i++) {
@@ -125,7 +127,7 @@ static bool take_cell(const char *id, struct hitless_cell *cell, char *arch, siz
 
 /* ---- Cells ---- */
 
-static int build(const struct hitless_cell *cell, struct xp_case *c, struct iommu_plan *plan, char *mutant, size_t mutant_size)
+int xp_build(const struct hitless_cell *cell, struct xp_case *c, struct iommu_plan *plan, char *mutant, size_t mutant_size)
 {
 	const struct xp_arch *arch = xp_arch_find(cell->arch, cell->entry);
 	struct xp_target target = { 0 };
@@ -153,7 +155,7 @@ int hitless_check_cell(const struct hitless_cell *cell, struct hitless_report *r
 	int err;
 
 	memset(report, 0, sizeof(*report));
-	err = build(cell, &c, &plan, report->mutant, sizeof(report->mutant));
+	err = xp_build(cell, &c, &plan, report->mutant, sizeof(report->mutant));
 	if (err)
 		return err;
 	report->strategy = plan.strategy;
@@ -161,12 +163,15 @@ int hitless_check_cell(const struct hitless_cell *cell, struct hitless_report *r
 	report->why = plan.why;
 	report->cost = plan.cost;
 	err = xp_explore(&c, &result);
+	if (!err && cell->mutant && cell->explain && result.verdict == HITLESS_PROVED)
+		err = xp_explain(cell, &report->harmless);
 	if (!err) {
 		xp_fill_report(report, &result);
 		if (result.confirmed)
 			report->replay = cell_id(cell, &result.run);
 	}
 	xp_run_free(&result.run);
+	free(result.situations);
 	xp_case_free(&c);
 	return err;
 }
@@ -177,7 +182,7 @@ int hitless_steps(const struct hitless_cell *cell, void (*line)(void *ctx, unsig
 	struct iommu_plan plan;
 	char mutant[128];
 	unsigned n = 0;
-	int err = build(cell, &c, &plan, mutant, sizeof(mutant));
+	int err = xp_build(cell, &c, &plan, mutant, sizeof(mutant));
 
 	if (err)
 		return err;
@@ -212,6 +217,7 @@ int hitless_check_sequence(const char *text, unsigned freedoms, struct hitless_r
 		}
 	}
 	xp_run_free(&result.run);
+	free(result.situations);
 	xp_case_free(&c);
 	return err;
 }
@@ -249,7 +255,7 @@ int hitless_replay(const char *replay, const char *text, void (*line)(void *ctx,
 		const char *events;
 
 		if (!take_cell(replay, &cell, arch, sizeof(arch), &events) || !xp_take_run(events, &run) ||
-		    build(&cell, &c, &plan, mutant, sizeof(mutant)))
+		    xp_build(&cell, &c, &plan, mutant, sizeof(mutant)))
 			goto out;
 	}
 	ret = (int)xp_replay(&c, &run, line ? xp_show_event : NULL, &show, detail, detail_size);

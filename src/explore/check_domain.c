@@ -35,9 +35,9 @@ static void put_id(struct xp_text *id, const struct hitless_domain_cell *cell, e
 {
 	char s[200];
 
-	snprintf(s, sizeof(s), "domain,%s,%u,%u.%u.%u.%u,%u.%u.%u.%u,%u,%u,%x,%x,%u,%u,%u,%s", cell->arch, cell->quantum, cell->from.type,
+	snprintf(s, sizeof(s), "domain,%s,%u,%u.%u.%u.%u,%u.%u.%u.%u,%u,%u,%u,%x,%x,%u,%u,%u,%s", cell->arch, cell->quantum, cell->from.type,
 		 cell->from.stage, cell->from.levels, cell->from.dirty, cell->to.type, cell->to.stage, cell->to.levels, cell->to.dirty,
-		 cell->devices, cell->private_tags, cell->strategies, cell->freedoms & ((1u << IOMMU_FREEDOMS) - 1), mapper, failure,
+		 cell->devices, cell->private_tags, cell->noncoherent, cell->strategies, cell->freedoms & ((1u << IOMMU_FREEDOMS) - 1), mapper, failure,
 		 cell->mutant, cell->fault ? cell->fault->name : "");
 	xp_append(id, s);
 }
@@ -61,7 +61,7 @@ static bool take_desc(const char **at, struct iommu_domain_desc *desc)
 
 static bool take_id(const char *id, struct hitless_domain_cell *cell, struct names *names, unsigned *failure, const char **events)
 {
-	unsigned private_tags;
+	unsigned private_tags, noncoherent;
 	size_t n;
 	int used = 0;
 
@@ -72,8 +72,8 @@ static bool take_id(const char *id, struct hitless_domain_cell *cell, struct nam
 	if (!take_desc(&id, &cell->from) || !take_desc(&id, &cell->to))
 		return false;
 	used = 0;
-	if (sscanf(id, "%u,%u,%x,%x,%u,%u,%u,%n", &cell->devices, &private_tags, &cell->strategies, &cell->freedoms, &cell->mapper, failure,
-		   &cell->mutant, &used) != 7 || !used || cell->mapper >= HITLESS_MAPPERS)
+	if (sscanf(id, "%u,%u,%u,%x,%x,%u,%u,%u,%n", &cell->devices, &private_tags, &noncoherent, &cell->strategies, &cell->freedoms, &cell->mapper, failure,
+		   &cell->mutant, &used) != 8 || !used || cell->mapper >= HITLESS_MAPPERS)
 		return false;
 	id += used;
 	n = strcspn(id, ":");
@@ -84,6 +84,7 @@ static bool take_id(const char *id, struct hitless_domain_cell *cell, struct nam
 	*events = id + n + 1;
 	cell->arch = names->arch;
 	cell->private_tags = private_tags;
+	cell->noncoherent = noncoherent;
 	return true;
 }
 
@@ -101,7 +102,7 @@ static int build(const struct hitless_domain_cell *cell, enum hitless_mapper map
 	report->why = said.why;
 	report->cost = said.cost;
 	if (cell->mutant)
-		err = xp_mutate(xp_arch_find(cell->arch, NULL), &c->steps, cell->mutant, report->mutant, sizeof(report->mutant));
+		err = xp_domain_mutate(cell, c, report->mutant, sizeof(report->mutant));
 	if (err)
 		xp_case_free(c);
 	return err;
@@ -162,7 +163,7 @@ static int try_failures(const struct hitless_domain_cell *cell, struct hitless_r
 
 			report->verdict = HITLESS_VIOLATED;
 			report->violation = HITLESS_ENTRY_NOT_RESTORED;
-			snprintf(report->detail, sizeof(report->detail), "allocation %u failed: %.170s", n, detail);
+			memcpy(report->detail, detail, sizeof(report->detail));
 			put_id(&id, cell, HITLESS_MAPPER_NONE, n);
 			xp_append(&id, ":");
 			report->replay = id.v;
@@ -174,12 +175,14 @@ static int try_failures(const struct hitless_domain_cell *cell, struct hitless_r
 int hitless_check_domain(const struct hitless_domain_cell *cell, struct hitless_report *report)
 {
 	unsigned first = cell->mapper == HITLESS_MAPPERS ? HITLESS_MAPPER_NONE : cell->mapper;
-	unsigned last = cell->mapper == HITLESS_MAPPERS ? HITLESS_MAPPERS - 1 : cell->mapper;
+	unsigned last = cell->mapper == HITLESS_MAPPERS && !cell->mutant ? HITLESS_MAPPERS - 1 : first;
 	int err = 0;
 
 	memset(report, 0, sizeof(*report));
 	if (!hitless_check_knows_domain(cell->arch, &cell->from) || !hitless_check_knows_domain(cell->arch, &cell->to) ||
-	    cell->mapper > HITLESS_MAPPERS)
+	    cell->mapper > HITLESS_MAPPERS || (cell->mutant && first != HITLESS_MAPPER_NONE))
+		return -EINVAL;
+	if (!xp_domain_has_mapper(cell, first))
 		return -EINVAL;
 	for (unsigned mapper = first; mapper <= last && !err && report->verdict == HITLESS_PROVED; mapper++) {
 		struct xp_case c;

@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_REQUESTS 12u
+#define MAX_REQUESTS 16u
 #define MAX_CANDIDATES 6u
 #define MAX_TRIALS 400u
 
@@ -34,6 +34,7 @@ struct attempt {
 	unsigned nrequests;
 	unsigned trials;
 	struct xp_run run;
+	_Alignas(64) char state[1 << 15];	/* where the last simulation stopped: what was cached then */
 };
 
 static void add_event(struct xp_run *run, const struct xp_event *event)
@@ -190,6 +191,7 @@ static int simulate(struct attempt *a, unsigned *which, uint32_t *step)
 			add_event(&a->run, &event);
 		}
 		if (!step_to(&m, &micros[who], &e->micros[a->requests[who].steps[next[who]].to])) {
+			memcpy(a->state, m.world->state, m.state_bytes);
 			*which = who;
 			*step = next[who];
 			ret = 0;
@@ -213,31 +215,106 @@ out:
 	return ret;
 }
 
-/* With nothing cached but what this fill filled in: does `from` become `to`, at that place? */
-static bool explains(struct xp_engine *e, const struct xp_fill *fill, const struct xp_micro *from, const struct xp_micro *to,
-		     uint32_t place)
+/* Takes the step again that was this fill. */
+static void do_fill(struct xp_engine *e, const struct xp_fill *fill)
 {
 	struct xp_machine *m = &e->m;
-	struct xp_world *back = m->world, there = e->places[fill->place]->world, world = e->places[place]->world;
+	struct xp_micro filler = e->micros[e->origins[fill->from].id];
+
+	memcpy(m->script, fill->choices, fill->nchoices);
+	m->fixed = fill->nchoices;
+	m->asked = 0;
+	xp_step(m, &filler);
+}
+
+/* Goes to the place as it was right before its fill number f: its parent, the event that led there, and the fills before. */
+static void go_before(struct xp_engine *e, uint32_t f, struct xp_world *world, char *state)
+{
+	struct xp_machine *m = &e->m;
+	uint32_t number = e->fills[f].place, first = f;
+	const struct xp_place *place = e->places[number];
+	bool root = place->parent == XP_NONE;
+
+	*world = root ? place->world : e->places[place->parent]->world;
+	memset(world->owned, 0, sizeof(world->owned));
+	memcpy(state, world->state, m->state_bytes);
+	world->state = (uint64_t *)(void *)state;
+	xp_enter(m, world);
+	if (root)
+		memset(state + m->prefix_bytes, 0, m->state_bytes - m->prefix_bytes);
+	else
+		do_edge(m, &place->edge);
+	while (first > 0 && e->fills[first - 1].place == number)
+		first--;
+	for (; first < f; first++)
+		do_fill(e, &e->fills[first]);
+}
+
+/* At that place, but with the caches of `state`: does `from` become `to`? */
+static bool becomes(struct xp_engine *e, uint32_t place, const char *state, const struct xp_micro *from, const struct xp_micro *to)
+{
+	struct xp_machine *m = &e->m;
+	struct xp_world *back = m->world, world = e->places[place]->world;
+	_Alignas(64) char mixed[1 << 15];
+	struct xp_micro reader = *from;
+	bool yes;
+
+	memcpy(mixed, world.state, m->prefix_bytes);
+	memcpy(mixed + m->prefix_bytes, state + m->prefix_bytes, m->state_bytes - m->prefix_bytes);
+	world.state = (uint64_t *)(void *)mixed;
+	xp_enter(m, &world);
+	yes = step_to(m, &reader, to);
+	xp_enter(m, back);
+	return yes;
+}
+
+/* Makes a fill at its place, with the caches of `state`. False: it needs more than is there. */
+static bool fill_into(struct xp_engine *e, const struct xp_fill *fill, char *state)
+{
+	struct xp_machine *m = &e->m;
+	struct xp_world *back = m->world, there = e->places[fill->place]->world;
+	struct xp_micro filler = e->micros[e->origins[fill->from].id];
+	bool yes;
+
+	memcpy(state, there.state, m->prefix_bytes);
+	there.state = (uint64_t *)(void *)state;
+	xp_enter(m, &there);
+	yes = step_to(m, &filler, &e->micros[fill->to]);
+	xp_enter(m, back);
+	return yes;
+}
+
+/*
+ * Does this fill put something into a cache by which `from` becomes `to`, at that place? Either it does so with nothing else
+ * cached; or together with what the requests so far have filled in; or, if it takes more than that (two lines that are in conflict,
+ * what it needs itself), `from` can take that step right after it and could not right before.
+ */
+static bool explains(struct attempt *a, uint32_t f, const struct xp_micro *from, const struct xp_micro *to, uint32_t place)
+{
+	struct xp_engine *e = a->e;
+	const struct xp_fill *fill = &e->fills[f];
+	struct xp_machine *m = &e->m;
+	struct xp_world *back = m->world, there = e->places[fill->place]->world;
 	uint8_t script[XP_MAX_CHOICES], counts[XP_MAX_CHOICES];
 	unsigned fixed = m->fixed, asked = m->asked;
 	_Alignas(64) char state[1 << 15];
-	size_t prefix = m->prefix_bytes;
-	struct xp_micro filler = e->micros[e->origins[fill->from].id], reader = *from;
 	bool yes;
 
 	memcpy(script, m->script, sizeof(script));
 	memcpy(counts, m->counts, sizeof(counts));
-	memcpy(state, there.state, prefix);
-	memset(state + prefix, 0, m->state_bytes - prefix);
-	there.state = (uint64_t *)(void *)state;
-	xp_enter(m, &there);
-	yes = step_to(m, &filler, &e->micros[fill->to]);
-	if (yes) {
-		memcpy(state, world.state, prefix);
-		world.state = (uint64_t *)(void *)state;
-		xp_enter(m, &world);
-		yes = step_to(m, &reader, to);
+	memset(state, 0, m->state_bytes);
+	yes = fill_into(e, fill, state) && becomes(e, place, state, from, to);
+	if (!yes) {
+		memcpy(state, a->state, m->state_bytes);
+		yes = fill_into(e, fill, state) && becomes(e, place, state, from, to);
+	}
+	if (!yes) {
+		go_before(e, f, &there, state);
+		yes = !becomes(e, place, state, from, to);
+		if (yes) {
+			do_fill(e, fill);
+			yes = becomes(e, place, state, from, to);
+		}
 	}
 	xp_enter(m, back);
 	memcpy(m->script, script, sizeof(script));
@@ -252,6 +329,17 @@ static bool on_path(const struct attempt *a, uint32_t place)
 	for (uint32_t i = 0; i < a->npath; i++) {
 		if (a->path[i] == place)
 			return true;
+	}
+	return false;
+}
+
+static bool is_made(const struct attempt *a, const struct xp_fill *fill)
+{
+	for (unsigned i = 0; i < a->nrequests; i++) {
+		for (uint32_t s = 0; s < a->requests[i].n; s++) {
+			if (a->requests[i].steps[s].time == fill->time)
+				return true;
+		}
 	}
 	return false;
 }
@@ -279,9 +367,8 @@ static bool solve(struct attempt *a)
 	for (uint32_t f = e->nfills; f-- > 0 && candidates < MAX_CANDIDATES;) {
 		const struct xp_fill *fill = &e->fills[f];
 
-		if (fill->time >= time || !on_path(a, fill->place) ||
-		    !explains(e, fill, &from, &e->micros[a->requests[which].steps[step].to],
-			      a->requests[which].steps[step].place))
+		if (fill->time >= time || !on_path(a, fill->place) || is_made(a, fill) ||
+		    !explains(a, f, &from, &e->micros[a->requests[which].steps[step].to], a->requests[which].steps[step].place))
 			continue;
 		candidates++;
 		add_chain(a, fill->from);

@@ -14,6 +14,8 @@
 #include "domain.h"
 #include "driver.h"
 #include "report.h"
+#include "setup.h"
+#include "world.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -21,17 +23,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define RID_DEVICE 0x10u
+/* As in setup.h, and more. */
 #define RID_SECOND 0x18u
-#define RID_OLD 0x20u
 #define RID_NEXT 0x28u
-#define RID_NEW 0x30u
 
-#define IOVA_SMALL 0x600000ull		/* 4K, read and write */
-#define IOVA_RIGHTS 0x601000ull		/* read; in the new domain, write too */
 #define IOVA_SAME 0x602000ull		/* the same page in both */
 #define IOVA_GONE 0x605000ull		/* the mapper's */
-#define IOVA_LARGE 0xa00000ull		/* 4K; in the new domain, 2M */
 #define IOVA_ALONE 0x40000000ull	/* the mapper's, with no other page in its table */
 #define PHYS_SAME 0x180000000ull
 
@@ -70,10 +67,10 @@ static int fill_domain(struct iommu_domain *domain, unsigned side)
 {
 	const uint64_t to = data(side);
 	const bool odd = side & 1;
-	int err = iommu_map(domain, IOVA_SMALL, to, XP_PAGE, IOMMU_READ | IOMMU_WRITE);
+	int err = iommu_map(domain, XP_IOVA_SMALL, to, XP_PAGE, IOMMU_READ | IOMMU_WRITE);
 
 	if (!err)
-		err = iommu_map(domain, IOVA_RIGHTS, to + 0x1000, XP_PAGE, odd ? IOMMU_READ | IOMMU_WRITE : IOMMU_READ);
+		err = iommu_map(domain, XP_IOVA_RIGHTS, to + 0x1000, XP_PAGE, odd ? IOMMU_READ | IOMMU_WRITE : IOMMU_READ);
 	if (!err)
 		err = iommu_map(domain, IOVA_SAME, PHYS_SAME, XP_PAGE, IOMMU_READ | IOMMU_WRITE);
 	if (!err)
@@ -81,7 +78,7 @@ static int fill_domain(struct iommu_domain *domain, unsigned side)
 	if (!err)
 		err = iommu_map(domain, IOVA_ALONE, to + 0x6000, XP_PAGE, IOMMU_READ | IOMMU_WRITE);
 	if (!err)
-		err = iommu_map(domain, IOVA_LARGE, to + 0x200000, odd ? 0x200000 : XP_PAGE, IOMMU_READ | IOMMU_WRITE);
+		err = iommu_map(domain, XP_IOVA_LARGE, to + 0x200000, odd ? 0x200000 : XP_PAGE, IOMMU_READ | IOMMU_WRITE);
 	return err;
 }
 
@@ -113,22 +110,26 @@ static int add_group(struct scene *s, const uint32_t *rids, unsigned count, bool
 	return err;
 }
 
+/* Goes there, sets all accessed and dirty flags, and leaves: then no walk writes any more. */
+static int warm_up(struct scene *s, struct iommu_group *group, uint32_t rid, unsigned side)
+{
+	/* The first is read-only in the old domain. */
+	static const uint64_t iovas[] = { XP_IOVA_RIGHTS, XP_IOVA_SMALL, XP_IOVA_LARGE, IOVA_SAME, IOVA_GONE, IOVA_ALONE };
+	int err = iommu_attach_group(group, s->domains[side]);
+
+	if (err)
+		return err;
+	for (unsigned i = 0; i < sizeof(iovas) / sizeof(iovas[0]) && s->domain_locks[side]; i++)
+		xp_host_dma(&s->host, rid, iovas[i], i || side != OLD ? IOMMU_READ | IOMMU_WRITE : IOMMU_READ);
+	return iommu_detach_group(group);
+}
+
 static int open_scene(struct scene *s, const struct hitless_domain_cell *cell)
 {
-	static const uint32_t group[] = { RID_DEVICE, RID_SECOND }, others[] = { RID_OLD, RID_NEW, RID_NEXT };
+	static const uint32_t group[] = { XP_RID_DEVICE, RID_SECOND }, others[] = { XP_RID_OLD, XP_RID_NEW, RID_NEXT };
 	const struct iommu_domain_desc next = { .type = IOMMU_DOMAIN_PAGING, .stage = cell->to.stage, .levels = cell->to.levels };
 	const struct xp_arch *arch = xp_arch_find(cell->arch, NULL);
-	struct iommu_model_config config = {
-		.freedoms = cell->freedoms,
-		.quantum = cell->quantum,
-		.lanes = 1,
-		.entry_lines = 16,
-		.pasid_lines = 16,
-		.walk_lines = 64,
-		.iotlb_lines = 64,
-		.devtlb_lines = 32,
-		.maysets = true,
-	};
+	struct iommu_model_config config = xp_config(cell->freedoms, cell->quantum);
 	int err;
 
 	memset(s, 0, sizeof(*s));
@@ -136,15 +137,21 @@ static int open_scene(struct scene *s, const struct hitless_domain_cell *cell)
 	if (!arch || !arch->driver || cell->devices < 1 || cell->devices > 2 || (cell->quantum != 8 && cell->quantum != 16) ||
 	    (arch->driver->quantum && cell->quantum > arch->driver->quantum))
 		return -EINVAL;
+	if (cell->noncoherent && !arch->driver->noncoherent)
+		return -EINVAL;
 	if (arch->driver->capabilities)
-		arch->driver->capabilities(config.capabilities);
-	err = xp_host_open(&s->host, arch, &config, cell->quantum == 16, &s->unit);
+		arch->driver->capabilities(cell->noncoherent, config.capabilities);
+	err = xp_host_open(&s->host, arch, &config, cell->quantum == 16, cell->noncoherent, &s->unit);
 	if (!err)
 		err = add_domain(s, OLD, &cell->from);
 	if (!err)
 		err = add_domain(s, NEW, &cell->to);
 	if (!err)
 		err = add_group(s, group, cell->devices, true, &s->group);
+	if (!err)
+		err = warm_up(s, s->group, XP_RID_DEVICE, NEW);
+	if (!err)
+		err = warm_up(s, s->group, XP_RID_DEVICE, OLD);
 	if (!err)
 		err = iommu_attach_group(s->group, s->domains[OLD]);
 	for (unsigned side = OLD; side <= NEW && !err && !cell->private_tags; side++) {
@@ -158,6 +165,8 @@ static int open_scene(struct scene *s, const struct hitless_domain_cell *cell)
 		err = add_domain(s, NEXT, &next);
 		if (!err)
 			err = add_group(s, &others[NEXT], 1, false, &s->bystanders[NEXT]);
+		if (!err)
+			err = warm_up(s, s->bystanders[NEXT], RID_NEXT, NEXT);
 	}
 	return err;
 }
@@ -374,7 +383,7 @@ static void damage_mapper(struct xp_ops *list, unsigned faults)
 /* All lists, and which of them starts where. */
 static int add_mapper(const struct hitless_domain_cell *cell, enum hitless_mapper mapper, unsigned lock, struct xp_case *c)
 {
-	unsigned faults = cell->fault ? cell->fault->unmap : 0, moments = 0;
+	unsigned faults = cell->fault ? cell->fault->bits : 0, moments = 0;
 	uint8_t list_of[XP_MAX_PAGES] = { 0 };
 	struct xp_mapper *m = &c->mapper;
 	unsigned side = mapper_is_old(mapper) ? OLD : NEW;
@@ -424,7 +433,7 @@ static int add_mapper(const struct hitless_domain_cell *cell, enum hitless_mappe
 
 static bool visible(const struct xp_op *op)
 {
-	return op->kind != XP_NOTE && op->kind != XP_LOCK && op->kind != XP_UNLOCK;
+	return op->kind != XP_NOTE && op->kind != XP_RETURN && op->kind != XP_LOCK && op->kind != XP_UNLOCK;
 }
 
 /* Is the lock ever held over more than one step that others could see? */
@@ -463,6 +472,16 @@ static void forget_lock(struct xp_ops *ops, uint64_t lock)
 	}
 }
 
+static void drop_notes(struct xp_ops *ops)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < ops->n; i++)
+		if (ops->v[i].kind != XP_NOTE)
+			ops->v[n++] = ops->v[i];
+	ops->n = n;
+}
+
 /* Taken and let go of with nothing visible in between: one step. */
 static void join_locks(struct xp_ops *ops)
 {
@@ -497,6 +516,8 @@ static void simplify_locks(struct xp_case *c)
 			forget_lock(&c->mapper.lists[k], lock);
 	}
 	join_locks(&c->steps);
+	for (unsigned k = 0; k < c->mapper.nlists; k++)
+		drop_notes(&c->mapper.lists[k]);
 }
 
 /* Every wait has a status word of its own. */
@@ -546,38 +567,38 @@ static void add_actors(const struct scene *s, struct xp_case *c, enum hitless_ma
 	if (mapper != HITLESS_MAPPER_NONE) {
 		uint64_t iova = mapper_iova(mapper);
 
-		actors(c, XP_DEVICE, RID_DEVICE, iova, IOMMU_READ, ats);
-		actor(c, XP_DEVICE, RID_DEVICE, IOVA_SMALL, IOMMU_READ, IOMMU_REQUEST_UNTRANSLATED);
+		actors(c, XP_DEVICE, XP_RID_DEVICE, iova, IOMMU_READ, ats);
+		actor(c, XP_DEVICE, XP_RID_DEVICE, XP_IOVA_SMALL, IOMMU_READ, IOMMU_REQUEST_UNTRANSLATED);
 		if (cell->devices > 1)
 			actors(c, XP_DEVICE, RID_SECOND, iova, IOMMU_READ, ats);
 		for (unsigned side = OLD; side <= NEW; side++) {
 			if (s->bystanders[side])
-				actor(c, side == OLD ? XP_OLD : XP_NEW, side == OLD ? RID_OLD : RID_NEW, iova, IOMMU_READ,
+				actor(c, side == OLD ? XP_OLD : XP_NEW, side == OLD ? XP_RID_OLD : XP_RID_NEW, iova, IOMMU_READ,
 				      IOMMU_REQUEST_UNTRANSLATED);
 		}
 		return;
 	}
-	actors(c, XP_DEVICE, RID_DEVICE, IOVA_SMALL, IOMMU_READ, ats);
-	actor(c, XP_DEVICE, RID_DEVICE, IOVA_SMALL, IOMMU_WRITE, IOMMU_REQUEST_UNTRANSLATED);
-	actor(c, XP_DEVICE, RID_DEVICE, IOVA_RIGHTS, IOMMU_READ, IOMMU_REQUEST_UNTRANSLATED);
-	actors(c, XP_DEVICE, RID_DEVICE, IOVA_RIGHTS, IOMMU_WRITE, ats);
-	actor(c, XP_DEVICE, RID_DEVICE, IOVA_SAME, IOMMU_READ, IOMMU_REQUEST_UNTRANSLATED);
-	actor(c, XP_DEVICE, RID_DEVICE, IOVA_LARGE, IOMMU_READ, IOMMU_REQUEST_UNTRANSLATED);
+	actors(c, XP_DEVICE, XP_RID_DEVICE, XP_IOVA_SMALL, IOMMU_READ, ats);
+	actor(c, XP_DEVICE, XP_RID_DEVICE, XP_IOVA_SMALL, IOMMU_WRITE, IOMMU_REQUEST_UNTRANSLATED);
+	actor(c, XP_DEVICE, XP_RID_DEVICE, XP_IOVA_RIGHTS, IOMMU_READ, IOMMU_REQUEST_UNTRANSLATED);
+	actors(c, XP_DEVICE, XP_RID_DEVICE, XP_IOVA_RIGHTS, IOMMU_WRITE, ats);
+	actor(c, XP_DEVICE, XP_RID_DEVICE, IOVA_SAME, IOMMU_READ, IOMMU_REQUEST_UNTRANSLATED);
+	actor(c, XP_DEVICE, XP_RID_DEVICE, XP_IOVA_LARGE, IOMMU_READ, IOMMU_REQUEST_UNTRANSLATED);
 	if (cell->devices > 1) {
-		actors(c, XP_DEVICE, RID_SECOND, IOVA_SMALL, IOMMU_READ, ats);
-		actor(c, XP_DEVICE, RID_SECOND, IOVA_RIGHTS, IOMMU_WRITE, IOMMU_REQUEST_UNTRANSLATED);
+		actors(c, XP_DEVICE, RID_SECOND, XP_IOVA_SMALL, IOMMU_READ, ats);
+		actor(c, XP_DEVICE, RID_SECOND, XP_IOVA_RIGHTS, IOMMU_WRITE, IOMMU_REQUEST_UNTRANSLATED);
 	}
 	if (s->bystanders[OLD]) {
-		actor(c, XP_OLD, RID_OLD, IOVA_SMALL, IOMMU_READ, IOMMU_REQUEST_UNTRANSLATED);
-		actor(c, XP_OLD, RID_OLD, IOVA_RIGHTS, IOMMU_WRITE, IOMMU_REQUEST_UNTRANSLATED);
+		actor(c, XP_OLD, XP_RID_OLD, XP_IOVA_SMALL, IOMMU_READ, IOMMU_REQUEST_UNTRANSLATED);
+		actor(c, XP_OLD, XP_RID_OLD, XP_IOVA_RIGHTS, IOMMU_WRITE, IOMMU_REQUEST_UNTRANSLATED);
 	}
 	if (s->bystanders[NEW]) {
-		actor(c, XP_NEW, RID_NEW, IOVA_SMALL, IOMMU_READ, IOMMU_REQUEST_UNTRANSLATED);
-		actor(c, XP_NEW, RID_NEW, IOVA_RIGHTS, IOMMU_WRITE, IOMMU_REQUEST_UNTRANSLATED);
+		actor(c, XP_NEW, XP_RID_NEW, XP_IOVA_SMALL, IOMMU_READ, IOMMU_REQUEST_UNTRANSLATED);
+		actor(c, XP_NEW, XP_RID_NEW, XP_IOVA_RIGHTS, IOMMU_WRITE, IOMMU_REQUEST_UNTRANSLATED);
 	}
 	if (s->bystanders[NEXT]) {
-		actor(c, XP_NEXT, RID_NEXT, IOVA_SMALL, IOMMU_READ, IOMMU_REQUEST_UNTRANSLATED);
-		actor(c, XP_NEXT, RID_NEXT, IOVA_RIGHTS, IOMMU_READ, IOMMU_REQUEST_UNTRANSLATED);
+		actor(c, XP_NEXT, RID_NEXT, XP_IOVA_SMALL, IOMMU_READ, IOMMU_REQUEST_UNTRANSLATED);
+		actor(c, XP_NEXT, RID_NEXT, XP_IOVA_RIGHTS, IOMMU_READ, IOMMU_REQUEST_UNTRANSLATED);
 	}
 }
 
@@ -593,6 +614,7 @@ static void *copy_of(const void *memory, size_t bytes)
 static int take_picture(const struct scene *s, struct xp_case *c)
 {
 	const struct xp_host *h = &s->host;
+	size_t prefix = xp_prefix_bytes(h->arch->model, &h->config);
 
 	c->ops = h->arch->model;
 	c->config = h->config;
@@ -601,7 +623,64 @@ static int take_picture(const struct scene *s, struct xp_case *c)
 	c->state = copy_of(h->model.state, h->state_bytes);
 	c->queue = h->queue;
 	c->thorough = s->cell->thorough;
-	return c->ram && c->state ? 0 : -ENOMEM;
+	c->noncoherent = s->cell->noncoherent;
+	if (!c->ram || !c->state)
+		return -ENOMEM;
+	memset((char *)c->state + prefix, 0, h->state_bytes - prefix);
+	return 0;
+}
+
+static void find_return(struct xp_case *c)
+{
+	c->returned = 0;
+	for (unsigned i = 0; i < c->steps.n; i++) {
+		if (c->steps.v[i].kind == XP_RETURN)
+			c->returned = i + 1;
+	}
+}
+
+/* Batches of commands become one step each, so that they can be damaged one by one. */
+static void split_batches(struct xp_ops *ops)
+{
+	struct xp_ops split = { 0 };
+
+	for (unsigned i = 0; i < ops->n; i++) {
+		struct xp_op op = ops->v[i];
+
+		if (op.kind != XP_SUBMIT || !op.nbulk) {
+			xp_op_add(&split, &op);
+			continue;
+		}
+		for (unsigned k = 0; k < op.nbulk; k++) {
+			struct xp_op one = { .kind = XP_SUBMIT };
+
+			memcpy(one.words, op.bulk[k], 16);
+			snprintf(one.text, sizeof(one.text), "command %u of: %.140s", k + 1, op.text);
+			xp_op_add(&split, &one);
+		}
+		free(op.bulk);
+	}
+	free(ops->v);
+	*ops = split;
+}
+
+int xp_domain_mutate(const struct hitless_domain_cell *cell, struct xp_case *c, char *text, size_t size)
+{
+	struct xp_ops tail = { 0 };
+	int err;
+
+	split_batches(&c->steps);
+	find_return(c);
+	/* What comes after is no part of replace. */
+	for (unsigned i = c->returned; c->returned && i < c->steps.n; i++)
+		xp_op_add(&tail, &c->steps.v[i]);
+	c->steps.n -= tail.n;
+	err = xp_mutate(xp_arch_find(cell->arch, NULL), &c->steps, cell->mutant, text, size);
+	for (unsigned i = 0; i < tail.n; i++)
+		xp_op_add(&c->steps, &tail.v[i]);
+	free(tail.v);
+	find_return(c);
+	return err;
 }
 
 /* Replace has returned: what comes after, and the case is complete but for the mapper. */
@@ -611,7 +690,7 @@ static int finish(struct scene *s, struct xp_case *c, enum hitless_mapper mapper
 
 	if (s->bystanders[NEXT] && mapper == HITLESS_MAPPER_NONE) {
 		xp_host_sync(&s->host);
-		c->returned = c->steps.n;
+		xp_op_add(&c->steps, &(struct xp_op){ .kind = XP_RETURN, .text = "replace has returned; another group is attached" });
 		err = iommu_attach_group(s->bystanders[NEXT], s->domains[NEXT]);
 	}
 	stop_recording(s);
@@ -619,7 +698,9 @@ static int finish(struct scene *s, struct xp_case *c, enum hitless_mapper mapper
 		return err;
 	if (s->host.deadlock || s->host.full)
 		return s->host.full ? -E2BIG : -EDEADLK;
+	find_return(c);
 	c->disruptive = !report->hitless;
+	c->from_blocked = !passes(&s->cell->from);
 	c->ats = ats;
 	c->ram_after = copy_of(s->host.ram, XP_MAX_PAGES * XP_PAGE);
 	if (!c->ram_after)
@@ -731,14 +812,18 @@ int xp_domain_fail(const struct hitless_domain_cell *cell, unsigned n, struct xp
 	ats = s.host.functions[0].ats;
 	start_recording(&s, &c->steps);
 	s.host.fail_at = n;
+	s.host.keeps = cell->fault && (cell->fault->bits & HITLESS_FAILURE_KEEPS);
 	err = replace(&s, report);
 	if (s.host.fail_at) {
 		err = -ENOENT; /* it hasn't come to that */
 		goto out;
 	}
 	if (err) {
+		char what[160];
+
 		stop_recording(&s);
-		err = compare(&s, c, pages, live, heap, info.tags_used, detail, size);
+		err = compare(&s, c, pages, live, heap, info.tags_used, what, sizeof(what));
+		snprintf(detail, size, "allocation %u failed: %s", n, err ? what : "all is as it was");
 		goto out;
 	}
 	err = finish(&s, c, HITLESS_MAPPER_NONE, report, ats);

@@ -19,4 +19,7 @@ int xp_domain_build(const struct hitless_domain_cell *cell, enum hitless_mapper 
 int xp_domain_fail(const struct hitless_domain_cell *cell, unsigned n, struct xp_case *c, struct iommu_replace_report *report,
 		   char *detail, size_t size);
 
+/* Damages it, as cell->mutant says. It must have no mapper. -ENOENT: there are not so many mutants. */
+int xp_domain_mutate(const struct hitless_domain_cell *cell, struct xp_case *c, char *text, size_t size);
+
 #endif

@@ -2,6 +2,7 @@
 /* driver.c - the driver's port and the model's, over the same memory, both with a pencil. */
 #include "driver.h"
 #include "entry.h"
+#include "world.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -25,9 +26,28 @@ static bool in_ring(const struct xp_host *h, uint64_t addr)
 
 /* ---- Plain stores: found by comparison ---- */
 
+/* A unit that doesn't snoop sees each word for itself, at any time up to its write-back. */
+static void add_words(struct xp_host *h)
+{
+	for (uint64_t i = 0; i < h->pages * XP_PAGE_WORDS; i++) {
+		struct xp_op op = { .kind = XP_STORE, .width = 8, .addr = i * 8, .words = { h->ram[i] } };
+
+		if (h->ram[i] == h->shadow[i] || in_ring(h, i * 8))
+			continue;
+		snprintf(op.text, sizeof(op.text), "store 0x%llx at 0x%llx (was 0x%llx)", (unsigned long long)h->ram[i],
+			 (unsigned long long)op.addr, (unsigned long long)h->shadow[i]);
+		add(h, &op);
+	}
+}
+
 static void add_plain(struct xp_host *h, unsigned n)
 {
 	struct xp_op op = { .kind = XP_BULK };
+
+	if (h->noncoherent && n <= XP_MAX_PENDING / 2) {
+		add_words(h);
+		return;
+	}
 
 	op.bulk = malloc(n * sizeof(*op.bulk));
 	if (!op.bulk)
@@ -154,8 +174,10 @@ static void port_trace(void *ctx, const struct iommu_step *step)
 
 static bool starved(struct xp_host *h)
 {
-	h->allocations++;
-	return h->fail_at && --h->fail_at == 0;
+	if (!h->fail_at || --h->fail_at)
+		return false;
+	h->failed = true;
+	return true;
 }
 
 static void *port_alloc_pages(void *ctx, size_t bytes)
@@ -180,7 +202,7 @@ static void port_free_pages(void *ctx, void *pages, size_t bytes)
 	uint64_t addr = phys(h, pages);
 
 	xp_host_sync(h);
-	for (uint64_t at = addr; at < addr + bytes; at += XP_PAGE) {
+	for (uint64_t at = addr; at < addr + bytes && !(h->failed && h->keeps); at += XP_PAGE) {
 		struct xp_op op = { .kind = XP_FREE, .addr = at };
 
 		h->freed[at / XP_PAGE / 64] |= 1ull << at / XP_PAGE % 64;
@@ -212,7 +234,8 @@ static void port_free(void *ctx, void *memory, size_t bytes)
 	struct xp_host *h = ctx;
 
 	(void)memory;
-	h->heap_live -= (bytes + 63) & ~(size_t)63;
+	if (!(h->failed && h->keeps))
+		h->heap_live -= (bytes + 63) & ~(size_t)63;
 }
 
 /* ---- Registers and config space ---- */
@@ -455,23 +478,37 @@ static bool model_write32(void *ctx, uint64_t addr, uint32_t value)
 
 static bool model_cas64(void *ctx, uint64_t addr, uint64_t *expected, uint64_t value)
 {
-	(void)ctx;
-	(void)addr;
-	(void)expected;
-	(void)value;
-	return false; /* no request is ever made on this machine */
+	struct xp_host *h = ctx;
+
+	if (!in_ram(addr, 8))
+		return false;
+	if (h->ram[addr / 8] != *expected) {
+		*expected = h->ram[addr / 8];
+		return false;
+	}
+	h->ram[addr / 8] = h->shadow[addr / 8] = value;
+	return true;
+}
+
+void xp_host_dma(struct xp_host *h, uint32_t rid, uint64_t iova, unsigned access)
+{
+	struct iommu_request request = { .rid = rid, .pasid = IOMMU_NO_PASID, .addr = iova, .access = (uint8_t)access };
+
+	iommu_model_translate(&h->model, &request);
+	iommu_model_end(&h->model, &request);
 }
 
 /* ---- Power ---- */
 
 int xp_host_open(struct xp_host *h, const struct xp_arch *arch, const struct iommu_model_config *config, bool store128,
-		 struct iommu_unit **unit)
+		 bool noncoherent, struct iommu_unit **unit)
 {
 	int err;
 
 	memset(h, 0, sizeof(*h));
 	h->arch = arch;
 	h->config = *config;
+	h->noncoherent = noncoherent;
 	h->pages = 1; /* nothing lies at address 0 */
 	h->ram = aligned_alloc(XP_PAGE * 64, XP_MAX_PAGES * XP_PAGE);
 	h->shadow = calloc(XP_MAX_PAGES, XP_PAGE);
@@ -519,7 +556,7 @@ int xp_host_open(struct xp_host *h, const struct xp_arch *arch, const struct iom
 	};
 	err = iommu_model_init(&h->model, arch->model, config, &h->model_port, h->model.state);
 	if (!err)
-		err = arch->driver->create(&h->port, unit);
+		err = arch->driver->create(&h->port, noncoherent, unit);
 	if (err)
 		return err;
 	arch->driver->queue(&h->model, &h->queue);

@@ -20,6 +20,7 @@ struct xp_host {
 	struct hitless_port port;
 	struct iommu_model_port model_port;
 	struct iommu_model_config config;
+	bool noncoherent;
 	struct iommu_model model;
 	size_t state_bytes;
 	uint64_t *ram, *shadow;		/* shadow: as it was at the port's last call, but for what the unit has written */
@@ -40,7 +41,8 @@ struct xp_host {
 	} functions[XP_MAX_FUNCTIONS];
 	unsigned nfunctions;
 	uint64_t clock;
-	unsigned allocations, fail_at;	/* the fail_at-th from now on fails; 0: none */
+	unsigned fail_at;		/* the fail_at-th allocation from now on fails; 0: none */
+	bool failed, keeps;		/* one has failed; then nothing is given back any more: a fault */
 	bool full;			/* an array of ours is too small */
 	/* Where steps go; NULL: nowhere. */
 	struct xp_ops *record;
@@ -57,8 +59,10 @@ struct xp_host {
 
 /* A machine whose unit the driver has brought up. 0 or a negative errno; xp_host_close() in any case. */
 int xp_host_open(struct xp_host *host, const struct xp_arch *arch, const struct iommu_model_config *config, bool store128,
-		 struct iommu_unit **unit);
+		 bool noncoherent, struct iommu_unit **unit);
 void xp_host_close(struct xp_host *host);
+/* A request, from beginning to end. It sets flags in tables, and leaves lines in the caches. */
+void xp_host_dma(struct xp_host *host, uint32_t rid, uint64_t iova, unsigned access);
 /* Plain stores since the last call of the port become a step. At the end of a recording. */
 void xp_host_sync(struct xp_host *host);
 

@@ -240,6 +240,44 @@ static bool step_live(struct xp_engine *e, struct xp_place *place, uint32_t numb
 	return false;
 }
 
+static void note_situation(struct xp_engine *e, const struct xp_place *place)
+{
+	size_t prefix = e->m.prefix_bytes;
+	uint64_t sum = 0;
+
+	if (!e->c->situations)
+		return;
+	for (uint32_t i = 0; i < place->nlive; i++)
+		sum += xp_hash(&e->micros[place->live[i].id], sizeof(*e->micros), 3);
+	if (!grow((void **)&e->situations, e->nsituations, &e->csituations, sizeof(*e->situations))) {
+		e->out_of_memory = true;
+		return;
+	}
+	e->situations[e->nsituations++] = xp_hash((char *)place->world.state + prefix, e->m.state_bytes - prefix, 4) + sum;
+}
+
+static int compare_situations(const void *a, const void *b)
+{
+	const uint64_t *x = a, *y = b;
+
+	return *x < *y ? -1 : *x > *y;
+}
+
+/* Once each. */
+static void sort_situations(struct xp_engine *e)
+{
+	uint32_t n = 0;
+
+	if (e->nsituations)
+		qsort(e->situations, e->nsituations, sizeof(*e->situations), compare_situations);
+	for (uint32_t i = 0; i < e->nsituations; i++) {
+		if (!n || e->situations[n - 1] != e->situations[i])
+			e->situations[n++] = e->situations[i];
+	}
+	e->result->situations = e->situations;
+	e->result->nsituations = n;
+}
+
 /* True: the exploration is over. */
 static bool close_place(struct xp_engine *e, struct xp_place *place, uint32_t number)
 {
@@ -278,6 +316,7 @@ static bool close_place(struct xp_engine *e, struct xp_place *place, uint32_t nu
 		if (version != before)
 			e->limit = "the explorer has overlooked a step";
 	}
+	note_situation(e, place);
 	return e->limit != NULL || e->out_of_memory;
 }
 
@@ -565,6 +604,7 @@ int xp_explore(struct xp_case *c, struct xp_result *result)
 		result->verdict = HITLESS_BOUNDED;
 		result->limit = e.limit ? e.limit : "a finding has no concrete run";
 	}
+	sort_situations(&e);
 	result->places = e.nplaces;
 	result->requests = e.nmicros;
 	result->states = e.norigins;

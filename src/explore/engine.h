@@ -60,12 +60,13 @@ struct xp_engine {
 	uint32_t nplaces, cplaces;
 	uint64_t *seen;		/* two words a place */
 	uint32_t seen_size;
+	uint64_t *situations;
+	uint32_t nsituations, csituations;
 	uint32_t time;
 	uint32_t starts[3][XP_MAX_ACTORS];	/* ids of the beginnings: before the end, after it, prefetches */
 	struct xp_result *result;
 	bool out_of_memory;
 	const char *limit;
-	/* A finding that is looked into now. */
 };
 
 /* A concrete run that ends as `origin` at `place` does. True: there is one, in `run`. */

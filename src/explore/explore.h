@@ -37,9 +37,11 @@ enum xp_op_kind {
 	XP_ATS,		/* words[0]: on or off, in the device whose requester id is `addr` (XP_NONE: all that are replaced) */
 	XP_QUIET,	/* words[0]: the device issues nothing, and has nothing in flight; or it does again */
 	XP_WRITEBACK,	/* [addr, addr + width) has reached memory when it is over */
+	XP_BARRIER,	/* all stores have */
 	XP_REGISTER,	/* words[0] to the register at offset `addr`, `width` bytes */
 	XP_LOCK,	/* lock number `addr`; words[0]: and lets go of it at once */
 	XP_UNLOCK,
+	XP_RETURN,	/* replace has returned */
 	XP_NOTE		/* nothing that hardware could see */
 };
 
@@ -119,8 +121,10 @@ struct xp_case {
 	struct iommu_model_config config;
 	uint64_t *ram;			/* pages * 4096 bytes: what is there before the first step */
 	unsigned pages;
-	/* One page lies elsewhere: page alias_page of physical memory is page alias_index of the RAM. 0: none does. */
-	uint64_t alias_page, alias_index;
+	/* Some pages lie elsewhere: page `page` of physical memory is page `index` of the RAM. 0: unused. */
+	struct {
+		uint64_t page, index;
+	} alias[4];
 	/* Brings the unit up: registers. Or, if there is one: the state of a unit that is up. */
 	void (*start)(struct iommu_model *model);
 	void *state;
@@ -129,7 +133,7 @@ struct xp_case {
 		       const uint64_t *words);
 	struct xp_queue queue;
 	struct xp_ops steps;
-	unsigned returned;		/* after how many of them replace has returned; 0: all */
+	unsigned returned;		/* after how many of them replace has returned (XP_RETURN is the last of those); 0: all */
 	struct xp_mapper mapper;
 	/* RAM in the end, as far as translations depend on it: all of it, or what is stored over the RAM of the beginning. */
 	uint64_t *ram_after;
@@ -141,11 +145,14 @@ struct xp_case {
 	struct xp_view views[XP_MAX_ACTORS][2];	/* before and after: filled by xp_views() */
 	/* The addresses where data lies: the tables of `before` and `after` lead there and nowhere else. */
 	bool disruptive;		/* the device may be blocked meanwhile */
+	bool from_blocked;		/* the old domain blocks: who has met it may learn that late, and has left nothing behind */
 	bool ats;			/* the devices' ATS is on at first */
+	bool weak;			/* ... or, plain stores of a weakly ordered CPU, up to the next barrier, in any order */
 	bool noncoherent;		/* stores reach memory any time up to their write-back */
 	bool thorough;
 	bool has_quiet;			/* there are XP_QUIET steps: then prefetch is told apart from what devices ask for */
 	unsigned max_places;		/* 0: a default */
+	bool situations;		/* note them in the result */
 };
 
 void xp_op_add(struct xp_ops *ops, const struct xp_op *op);
@@ -177,6 +184,9 @@ struct xp_result {
 	const char *limit;		/* bounded: which limit */
 	uint64_t places, states, requests;
 	unsigned depth;
+	/* What was in the caches and in flight at some place, hashed, once each, in ascending order. Free with free(). */
+	uint64_t *situations;
+	uint32_t nsituations;
 	char detail[200];
 };
 

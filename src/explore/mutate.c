@@ -13,7 +13,7 @@
 
 static bool seen_by_hardware(const struct xp_op *op)
 {
-	return op->kind != XP_NOTE;
+	return op->kind != XP_NOTE && op->kind != XP_RETURN;
 }
 
 static void drop(struct xp_ops *ops, unsigned i)

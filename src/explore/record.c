@@ -217,7 +217,7 @@ int xp_record(const struct xp_arch *arch, const struct hitless_cell *cell, struc
 	char *base = (char *)c->ram;
 	struct entry_table parent = { .page = base + t->parent, .bytes = XP_PAGE };
 	struct entry_table table = { .page = base + t->table, .bytes = XP_PAGE, .parent = &parent, .slot = t->slot,
-				     .pointer_shift = t->pointer_shift };
+				     .pointer_shift = t->pointer_shift, .pointer_bits = t->pointer_bits };
 	const struct hitless_port port = {
 		.ctx = &r,
 		.direct_map = (uintptr_t)c->ram,
@@ -242,6 +242,8 @@ int xp_record(const struct xp_arch *arch, const struct hitless_cell *cell, struc
 		.rid = t->rid,
 		.pasid = t->pasid,
 		.temporary_tag = arch->temporary_tag,
+		.before_tag = t->before_tag,
+		.after_tag = t->after_tag,
 		.standin = { t->has_standin[0] ? t->standin[0] : NULL, t->has_standin[1] ? t->standin[1] : NULL },
 		.standin_bytes = t->standin_bytes,
 	};
@@ -267,6 +269,8 @@ int xp_record(const struct xp_arch *arch, const struct hitless_cell *cell, struc
 	}
 	err = iommu_plan(&request, plan);
 	for (unsigned i = 0; !err && i < plan->nsteps; i++) {
+		if (t->pointer_bits && plan->steps[i].op == IOMMU_STEP_STORE && plan->steps[i].place == IOMMU_PLACE_PARENT)
+			plan->steps[i].words[0] = t->pointer_bits;
 		plan->steps[i].table = &table;
 		plan->steps[i].offset = t->offset;
 	}

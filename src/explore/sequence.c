@@ -21,7 +21,7 @@ struct reader {
 	struct xp_target target;
 	struct xp_case *c;
 	bool built;
-	bool claims_hitless;
+	bool claims_hitless, weak;
 	uint64_t now[IOMMU_ENTRY_WORDS];
 	uint32_t sequence;
 };
@@ -73,9 +73,10 @@ static int choose(struct reader *r, const char *word, const char *const *names, 
 static int header(struct reader *r, char **words, unsigned n)
 {
 	static const char *const keys[] = { "arch", "before", "after", "quantum", "tags", "claims", "coherent", "caching-mode", "ats",
-					    NULL };
+					    "entry", "stores", NULL };
 	static const char *const quanta[] = { "64", "128", NULL }, *const tags[] = { "shared", "private", NULL };
 	static const char *const claims[] = { "hitless", "disruptive", NULL }, *const yes_no[] = { "no", "yes", NULL };
+	static const char *const orders[] = { "in-order", "any-order", NULL };
 	unsigned key, which = 0;
 	int err = choose(r, words[0], keys, &key);
 
@@ -93,6 +94,7 @@ static int header(struct reader *r, char **words, unsigned n)
 		if (!r->arch)
 			return fail(r, "there is no architecture '%s'", words[1]);
 		r->cell.arch = r->arch->name;
+		r->cell.entry = r->arch->entry;
 		return 0;
 	case 3:
 		err = choose(r, words[1], quanta, &which);
@@ -105,6 +107,20 @@ static int header(struct reader *r, char **words, unsigned n)
 	case 5:
 		err = choose(r, words[1], claims, &which);
 		r->claims_hitless = !which;
+		return err;
+	case 9: {
+		const struct xp_arch *arch = r->arch ? xp_arch_find(r->arch->name, words[1]) : NULL;
+
+		if (!arch)
+			return fail(r, r->arch ? "%s has no entry '%s'" : "%s'entry' comes after 'arch': '%s'", r->arch ? r->arch->name : "",
+				    words[1]);
+		r->arch = arch;
+		r->cell.entry = arch->entry;
+		return 0;
+	}
+	case 10:
+		err = choose(r, words[1], orders, &which);
+		r->weak = which;
 		return err;
 	default:
 		err = choose(r, words[1], yes_no, &which);
@@ -128,6 +144,7 @@ static int begin(struct reader *r)
 	if (err)
 		return err == -EINVAL ? fail(r, "the architecture can't do that") : err;
 	r->built = true;
+	r->c->weak = r->weak && !r->c->noncoherent;
 	memcpy(r->now, r->cell.before, sizeof(r->now));
 	return 0;
 }
@@ -200,7 +217,7 @@ static int step(struct reader *r, char **words, unsigned n)
 		add_wait(r, which == 3);
 		return 0;
 	case 5:
-		op = (struct xp_op){ .kind = XP_NOTE, .text = "barrier" };
+		op = (struct xp_op){ .kind = r->c->weak ? XP_BARRIER : XP_NOTE, .text = "barrier" };
 		xp_op_add(&r->c->steps, &op);
 		return 0;
 	case 6:

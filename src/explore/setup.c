@@ -40,7 +40,9 @@ void xp_map_host(struct xp_builder *b, const struct xp_format *format, uint64_t 
 
 void xp_map_parent(struct xp_builder *b, const struct xp_format *format, uint64_t root, unsigned n)
 {
-	xp_map(b, format, root, 0, 0, 2, true);
+	/* By small pages: a large one would be found by a walk that counts the levels wrong, too. */
+	for (unsigned page = 0; page < 512; page++)
+		xp_map(b, format, root, page * XP_PAGE, page * XP_PAGE, 1, true);
 	for (unsigned page = 0; page < 8; page++)
 		xp_map(b, format, root, XP_GPA_SMALL + page * XP_PAGE, xp_data(n, true) + page * XP_PAGE, 1, !(n == 1 && page == 3));
 	for (unsigned page = 0; page < 4; page++)
@@ -54,6 +56,21 @@ void xp_map_guest(struct xp_builder *b, const struct xp_format *format, uint64_t
 
 /* ---- The machine ---- */
 
+struct iommu_model_config xp_config(unsigned freedoms, unsigned quantum)
+{
+	return (struct iommu_model_config){
+		.freedoms = freedoms,
+		.quantum = quantum,
+		.lanes = 1,
+		.entry_lines = 16,
+		.pasid_lines = 16,
+		.walk_lines = 64,
+		.iotlb_lines = 64,
+		.devtlb_lines = 32,
+		.maysets = true,
+	};
+}
+
 int xp_setup(const struct hitless_cell *cell, struct xp_case *c, const struct iommu_model_ops *ops, unsigned pages)
 {
 	memset(c, 0, sizeof(*c));
@@ -63,17 +80,7 @@ int xp_setup(const struct hitless_cell *cell, struct xp_case *c, const struct io
 	if (!c->ram)
 		return -ENOMEM;
 	memset(c->ram, 0, pages * XP_PAGE);
-	c->config = (struct iommu_model_config){
-		.freedoms = cell->freedoms,
-		.quantum = cell->quantum,
-		.lanes = 1,
-		.entry_lines = 16,
-		.pasid_lines = 16,
-		.walk_lines = 64,
-		.iotlb_lines = 64,
-		.devtlb_lines = 16,
-		.maysets = true,
-	};
+	c->config = xp_config(cell->freedoms, cell->quantum);
 	c->noncoherent = cell->facts & IOMMU_PLAN_NONCOHERENT;
 	return 0;
 }

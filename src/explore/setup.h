@@ -57,6 +57,8 @@ void xp_map_guest(struct xp_builder *b, const struct xp_format *format, uint64_t
 
 /* ---- The machine ---- */
 
+/* Caches that are large enough for all that may be in them; without capabilities. */
+struct iommu_model_config xp_config(unsigned freedoms, unsigned quantum);
 /* RAM, and a configuration but for its capabilities. */
 int xp_setup(const struct hitless_cell *cell, struct xp_case *c, const struct iommu_model_ops *ops, unsigned pages);
 /* Copies words into RAM. */

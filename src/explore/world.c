@@ -73,8 +73,10 @@ static uint64_t word_hash(uint64_t addr, uint64_t value)
 /* Where in the RAM; false: nowhere. */
 static bool in_ram(const struct xp_machine *m, uint64_t *addr, unsigned bytes)
 {
-	if (m->c->alias_page && *addr / XP_PAGE == m->c->alias_page)
-		*addr = m->c->alias_index * XP_PAGE + *addr % XP_PAGE;
+	for (unsigned i = 0; i < sizeof(m->c->alias) / sizeof(m->c->alias[0]) && m->c->alias[i].page; i++) {
+		if (*addr / XP_PAGE == m->c->alias[i].page)
+			*addr = m->c->alias[i].index * XP_PAGE + *addr % XP_PAGE;
+	}
 	return *addr % bytes == 0 && *addr < m->c->pages * XP_PAGE;
 }
 
@@ -149,7 +151,13 @@ bool xp_store64(void *machine, uint64_t addr, uint64_t value)
 
 static bool port_write64(void *ctx, uint64_t addr, uint64_t value)
 {
-	((struct xp_machine *)ctx)->wrote = true;
+	struct xp_machine *m = ctx;
+
+	/* What a request writes is the record of a fault, and nobody translates by that. */
+	if (m->stepping) {
+		m->wrote = true;
+		return true;
+	}
 	return xp_store64(ctx, addr, value);
 }
 
@@ -214,9 +222,18 @@ bool xp_next(struct xp_machine *m)
 	return true;
 }
 
+size_t xp_prefix_bytes(const struct iommu_model_ops *ops, const struct iommu_model_config *config)
+{
+	struct iommu_model_config two = *config;
+	size_t one = iommu_model_size(ops, config);
+
+	two.lanes = 2;
+	/* A lane is what a second one adds. */
+	return one - (iommu_model_size(ops, &two) - one);
+}
+
 int xp_machine_open(struct xp_machine *m, struct xp_case *c)
 {
-	struct iommu_model_config two = c->config;
 	struct xp_world *w;
 
 	memset(m, 0, sizeof(*m));
@@ -230,12 +247,10 @@ int xp_machine_open(struct xp_machine *m, struct xp_case *c)
 		.cas64 = port_cas64,
 		.choose = port_choose,
 	};
-	two.lanes = 2;
 	m->state_bytes = iommu_model_size(c->ops, &c->config);
 	if (!m->state_bytes || c->config.lanes != 1)
 		return -EINVAL;
-	/* A lane is what a second one adds. */
-	m->prefix_bytes = m->state_bytes - (iommu_model_size(c->ops, &two) - m->state_bytes);
+	m->prefix_bytes = xp_prefix_bytes(c->ops, &c->config);
 	w = xp_arena_alloc(&m->arena, sizeof(*w));
 	if (!w)
 		return -ENOMEM;
@@ -303,9 +318,11 @@ static bool op_ready(const struct xp_machine *m, const struct xp_op *op, unsigne
 		return !(w->locks[!who] >> op->addr & 1);
 	case XP_WRITEBACK:
 		return !pending_in(w, op->addr, op->width);
+	case XP_BARRIER:
+		return !w->npending;
 	case XP_STORE:
 		/* A second store to the same place goes through the same line of the CPU's cache. */
-		return !m->c->noncoherent || (w->npending < XP_MAX_PENDING && !pending_in(w, op->addr, op->width));
+		return !(m->c->noncoherent || m->c->weak) || (w->npending < XP_MAX_PENDING && !pending_in(w, op->addr, op->width));
 	default:
 		return true;
 	}
@@ -351,7 +368,7 @@ static void op_do(struct xp_machine *m, const struct xp_op *op, unsigned who)
 
 	switch (op->kind) {
 	case XP_STORE:
-		if (m->c->noncoherent) {
+		if (m->c->noncoherent || m->c->weak) {
 			w->pending[w->npending].addr = op->addr;
 			memcpy(w->pending[w->npending].words, op->words, sizeof(w->pending[0].words));
 			w->pending[w->npending++].width = op->width;
@@ -473,7 +490,11 @@ bool xp_step(struct xp_machine *m, struct xp_micro *micro)
 		micro->begun = 1;
 		return true;
 	}
+	m->stepping = true;
 	iommu_model_step(&m->model, &micro->request);
+	m->stepping = false;
+	if (micro->request.state == IOMMU_REQUEST_FAULT)
+		m->wrote = false;
 	return true;
 }
 
@@ -625,7 +646,7 @@ enum hitless_violation xp_judge(const struct xp_machine *m, const struct xp_micr
 		what = HITLESS_BYSTANDER_CORRUPTED;
 	} else if (sees(new, r) && (m->world->op > 0 || sees(old, r))) {
 		return HITLESS_NO_VIOLATION;
-	} else if (sees(old, r) && !over) {
+	} else if (sees(old, r) && (!over || (c->from_blocked && !micro->late))) {
 		return HITLESS_NO_VIOLATION;
 	} else if (r->state == IOMMU_REQUEST_FAULT) {
 		/* Blocked in between, or by the old entry, though it may learn that later. */

@@ -52,8 +52,12 @@ struct xp_machine {
 	uint64_t read_addr;		/* 0: it read no memory */
 	unsigned read_bytes;
 	bool read_freed, wrote;
+	bool stepping;			/* a request takes a step */
 	bool failed;			/* no memory */
 };
+
+/* Of a model with one lane: how much of its state comes before the caches. All zero, those are empty. */
+size_t xp_prefix_bytes(const struct iommu_model_ops *ops, const struct iommu_model_config *config);
 
 int xp_machine_open(struct xp_machine *m, struct xp_case *c);
 void xp_machine_close(struct xp_machine *m);

@@ -187,6 +187,8 @@ static inline unsigned riscv_pte_mode(const uint64_t *entry)
 		RISCV_PTE_MODE_TABLE;
 }
 
+enum { RISCV_PBMT_PMA, RISCV_PBMT_NC, RISCV_PBMT_IO };
+
 /* With N, PPN[3:0] must be 1000: there are 16 of them. */
 enum { RISCV_NAPOT_64K = 8, RISCV_NAPOT_64K_ORDER = 4 };
 

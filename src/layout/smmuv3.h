@@ -253,7 +253,7 @@ enum {
 	f(s, ASID, 48, 16, SMMU_CD_VALID, "5.4", "") \
 	f(s, NSCFG0, 64, 1, 0, "5.4", "") \
 	f(s, HAD0, 65, 1, SMMU_CD_TTB0, "5.4", "0=hierarchical attributes|1=ignored") \
-	f(s, E0PD0, 66, 1, SMMU_CD_TTB0, "5.4", "0=unprivileged may use TTB0|1=translation fault") \
+	f(s, E0PD0, 66, 1, SMMU_CD_VALID, "5.4", "0=unprivileged may use TTB0|1=translation fault") \
 	f(s, HAFT, 67, 1, SMMU_CD_VALID, "5.4", "") \
 	f(s, TTB0, 68, 52, SMMU_CD_TTB0, "5.4", "") \
 	f(s, PNCH, 122, 1, SMMU_CD_ANY, "5.4", "") \
@@ -261,7 +261,7 @@ enum {
 	f(s, HWU0, 124, 4, SMMU_CD_TTB0, "5.4", "") \
 	f(s, NSCFG1, 128, 1, 0, "5.4", "") \
 	f(s, HAD1, 129, 1, SMMU_CD_TTB1, "5.4", "0=hierarchical attributes|1=ignored") \
-	f(s, E0PD1, 130, 1, SMMU_CD_TTB1, "5.4", "0=unprivileged may use TTB1|1=translation fault") \
+	f(s, E0PD1, 130, 1, SMMU_CD_VALID, "5.4", "0=unprivileged may use TTB1|1=translation fault") \
 	f(s, AIE, 131, 1, SMMU_CD_ANY, "5.4", "") \
 	f(s, TTB1, 132, 52, SMMU_CD_TTB1, "5.4", "") \
 	f(s, DS, 186, 1, SMMU_CD_ANY, "5.4", "0=48-bit descriptors|1=52-bit descriptors with 4K and 16K") \

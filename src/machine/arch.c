@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-const struct machine_arch *const machine_archs[] = { &machine_vtd, &machine_vtd_legacy, &machine_amdvi, &machine_riscv, NULL };
+const struct machine_arch *const machine_archs[] = { &machine_vtd, &machine_vtd_legacy, &machine_amdvi, &machine_riscv, &machine_smmuv3, NULL };
 
 const struct machine_arch *machine_arch_by_name(const char *name)
 {

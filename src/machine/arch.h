@@ -6,6 +6,7 @@
 #include "machine.h"
 
 extern const struct machine_arch machine_riscv;
+extern const struct machine_arch machine_smmuv3;
 extern const struct machine_arch machine_vtd;
 extern const struct machine_arch machine_vtd_legacy;
 extern const struct machine_arch machine_amdvi;

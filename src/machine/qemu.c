@@ -272,28 +272,40 @@ const char *qemu_missing(void)
 	       "set HITLESS_QEMU to the folder that has it";
 }
 
-/* Where a suitable QEMU may be; the same places as scripts/get-qemu. */
+bool qemu_place(unsigned n, char *folder, size_t size)
+{
+	const char *named = getenv("HITLESS_QEMU"), *private = getenv("HITLESS_QEMU_CACHE");
+	const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+
+	/* Who names one means that one. */
+	if (named && *named) {
+		snprintf(folder, size, "%s", named);
+		return n == 0;
+	}
+	if (n == 0)
+		*folder = '\0';
+	else if (private && *private)
+		snprintf(folder, size, "%s/bin", private);
+	else if (cache && *cache)
+		snprintf(folder, size, "%s/hitless/qemu/bin", cache);
+	else
+		snprintf(folder, size, "%s/.cache/hitless/qemu/bin", home ? home : "");
+	return n <= 1;
+}
+
 static int start_process(struct machine *machine)
 {
 	const struct qemu_board *board = machine->qemu->board;
-	const char *named = getenv("HITLESS_QEMU"), *private = getenv("HITLESS_QEMU_CACHE");
-	const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+	int err = -ENOENT;
 	char folder[4096];
-	int err;
 
-	if (named && *named)
-		return qtest_start(&machine->qemu->qtest, named, board->program, board->arguments, machine->ram_fd,
-				   machine->ram_bytes);
-	err = qtest_start(&machine->qemu->qtest, NULL, board->program, board->arguments, machine->ram_fd, machine->ram_bytes);
-	if (err != -ENOENT && err != -ENOPROTOOPT)
-		return err;
-	if (private && *private)
-		snprintf(folder, sizeof(folder), "%s/bin", private);
-	else if (cache && *cache)
-		snprintf(folder, sizeof(folder), "%s/hitless/qemu/bin", cache);
-	else
-		snprintf(folder, sizeof(folder), "%s/.cache/hitless/qemu/bin", home ? home : "");
-	return qtest_start(&machine->qemu->qtest, folder, board->program, board->arguments, machine->ram_fd, machine->ram_bytes);
+	for (unsigned n = 0; qemu_place(n, folder, sizeof(folder)); n++) {
+		err = qtest_start(&machine->qemu->qtest, *folder ? folder : NULL, board->program, board->arguments, machine->ram_fd,
+				  machine->ram_bytes);
+		if (err != -ENOENT && err != -ENOPROTOOPT)
+			break;
+	}
+	return err;
 }
 
 static int start(struct machine *machine)

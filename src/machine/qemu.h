@@ -31,6 +31,7 @@ struct qemu_board {
 	const char *arch;		/* of struct machine_arch */
 	const char *program;
 	const char *const *arguments;	/* NULL-terminated */
+	const char *const *guest_arguments; /* more of them, for a kernel that runs there: guest.h; NULL: none */
 	uint64_t ram_base;
 	uint64_t ecam;			/* PCI config space */
 	uint64_t window;		/* where BARs may go */
@@ -91,6 +92,9 @@ struct qemu {
 	void *between_ctx;
 	bool pass_through;		/* make up for the quirk */
 };
+
+/* The n-th folder where a suitable QEMU may be, "" for PATH; false: there are no more. The same places as scripts/get-qemu. */
+bool qemu_place(unsigned n, char *folder, size_t size);
 
 /* Why machine_create() with a board has failed, for a user: what is missing and how to get it. */
 const char *qemu_missing(void);

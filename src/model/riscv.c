@@ -631,6 +631,14 @@ static void debug_translation(struct iommu_model *model)
 	word_clear(&state->tr_ctl, BITS(RISCV_TR_REQ_CTL, GO));
 }
 
+static void rvm_settle(struct iommu_model *model)
+{
+	struct rvm_state *state = rvm_state(model);
+
+	if (state->last.kind)
+		memset(&state->last, 0, sizeof(state->last));
+}
+
 static bool rvm_tick(struct iommu_model *model)
 {
 	struct rvm_state *state = rvm_state(model);
@@ -639,8 +647,7 @@ static bool rvm_tick(struct iommu_model *model)
 
 	if (!word_try_lock(&state->tick_lock))
 		return false;
-	if (state->last.kind)
-		memset(&state->last, 0, sizeof(state->last));
+	rvm_settle(model);
 	broken = word_load(&state->broken) & RISCV_BROKEN_BUSY;
 	count_cycle(model);
 	if (!broken && word_load(&state->ddtp_busy)) {
@@ -689,6 +696,7 @@ const struct iommu_model_ops riscv_model = {
 	.translate = rvm_translate,
 	.devtlb_lookup = rvm_devtlb_lookup,
 	.drained = rvm_drained,
+	.settle = rvm_settle,
 	.overflow = rvm_overflow,
 	.reason = rvm_reason,
 	.dump = rvm_dump,

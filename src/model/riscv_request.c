@@ -310,9 +310,6 @@ static bool dc_misconfigured(const struct rvm_state *state, const uint64_t *dc)
 	return extended(state) && GET(RISCV_DCX, MSI_MODE, dc) > RISCV_MSI_FLAT;
 }
 
-/* The process directory's part of the walk; see below. */
-static void pdt_look_up(const struct iommu_model *model, struct iommu_request *request);
-
 /* The device context is in work->dc, and known to be good. Steps 7 to 13. */
 static void use_dc(const struct iommu_model *model, struct iommu_request *request)
 {
@@ -351,7 +348,7 @@ static void use_dc(const struct iommu_model *model, struct iommu_request *reques
 	}
 	work->pid = rvm_has_pid(request) ? request->pasid : 0;
 	work->flags |= RVM_F_PID;
-	pdt_look_up(model, request);
+	request->pc = RVM_PC_PDT_LOOKUP;
 }
 
 /* Steps 1 to 6. */
@@ -680,6 +677,9 @@ void rvm_step(struct iommu_model *model, struct iommu_request *request)
 		break;
 	case RVM_PC_DC:
 		fetch_dc(model, request);
+		break;
+	case RVM_PC_PDT_LOOKUP:
+		pdt_look_up(model, request);
 		break;
 	case RVM_PC_PDT:
 		fetch_pdte(model, request);

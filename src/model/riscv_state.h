@@ -182,6 +182,7 @@ enum rvm_pc {
 	RVM_PC_START,
 	RVM_PC_DDT,		/* fetch a non-leaf entry */
 	RVM_PC_DC,		/* fetch the device context */
+	RVM_PC_PDT_LOOKUP,	/* cached process contexts, and what leads to them */
 	RVM_PC_PDT,
 	RVM_PC_PC,
 	RVM_PC_FIRST_LOOKUP,	/* IOATC of the first stage */

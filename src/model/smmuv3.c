@@ -162,7 +162,7 @@ static void smm_init(struct iommu_model *model, const struct iommu_model_config 
 	state->oas = smm_address_bits(state, GET(SMMU_IDR5, OAS, &state->idr5));
 	/* 6.3.14: the unit's choice; everything bypasses. */
 	SET(SMMU_GBPA, SHCFG, &state->gbpa, SMMU_SH_INCOMING);
-	SMM_GBPA(state) = state->gbpa;
+	state->common.hot[SMM_HOT_REST] = state->gbpa << 32;
 }
 
 void smmuv3_model_break(struct iommu_model *model, uint64_t switches)
@@ -445,7 +445,7 @@ static void smm_write(struct iommu_model *model, uint64_t offset, unsigned size,
 /* What requests go by. */
 static void in_effect(struct smm_state *state, uint64_t cr0)
 {
-	word_store_sc(&SMM_CONTROL(state), (cr0 & 0xffffffff) | word_load(&state->cr2) << 32);
+	model_hot_store(&state->common, SMM_HOT_CONTROL, pair(cr0, word_load(&state->cr2)));
 }
 
 static void acknowledge(struct smm_state *state, uint64_t field, uint64_t value)
@@ -458,8 +458,8 @@ static void acknowledge(struct smm_state *state, uint64_t field, uint64_t value)
 static bool set_smmuen(struct smm_state *state, uint64_t cr0)
 {
 	if (cr0 & BITS(SMMU_CR0, SMMUEN)) {
-		word_store(&SMM_BASE(state), word_load(&state->strtab_base));
-		word_store(&SMM_BASE_CFG(state), word_load(&state->strtab_cfg));
+		model_hot_store(&state->common, SMM_HOT_TABLE, word_load(&state->strtab_base));
+		model_hot_store(&state->common, SMM_HOT_REST, pair(word_load(&state->strtab_cfg), SMM_GBPA(state)));
 		acknowledge(state, BITS(SMMU_CR0, SMMUEN), cr0);
 		return true;
 	}
@@ -522,7 +522,7 @@ static bool update(const struct iommu_model *model)
 		return false;
 	if (gbpa & BITS(SMMU_GBPA, UPDATE)) {
 		gbpa &= ~BITS(SMMU_GBPA, UPDATE);
-		word_store(&SMM_GBPA(state), gbpa);
+		model_hot_store(&state->common, SMM_HOT_REST, pair(SMM_TABLE_CFG(state), gbpa));
 		word_store(&state->gbpa, gbpa);
 		return true;
 	}

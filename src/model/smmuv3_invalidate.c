@@ -52,7 +52,7 @@ static bool lax(const struct smm_state *state)
 
 static uint64_t split(const struct smm_state *state)
 {
-	uint64_t cfg = SMM_BASE_CFG(state), bits = GET(SMMU_STRTAB_BASE_CFG, SPLIT, &cfg);
+	uint64_t cfg = SMM_TABLE_CFG(state), bits = GET(SMMU_STRTAB_BASE_CFG, SPLIT, &cfg);
 
 	return bits == SMMU_SPLIT_16K || bits == SMMU_SPLIT_64K ? bits : SMMU_SPLIT_4K;
 }
@@ -202,7 +202,7 @@ static bool decode_range(const struct smm_state *state, const uint64_t *c, uint6
 
 static uint64_t vmid_mask(const struct smm_state *state)
 {
-	uint64_t control = word_load(&SMM_CONTROL(state)), vmw = GET(SMMU_CR0, VMW, &control);
+	uint64_t control = SMM_CONTROL(state), vmw = GET(SMMU_CR0, VMW, &control);
 
 	if (!GET(SMMU_IDR0, S2P, &state->idr0))
 		return 0; /* no line has one */
@@ -216,7 +216,7 @@ static bool too_wide(uint64_t id, bool wide)
 
 static bool decode_tlbi(const struct smm_state *state, const uint64_t *c, struct smm_invalidation *inv)
 {
-	uint64_t op = GET(SMMU_CMD, OPCODE, c), control = word_load(&SMM_CONTROL(state)), cr2 = control >> 32;
+	uint64_t op = GET(SMMU_CMD, OPCODE, c), control = SMM_CONTROL(state), cr2 = control >> 32;
 	uint64_t vmid = GET(SMMU_CMD_TLBI, VMID, c), asid = GET(SMMU_CMD_TLBI, ASID, c);
 	unsigned by = smmu_tlbi_mode(c);
 	bool s1 = GET(SMMU_IDR0, S1P, &state->idr0), s2 = GET(SMMU_IDR0, S2P, &state->idr0), hyp = GET(SMMU_IDR0, HYP, &state->idr0);
@@ -319,7 +319,7 @@ static bool decode_tlbi(const struct smm_state *state, const uint64_t *c, struct
 
 static bool decode_atc(const struct smm_state *state, const uint64_t *c, struct smm_invalidation *inv)
 {
-	uint64_t control = word_load(&SMM_CONTROL(state)), size = GET(SMMU_CMD_ATC_INV, SIZE, c);
+	uint64_t control = SMM_CONTROL(state), size = GET(SMMU_CMD_ATC_INV, SIZE, c);
 	uint64_t span = size >= SMMU_ATC_SIZE_ALL ? ~0ull : (1ull << (12 + size)) - 1;
 	uint64_t address = GET_ADDR(SMMU_CMD_ATC_INV, ADDR, c) & ~span;
 	uint64_t mask = SMM_STREAM | SMM_LINE_HAS_SSID, tag = smm_tag_stream(GET(SMMU_CMD_ATC_INV, SID, c));

@@ -461,7 +461,7 @@ static void use_l1std(const struct iommu_model *model, struct iommu_request *req
 {
 	struct smm_state *state = smm_state(model);
 	struct smm_work *work = smm_work(request);
-	uint64_t split = stream_split(SMM_BASE_CFG(state)), span = GET(SMMU_L1STD, SPAN, &l1std), named[1];
+	uint64_t split = stream_split(SMM_TABLE_CFG(state)), span = GET(SMMU_L1STD, SPAN, &l1std), named[1];
 	uint64_t index = request->rid & ((1ull << split) - 1);
 
 	name_l1std(named);
@@ -477,7 +477,7 @@ static void use_l1std(const struct iommu_model *model, struct iommu_request *req
 
 static uint64_t l1std_tag(const struct smm_state *state, uint32_t stream)
 {
-	uint64_t split = stream_split(SMM_BASE_CFG(state));
+	uint64_t split = stream_split(SMM_TABLE_CFG(state));
 
 	return TAG_VALID | smm_tag_stream((uint64_t)stream >> split << split) | 1ull << TAG_LEVEL_LSB;
 }
@@ -525,7 +525,7 @@ static void fetch_ste(const struct iommu_model *model, struct iommu_request *req
 static void disabled(const struct iommu_model *model, struct iommu_request *request)
 {
 	struct smm_state *state = smm_state(model);
-	uint64_t gbpa = word_load(&SMM_GBPA(state));
+	uint64_t gbpa = SMM_GBPA(state);
 
 	if (request->kind == IOMMU_REQUEST_TRANSLATION)
 		smm_refuse(model, request, SMMU_EVT_F_BAD_ATS_TREQ);
@@ -541,7 +541,7 @@ static void start(const struct iommu_model *model, struct iommu_request *request
 {
 	struct smm_state *state = smm_state(model);
 	struct smm_work *work = smm_work(request);
-	uint64_t control = word_load_sc(&SMM_CONTROL(state)), cr2 = control >> 32;
+	uint64_t control = SMM_CONTROL(state), cr2 = control >> 32;
 	uint64_t base, cfg, log2, split, bytes;
 	struct model_probe probes[2];
 	uint64_t line[LINE_WORDS_MAX];
@@ -560,8 +560,8 @@ static void start(const struct iommu_model *model, struct iommu_request *request
 			pass(model, request);
 		return;
 	}
-	base = word_load(&SMM_BASE(state));
-	cfg = word_load(&SMM_BASE_CFG(state));
+	base = SMM_TABLE(state);
+	cfg = SMM_TABLE_CFG(state);
 	log2 = GET(SMMU_STRTAB_BASE_CFG, LOG2SIZE, &cfg);
 	two_level = GET(SMMU_STRTAB_BASE_CFG, FMT, &cfg) == SMMU_STRTAB_2LVL;
 	split = stream_split(cfg);

@@ -144,6 +144,11 @@ static inline uint64_t fmt_clean_bits(void)
 	return 0;
 }
 
+static inline uint64_t fmt_split_mark(void)
+{
+	return 0;
+}
+
 /*
  * Next level 7: pages of every power of two between those of this level and the next, as so many entries that are all alike.
  * The size is in the address: all ones below its highest bit, which is 0. No 512 GiB: it would be one entry of level 3, and

@@ -105,10 +105,15 @@ static inline uint64_t fmt_leaf(uint64_t phys, unsigned level, uint64_t attribut
 	return lpae_addr(phys, LPAE_PAGE_SHIFT) | attributes | (level == 0 ? BITS(LPAE_TABLE, TABLE) : 0);
 }
 
+/* nT may be set below it. */
 static inline uint64_t fmt_leaf_phys(uint64_t entry, unsigned level)
 {
-	(void)level;
-	return lpae_phys(entry, LPAE_PAGE_SHIFT);
+	return lpae_phys(entry, LPAE_PAGE_SHIFT) & ~layout_mask(lpae_shift(LPAE_PAGE_SHIFT, level));
+}
+
+static inline uint64_t fmt_split_mark(void)
+{
+	return LPAE_BLOCK_NT;
 }
 
 static inline uint64_t fmt_leaf_attributes(uint64_t entry, unsigned level)

@@ -86,14 +86,16 @@ static inline uint64_t fmt_with_count(uint64_t entry, unsigned count)
 
 /*
  * W without R is reserved. Unless the hardware sets A and D (GADE or SADE of the device context, `dirty` here), it faults where
- * they are 0: then they are set from the start.
+ * they are 0: then they are set from the start. Memory is what the platform says (PBMT 0), registers are I/O (Svpbmt).
  */
 static inline bool fmt_attributes(const struct iommu_pgtable_config *config, unsigned prot, uint64_t *attributes)
 {
-	if (!prot || prot & ~(IOMMU_READ | IOMMU_WRITE | IOMMU_EXEC) || ((prot & IOMMU_WRITE) && !(prot & IOMMU_READ)))
+	if (!(prot & ~IOMMU_MMIO) || prot & ~(IOMMU_READ | IOMMU_WRITE | IOMMU_EXEC | IOMMU_MMIO) || ((prot & IOMMU_WRITE) && !(prot & IOMMU_READ)))
 		return false;
 	*attributes = BITS(RISCV_PTE, V) | BITS(RISCV_PTE, U) | (prot & IOMMU_READ ? BITS(RISCV_PTE, R) : 0) |
 		      (prot & IOMMU_WRITE ? BITS(RISCV_PTE, W) : 0) | (prot & IOMMU_EXEC ? BITS(RISCV_PTE, X) : 0);
+	if (prot & IOMMU_MMIO)
+		*attributes |= (uint64_t)RISCV_PBMT_IO << RISCV_PTE_PBMT_LSB;
 	if (!config->dirty)
 		*attributes |= BITS(RISCV_PTE, A) | BITS(RISCV_PTE, D);
 	return true;
@@ -135,6 +137,11 @@ static inline uint64_t fmt_accessed_bits(void)
 }
 
 static inline uint64_t fmt_clean_bits(void)
+{
+	return 0;
+}
+
+static inline uint64_t fmt_split_mark(void)
 {
 	return 0;
 }

@@ -149,6 +149,11 @@ static inline uint64_t fmt_clean_bits(void)
 	return 0;
 }
 
+static inline uint64_t fmt_split_mark(void)
+{
+	return 0;
+}
+
 static inline unsigned fmt_groups(unsigned level)
 {
 	(void)level;

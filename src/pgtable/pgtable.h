@@ -28,16 +28,9 @@ struct iommu_pgtable_config {
 	bool noncoherent;	/* walks don't snoop: write back every store */
 	bool dirty;		/* hardware sets accessed and dirty flags */
 	bool contiguous;	/* neighbouring leaves may form groups (pt_engine.h); not together with dirty */
+	bool memory_types;	/* leaves may say what kind of memory they map: IOMMU_MMIO is heeded, and else ignored */
 	bool no_split;		/* hardware must not meet a large leaf and the small ones that replace it */
-};
-
-struct iommu_pgtable {
-	const struct iommu_pgtable_ops *ops;
-	struct iommu_pgtable_config config;
-	void *root;
-	uint64_t first, last;	/* IOVAs that can be mapped */
-	uint64_t grow_last;	/* the last after growing; 0: it can't grow any more */
-	size_t table_bytes;	/* memory in tables, the root included */
+	bool mark_split;	/* it may, if the large one was marked, and what was cached of it forgotten: see unmap */
 };
 
 /*
@@ -57,11 +50,48 @@ struct iommu_gather {
 
 #define IOMMU_GATHER_INIT { .first = UINT64_MAX }
 
+struct iommu_pgtable {
+	const struct iommu_pgtable_ops *ops;
+	struct iommu_pgtable_config config;
+	void *root;
+	uint64_t first, last;	/* IOVAs that can be mapped */
+	uint64_t grow_last;	/* the last after growing; 0: it can't grow any more */
+	size_t table_bytes;	/* memory in tables that are linked, the root included */
+
+	/* The engine's own, NULL: none. The table of smallest pages that was used last; the table that became empty last, which
+	 * stays linked; and those that did so earlier: see iommu_pgtable_retired(). */
+	struct {
+		uint64_t iova;
+		uint64_t *table, *through;
+	} near;
+	struct {
+		uint64_t iova;
+		unsigned level;
+		uint64_t *table, *through;
+	} idle;
+	struct iommu_gather retired;
+};
+
 /*
  * Gives the gathered tables back to the port, and empties the gather. Only after the invalidation
  * has completed; needs no lock.
  */
 void iommu_gather_free(struct iommu_pgtable *pt, struct iommu_gather *gather);
+
+/*
+ * An unmap that empties a table leaves it linked, in case that it is used again at once; but only one. The one that was left
+ * so far is taken out, by unmap, or by a map that needs its place. True: there are such; then `gather`, which the
+ * caller has initialised, has them, and the IOMMU must forget its paging-structure caches for the range before
+ * iommu_gather_free(), and before a map has returned. With the lock of map and unmap; after either.
+ */
+static inline bool iommu_pgtable_retired(struct iommu_pgtable *pt, struct iommu_gather *gather)
+{
+	if (!pt->retired.tables)
+		return false;
+	*gather = pt->retired;
+	pt->retired = (struct iommu_gather)IOMMU_GATHER_INIT;
+	return true;
+}
 
 struct iommu_pgtable_ops {
 	const char *name;	/* "vtd-ss", "vtd-fs", ... */
@@ -87,7 +117,7 @@ struct iommu_pgtable_ops {
 	uint64_t (*root_phys)(const struct iommu_pgtable *pt);
 
 	/*
-	 * Maps with the largest leaves that alignment and config allow. All or nothing. -EINVAL:
+	 * Maps with the largest leaves that alignment and config allow; `prot` may have IOMMU_MMIO. All or nothing. -EINVAL:
 	 * not a multiple of the smallest page, no size, rights that the format can't give; -ERANGE; -EEXIST;
 	 * -ENOMEM.
 	 */
@@ -95,9 +125,11 @@ struct iommu_pgtable_ops {
 
 	/*
 	 * Removes whatever is mapped in the range, splits large leaves that are partly in it, takes
-	 * out tables that have become empty. Returns bytes removed; -EINVAL, -ERANGE; -ENOMEM: a
+	 * out tables that have become empty (but see iommu_pgtable_retired()). Returns bytes removed; -EINVAL, -ERANGE; -ENOMEM: a
 	 * split found no memory, nothing changed; -EOPNOTSUPP: a large leaf is partly in the range, and
-	 * config.no_split: nothing changed. `gather` collects; it is initialised by the
+	 * config.no_split: nothing changed; -EAGAIN, only with config.mark_split: a large leaf had to be marked,
+	 * and says the same as before: when the hardware has forgotten what `gather` has, unmap again.
+	 * `gather` collects; it is initialised by the
 	 * caller. The range to invalidate covers split leaves whole. Dirty flags of what is removed
 	 * are gone with it: read them before; a leaf that is split passes its flags on to what
 	 * remains.

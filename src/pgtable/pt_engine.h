@@ -8,13 +8,13 @@
  *
  * What always holds between two calls:
  *   1. an entry that is not present is 0;
- *   2. a table other than the root is linked in one place and not empty;
+ *   2. a table other than the root is linked in one place, and not empty; but for one, pt->idle;
  *   3. the entry that points to a table also holds the number of its entries that are present, in
- *      bits that hardware ignores. Where a format has too few of those, the number stops at
- *      FMT_COUNT_MAX, which then means "that many or more": then it has to be counted.
+ *      bits that hardware ignores. Where a format has too few of those, the number stays at
+ *      FMT_COUNT_MAX once it has come there, which then means "some": then one has to look.
  * From 2 and 3 follows most of the rest: that a table has become empty is seen without looking
- * through it; a present entry whose whole span is asked for is an overlap, whatever is below; and
- * the bytes mapped by a table of smallest pages are known without reading it, so that a subtree is
+ * through it; a present entry whose whole span is asked for is an overlap, whatever is below (the
+ * idle table is out of the way by then); and the bytes mapped by a table of smallest pages are known without reading it, so that a subtree is
  * unmapped in the time that its tables take, not its pages.
  *
  * Walkers look on all the time. An entry goes from one state to another in one store, and a table
@@ -33,14 +33,16 @@
  * cannot fail: it stores leaves and makes the parked entries present. If the first fails, the
  * parked subtrees are freed at once: no walker ever saw them.
  *
- * unmap takes out a table in the moment that its last entry goes; nothing is kept for next time. A
- * page that is mapped and unmapped over and over, alone in its table, so costs the allocation and
- * the invalidation of its tables; one neighbour is enough to spare them.
+ * unmap takes out the tables within its range. The lowest table that covers the range may become empty
+ * too: that one stays, idle, so that a page that is mapped and unmapped over and over, alone in its
+ * table, costs no table each time. Only one is idle: the next takes its place, and it is retired,
+ * with those above it that it alone kept; and so it is by a map that has no use for it.
  *
  * unmap replaces a large leaf that is partly in the range by a table that maps the rest, built
  * off-line before anything else is changed: one store takes out what goes while what stays is never
- * absent. Some hardware must not meet the large and the small leaves in its TLB together (SMMUv3
- * below BBM level 2); there, with config.no_split, a large leaf can only be unmapped whole.
+ * absent. Some hardware must not meet the large and the small leaves in its TLB together: it wants
+ * the large one marked first, and invalidated (SMMUv3, BBM level 1: config.mark_split), or it has no
+ * such mark, and a large leaf can only be unmapped whole (level 0: config.no_split).
  *
  * Neighbouring leaves of one mapping may form a group, which hardware caches as one large leaf
  * (config.contiguous): Arm's contiguous hint, RISC-V's NAPOT pages, AMD's pages of sizes between
@@ -95,8 +97,8 @@ static inline unsigned fmt_count(uint64_t entry);
 static inline uint64_t fmt_with_count(uint64_t entry, unsigned count);
 
 /*
- * The bits of a leaf that don't depend on its level or address. false: rights that the format can't
- * give.
+ * The bits of a leaf that don't depend on its level or address. `prot` has IOMMU_MMIO only with
+ * config.memory_types. false: rights that the format can't give.
  */
 static inline bool fmt_attributes(const struct iommu_pgtable_config *config, unsigned prot,
 				  uint64_t *attributes);
@@ -112,6 +114,8 @@ static inline unsigned fmt_leaf_prot(uint64_t entry);
 static inline uint64_t fmt_dirty_bits(void);
 static inline uint64_t fmt_accessed_bits(void);
 static inline uint64_t fmt_clean_bits(void);
+/* The mark for config.mark_split, among bits of a large leaf's address that are 0; 0: there is none. */
+static inline uint64_t fmt_split_mark(void);
 /*
  * Groups of 1 << order leaves at a level: which orders there are, a bit each (0: no groups; never bit
  * 0); a leaf as one of a group that leads to `phys`, and the order of the group that a leaf is in, 0:
@@ -221,14 +225,26 @@ static inline uint64_t pt_more(uint64_t entry, unsigned n)
 	return fmt_with_count(entry, pt_counts_exactly() || count < FMT_COUNT_MAX ? count : FMT_COUNT_MAX);
 }
 
-/* How many entries of a table are present; if it is `enough` or more, `enough` will do. */
-static inline unsigned pt_look(const uint64_t *table, unsigned enough)
+/* How many entries of a table are present. */
+static inline unsigned pt_look(const uint64_t *table)
 {
 	unsigned n = 0;
 
-	for (unsigned i = 0; i < PT_ENTRIES && n < enough; i++)
+	for (unsigned i = 0; i < PT_ENTRIES; i++)
 		n += fmt_present(pt_load(&table[i]));
 	return n;
+}
+
+/* Is any? Those beside entry `near`, which has gone, are the likeliest. */
+static inline bool pt_any(const uint64_t *table, unsigned near)
+{
+	for (unsigned up = near, down = near; up < PT_ENTRIES || down > 0; up++) {
+		if (up < PT_ENTRIES && fmt_present(pt_load(&table[up])))
+			return true;
+		if (down > 0 && fmt_present(pt_load(&table[--down])))
+			return true;
+	}
+	return false;
 }
 
 /* How many entries are present in the table that the entry points to. */
@@ -236,7 +252,7 @@ static inline unsigned pt_count(const struct iommu_pgtable *pt, uint64_t entry)
 {
 	unsigned count = fmt_count(entry);
 
-	return pt_counts_exactly() || count < FMT_COUNT_MAX ? count : pt_look(pt_child(pt, entry), PT_ENTRIES);
+	return pt_counts_exactly() || count < FMT_COUNT_MAX ? count : pt_look(pt_child(pt, entry));
 }
 
 /*
@@ -335,6 +351,26 @@ static PT_ALWAYS_INLINE void pt_descend(const struct iommu_pgtable *pt, struct p
 		PT_STEP(1);
 	}
 #undef PT_STEP
+}
+
+/*
+ * The table of smallest pages that has `iova`, and the entry that points to it; NULL: there is none,
+ * or the root is one. What was found last is remembered: the next page is mostly near.
+ */
+static PT_ALWAYS_INLINE uint64_t *pt_pages(struct iommu_pgtable *pt, uint64_t iova, uint64_t **through)
+{
+	struct pt_walk walk;
+
+	if (!pt->near.table || (iova ^ pt->near.iova) >> pt_shift(1)) {
+		pt_descend(pt, &walk, iova, iova);
+		if (walk.level > 0 || fmt_top_level(&pt->config) == 0)
+			return NULL;
+		pt->near.iova = iova;
+		pt->near.table = walk.table;
+		pt->near.through = walk.through[0];
+	}
+	*through = pt->near.through;
+	return pt->near.table;
 }
 
 static inline int pt_check_range(const struct iommu_pgtable *pt, uint64_t iova, uint64_t size)
@@ -536,6 +572,121 @@ static uint64_t pt_build(struct iommu_pgtable *pt, unsigned level, uint64_t firs
 	return pt_more(fmt_table(pt_phys(pt, table), level), (unsigned)(before + after));
 }
 
+/* ---- Tables that become empty ---- */
+
+static inline void pt_gather_range(struct iommu_gather *gather, uint64_t first, uint64_t last,
+				   unsigned leaf_shift)
+{
+	if (gather->first > gather->last || leaf_shift < gather->leaf_shift)
+		gather->leaf_shift = leaf_shift;
+	if (gather->first > gather->last || last > gather->last)
+		gather->last = last;
+	if (first < gather->first)
+		gather->first = first;
+}
+
+/* The table is not linked any more, but a walker may be in it or remember it. */
+static void pt_gather_table(struct iommu_pgtable *pt, uint64_t *table, struct iommu_gather *gather)
+{
+	pt_store(table, gather->free_list);
+	gather->free_list = pt_phys(pt, table);
+	gather->tables++;
+	pt->table_bytes -= PT_TABLE_BYTES;
+	if (table == pt->near.table)
+		pt->near.table = NULL;
+	if (table == pt->idle.table)
+		pt->idle.table = NULL;
+}
+
+/* How many are left of the table that the entry points to: `removed` are gone, entry `near` among them. */
+static inline unsigned pt_left(const struct iommu_pgtable *pt, uint64_t entry, unsigned removed, unsigned near)
+{
+	unsigned count = fmt_count(entry);
+
+	if (pt_counts_exactly() || count < FMT_COUNT_MAX)
+		return count - removed;
+	return pt_any(pt_child(pt, entry), near) ? FMT_COUNT_MAX : 0;
+}
+
+/* The table behind `slot` is empty, and goes. */
+static void pt_take_out(struct iommu_pgtable *pt, uint64_t *slot, struct iommu_gather *gather)
+{
+	uint64_t *table = pt_child(pt, pt_load(slot));
+
+	pt_store(slot, 0);
+	pt_writeback(pt, slot, 1);
+	pt_gather_table(pt, table, gather);
+}
+
+/*
+ * `removed` entries are gone from the table behind `slot`, entry `near` among them. Says whether it
+ * was the last: then the table is gone too.
+ */
+static inline bool pt_shrink(struct iommu_pgtable *pt, uint64_t *slot, unsigned removed, unsigned near,
+			     struct iommu_gather *gather)
+{
+	unsigned left = pt_left(pt, pt_load(slot), removed, near);
+
+	if (left) {
+		pt_store(slot, fmt_with_count(pt_load(slot), left));
+		return false;
+	}
+	pt_take_out(pt, slot, gather);
+	return true;
+}
+
+/* The idle table goes if it is still empty, and those above it that have nothing else. */
+static __attribute__((noinline)) void pt_retire(struct iommu_pgtable *pt)
+{
+	uint64_t iova = pt->idle.iova, *table = pt->idle.table;
+	unsigned level = pt->idle.level;
+	struct pt_walk walk;
+
+	pt->idle.table = NULL;
+	if (!table || fmt_count(pt_load(pt->idle.through)))
+		return;
+	pt_gather_range(&pt->retired, iova & ~pt_span(level + 1), iova | pt_span(level + 1), pt_shift(level));
+	pt_descend(pt, &walk, iova, iova);
+	pt_take_out(pt, walk.through[level], &pt->retired);
+	while (++level < fmt_top_level(&pt->config) &&
+	       pt_shrink(pt, walk.through[level], 1, pt_index(pt, iova, level), &pt->retired))
+		;
+}
+
+/*
+ * Before anything is done to [first, last] in more than one table: the idle table is out of the way, unless the range is a part
+ * of its own.
+ */
+static inline void pt_make_way(struct iommu_pgtable *pt, uint64_t first, uint64_t last)
+{
+	uint64_t span = pt_span(pt->idle.level + 1), idle = pt->idle.iova & ~span;
+
+	if (!pt->idle.table || first > (idle | span) || last < idle)
+		return;
+	if (first < idle || last > (idle | span) || last - first == span)
+		pt_retire(pt);
+}
+
+/*
+ * `removed` entries are gone from `table`, that of `iova` among them. If it is empty now it stays as the
+ * idle one.
+ */
+static PT_ALWAYS_INLINE void pt_leave(struct iommu_pgtable *pt, uint64_t *table, unsigned level, uint64_t *through,
+				      unsigned removed, uint64_t iova)
+{
+	uint64_t entry = pt_load(through);
+	unsigned left = pt_left(pt, entry, removed, (unsigned)(iova >> pt_shift(level)) & (PT_ENTRIES - 1));
+
+	pt_store(through, fmt_with_count(entry, left));
+	if (left || pt->idle.table == table)
+		return;
+	pt_retire(pt);
+	pt->idle.table = table;
+	pt->idle.through = through;
+	pt->idle.level = level;
+	pt->idle.iova = iova;
+}
+
 /* ---- map ---- */
 
 /* Undoes pt_map_prepare() in [first, last]. */
@@ -672,10 +823,13 @@ static int pt_map(struct iommu_pgtable *pt, uint64_t iova, uint64_t phys, uint64
 {
 	uint64_t last = iova + (size - 1);
 	uint64_t attributes;
+	uint64_t *table, *through;
 	struct pt_walk walk;
 	unsigned n;
 	int err;
 
+	if (!pt->config.memory_types)
+		prot &= ~IOMMU_MMIO;
 	if (!fmt_attributes(&pt->config, prot, &attributes) || phys & (PT_PAGE_SIZE - 1))
 		return -EINVAL;
 	err = pt_check_range(pt, iova, size);
@@ -684,37 +838,22 @@ static int pt_map(struct iommu_pgtable *pt, uint64_t iova, uint64_t phys, uint64
 	if ((phys | (phys + (size - 1))) >> pt->config.output_bits)
 		return -ERANGE;
 
+	n = (unsigned)(size >> FMT_PAGE_SHIFT);
+	if (!((iova ^ last) >> pt_shift(1)) && n < PT_ENTRIES && (table = pt_pages(pt, iova, &through))) {
+		err = pt_map_pages(pt, &table[iova >> FMT_PAGE_SHIFT & (PT_ENTRIES - 1)], n, iova, phys, attributes);
+		if (!err)
+			pt_add_count(through, n);
+		return err;
+	}
+	pt_make_way(pt, iova, last);
 	pt_descend(pt, &walk, iova, last);
 	if (walk.level > 0)
 		return pt_map_tables(pt, &walk, iova, last, phys, attributes);
-	n = (unsigned)(size >> FMT_PAGE_SHIFT);
-	err = pt_map_pages(pt, &walk.table[pt_index(pt, iova, 0)], n, iova, phys, attributes);
-	if (!err && walk.table != pt->root)
-		pt_add_count(walk.through[0], n);
-	return err;
+	/* The root itself, or one that is asked for whole: then it has something. */
+	return pt_map_pages(pt, &walk.table[pt_index(pt, iova, 0)], n, iova, phys, attributes);
 }
 
 /* ---- unmap ---- */
-
-static inline void pt_gather_range(struct iommu_gather *gather, uint64_t first, uint64_t last,
-				   unsigned leaf_shift)
-{
-	if (gather->first > gather->last || leaf_shift < gather->leaf_shift)
-		gather->leaf_shift = leaf_shift;
-	if (gather->first > gather->last || last > gather->last)
-		gather->last = last;
-	if (first < gather->first)
-		gather->first = first;
-}
-
-/* The table is not linked any more, but a walker may be in it or remember it. */
-static void pt_gather_table(struct iommu_pgtable *pt, uint64_t *table, struct iommu_gather *gather)
-{
-	pt_store(table, gather->free_list);
-	gather->free_list = pt_phys(pt, table);
-	gather->tables++;
-	pt->table_bytes -= PT_TABLE_BYTES;
-}
 
 /*
  * Gathers an unlinked table and all below it; `count` entries of it are present. Returns the bytes
@@ -795,6 +934,29 @@ static inline uint64_t pt_flags(uint64_t leaf)
 	return (leaf ^ fmt_clean_bits()) & (fmt_dirty_bits() | fmt_accessed_bits());
 }
 
+/* Marks the leaf that maps `at`, either end of [first, last], if it is partly in there. Says whether it did. */
+static bool pt_mark(struct iommu_pgtable *pt, uint64_t *table, unsigned level, uint64_t at, uint64_t first,
+		    uint64_t last, struct iommu_gather *gather)
+{
+	uint64_t entry, *slot, leaf_first, leaf_last;
+
+	for (;; level--) {
+		slot = &table[pt_index(pt, at, level)];
+		entry = pt_load(slot);
+		if (!fmt_is_table(entry, level))
+			break;
+		table = pt_child(pt, entry);
+	}
+	leaf_first = at & ~pt_span(level);
+	leaf_last = at | pt_span(level);
+	if (!entry || entry & fmt_split_mark() || level == 0 || (leaf_first >= first && leaf_last <= last))
+		return false;
+	__atomic_or_fetch(slot, fmt_split_mark(), __ATOMIC_ACQ_REL);
+	pt_writeback(pt, slot, 1);
+	pt_gather_range(gather, leaf_first, leaf_last, pt_shift(level));
+	return true;
+}
+
 /* Sets flags in every leaf of an off-line table. */
 static void pt_set_flags(const struct iommu_pgtable *pt, uint64_t *table, unsigned level,
 			 uint64_t flags)
@@ -851,30 +1013,6 @@ static PT_ALWAYS_INLINE unsigned pt_unmap_pages(struct iommu_pgtable *pt, uint64
 }
 
 /*
- * `removed` entries are gone from the table behind `slot`. Says whether it was the last: then the
- * table is gone too.
- */
-static inline bool pt_shrink(struct iommu_pgtable *pt, uint64_t *slot, unsigned removed,
-			     struct iommu_gather *gather)
-{
-	uint64_t entry = pt_load(slot);
-	unsigned left = fmt_count(entry);
-
-	if (pt_counts_exactly() || left < FMT_COUNT_MAX)
-		left -= removed;
-	else
-		left = pt_look(pt_child(pt, entry), FMT_COUNT_MAX);
-	if (left) {
-		pt_store(slot, fmt_with_count(entry, left));
-		return false;
-	}
-	pt_store(slot, 0);
-	pt_writeback(pt, slot, 1);
-	pt_gather_table(pt, pt_child(pt, entry), gather);
-	return true;
-}
-
-/*
  * Removes [first, last]; adds to *bytes what was mapped; returns how many entries of `table` are
  * gone.
  */
@@ -905,7 +1043,7 @@ static unsigned pt_unmap_range(struct iommu_pgtable *pt, uint64_t *table, unsign
 			unsigned below = pt_unmap_range(pt, pt_child(pt, entry), level - 1, at, end,
 							splits, gather, bytes);
 
-			if (below && pt_shrink(pt, slot, below, gather))
+			if (below && pt_shrink(pt, slot, below, pt_index(pt, end, level - 1), gather))
 				removed++;
 		} else {
 			if (whole) {
@@ -942,17 +1080,6 @@ static unsigned pt_unmap_range(struct iommu_pgtable *pt, uint64_t *table, unsign
 	return removed;
 }
 
-/*
- * `removed` entries are gone from the table that the walk has come to: it may be empty now, and
- * then those above it.
- */
-static inline void pt_prune(struct iommu_pgtable *pt, const struct pt_walk *walk, unsigned removed,
-			    struct iommu_gather *gather)
-{
-	for (unsigned level = walk->level; removed && level < fmt_top_level(&pt->config); level++)
-		removed = pt_shrink(pt, walk->through[level], removed, gather);
-}
-
 /* Where several tables have a part in the range, or a large leaf has. */
 static __attribute__((noinline)) int64_t pt_unmap_tables(struct iommu_pgtable *pt,
 							 const struct pt_walk *walk, uint64_t first,
@@ -961,8 +1088,18 @@ static __attribute__((noinline)) int64_t pt_unmap_tables(struct iommu_pgtable *p
 	/* At either end of the range; one leaf that both ends are in is the first. */
 	struct pt_split splits[2] = {{.entry = 0}};
 	uint64_t bytes = 0;
+	unsigned removed;
 	int err;
 
+	if (pt->config.mark_split) {
+		bool marked;
+
+		/* Leaves of a group are alike. */
+		pt_ungroup_ends(pt, walk->table, walk->level, first, last, gather);
+		marked = pt_mark(pt, walk->table, walk->level, first, first, last, gather);
+		if (pt_mark(pt, walk->table, walk->level, last, first, last, gather) || marked)
+			return -EAGAIN;
+	}
 	err = pt_split_prepare(pt, &splits[0], walk->table, walk->level, first, first, last);
 	if (err)
 		return err;
@@ -978,9 +1115,9 @@ static __attribute__((noinline)) int64_t pt_unmap_tables(struct iommu_pgtable *p
 		return err;
 	}
 	pt_ungroup_ends(pt, walk->table, walk->level, first, last, gather);
-	pt_prune(pt, walk,
-		 pt_unmap_range(pt, walk->table, walk->level, first, last, splits, gather, &bytes),
-		 gather);
+	removed = pt_unmap_range(pt, walk->table, walk->level, first, last, splits, gather, &bytes);
+	if (removed && walk->table != pt->root)
+		pt_leave(pt, walk->table, walk->level, walk->through[walk->level], removed, last);
 	return (int64_t)bytes;
 }
 
@@ -988,6 +1125,7 @@ static int64_t pt_unmap(struct iommu_pgtable *pt, uint64_t iova, uint64_t size,
 			struct iommu_gather *gather)
 {
 	uint64_t last = iova + (size - 1);
+	uint64_t *table, *through;
 	struct pt_walk walk;
 	unsigned removed;
 	int err;
@@ -995,13 +1133,23 @@ static int64_t pt_unmap(struct iommu_pgtable *pt, uint64_t iova, uint64_t size,
 	err = pt_check_range(pt, iova, size);
 	if (err)
 		return err;
+	if (!((iova ^ last) >> pt_shift(1)) && (table = pt_pages(pt, iova, &through))) {
+		unsigned index = iova >> FMT_PAGE_SHIFT & (PT_ENTRIES - 1);
+
+		pt_ungroup_ends(pt, table, 0, iova, last, gather);
+		removed = pt_unmap_pages(pt, &table[index], (unsigned)(size >> FMT_PAGE_SHIFT), iova, gather);
+		if (removed)
+			pt_leave(pt, table, 0, through, removed, iova);
+		return (int64_t)removed << FMT_PAGE_SHIFT;
+	}
+	pt_make_way(pt, iova, last);
 	pt_descend(pt, &walk, iova, last);
 	if (walk.level > 0)
 		return pt_unmap_tables(pt, &walk, iova, last, gather);
+	/* The root itself, which stays. */
 	pt_ungroup_ends(pt, walk.table, 0, iova, last, gather);
 	removed = pt_unmap_pages(pt, &walk.table[pt_index(pt, iova, 0)],
 				 (unsigned)(size >> FMT_PAGE_SHIFT), iova, gather);
-	pt_prune(pt, &walk, removed, gather);
 	return (int64_t)removed << FMT_PAGE_SHIFT;
 }
 
@@ -1106,7 +1254,7 @@ static int pt_init(struct iommu_pgtable *pt, const struct iommu_pgtable_config *
 	 */
 	if (config->dirty && (config->noncoherent || config->contiguous || !fmt_dirty_bits()))
 		return -EINVAL;
-	if (config->contiguous && !fmt_groups(0))
+	if ((config->contiguous && !fmt_groups(0)) || (config->mark_split && !fmt_split_mark()))
 		return -EINVAL;
 
 	*pt = (struct iommu_pgtable){
@@ -1116,6 +1264,7 @@ static int pt_init(struct iommu_pgtable *pt, const struct iommu_pgtable_config *
 		.last = pt_last(config),
 		.grow_last = pt_grow_last(config),
 		.table_bytes = fmt_root_bytes(config),
+		.retired = IOMMU_GATHER_INIT,
 	};
 	pt->root = port->alloc_pages(port->ctx, pt->table_bytes);
 	if (!pt->root)
@@ -1146,7 +1295,7 @@ static int pt_grow(const struct iommu_pgtable *pt, struct iommu_pgtable *grown, 
 	grown->last = pt_last(&config);
 	grown->grow_last = pt_grow_last(&config);
 	grown->table_bytes += fmt_root_bytes(&config);
-	count = pt_look(pt->root, PT_ENTRIES);
+	count = pt_look(pt->root);
 	if (count)
 		root[0] = pt_more(fmt_table(pt_phys(pt, pt->root), fmt_top_level(&config)), count);
 	pt_writeback(grown, root, fmt_root_bytes(&config) / 8);
@@ -1177,6 +1326,7 @@ static void pt_destroy(struct iommu_pgtable *pt)
 		if (fmt_is_table(root[i], top))
 			pt_free_tables(pt, pt_child(pt, root[i]), top - 1);
 	port->free_pages(port->ctx, root, fmt_root_bytes(&pt->config));
+	iommu_gather_free(pt, &pt->retired);
 	pt->root = NULL;
 	pt->table_bytes = 0;
 }

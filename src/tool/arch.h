@@ -26,9 +26,13 @@ struct tool_entry {
 	const char *tags[2];	/* the fields that hold the cache tag: the first that is looked at */
 	uint32_t temporary_tag;	/* one that no configuration has */
 	uint32_t pasid;		/* the entry's index, where it has one */
+	/* The cache tag where the entry doesn't hold it but points to what does: a configuration's. NULL: no entry of the kind is so. */
+	uint32_t (*tag_behind)(const uint64_t *words);
 	bool ats_above;		/* what lets the device have a TLB is not in this entry, and does */
 	/* An entry that translates as `entry` does, by tables in another format and under the temporary tag. False, or NULL: there is none. */
 	bool (*standin)(const uint64_t *entry, uint64_t *standin);
+	/* Makes an entry of the list one that hardware takes: some of its fields are made up. NULL: they are not. */
+	void (*complete)(uint64_t *words);
 	void (*set_ats)(uint64_t *words);	/* lets the device have a TLB, if the entry translates; NULL: the names tell */
 	unsigned nconfigs;
 	/* The configuration of that number; `words` is zeroed. */

@@ -128,6 +128,8 @@ static uint64_t root(char letter)
 	}
 }
 
+#define TEMPORARY_ID 9u
+
 static const struct dc_config {
 	const char *name;
 	bool valid, pdtv;
@@ -174,6 +176,19 @@ static void dc_config(unsigned number, struct tool_config *config)
 	}
 }
 
+/* A second stage that translates as a process directory's process 0 does: its root is page 0x44 or 0x48. */
+static bool standin(const uint64_t *entry, uint64_t *standin)
+{
+	if (riscv_dc_mode(entry) != RISCV_DC_MODE_PROCESS)
+		return false;
+	SET(RISCV_DC, V, standin, 1);
+	SET(RISCV_DC, EN_ATS, standin, GET(RISCV_DC, EN_ATS, entry));
+	SET(RISCV_DC, G_MODE, standin, RISCV_G_SV39X4);
+	SET(RISCV_DC, G_PPN, standin, GET(RISCV_DC, FSC_PPN, entry) == root('p') ? 0x44 : 0x48);
+	SET(RISCV_DC, GSCID, standin, TEMPORARY_ID);
+	return true;
+}
+
 static void set_ats(uint64_t *words)
 {
 	SET(RISCV_DC, EN_ATS, words, GET(RISCV_DC, V, words));
@@ -213,9 +228,10 @@ static const struct tool_entry entries[] = {
 		.name = "dc",
 		.format = &riscv_dc,
 		.tags = { "GSCID", "PSCID" },
-		.temporary_tag = 9,
+		.temporary_tag = TEMPORARY_ID,
 		.nconfigs = COUNT(dc_configs),
 		.config = dc_config,
+		.standin = standin,
 		.set_ats = set_ats,
 	},
 	{

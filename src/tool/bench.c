@@ -87,14 +87,12 @@ static struct spread spread_of(const double *samples, unsigned n)
 	return (struct spread){ sorted[0], n % 2 ? sorted[n / 2] : (sorted[n / 2 - 1] + sorted[n / 2]) / 2, sorted[n - 1] };
 }
 
-/* The median of the samples' own ratios: each pair was measured close together, whatever else the machine did. */
+/* Of the best samples: whatever else the machine does only ever adds to one. */
 static double ratio_of(const struct bench_row *row)
 {
-	double ratios[BENCH_MAX_REPEATS];
+	double theirs = spread_of(row->theirs, row->n).min;
 
-	for (unsigned i = 0; i < row->n; i++)
-		ratios[i] = row->theirs[i] > 0 ? row->ours[i] / row->theirs[i] : 0;
-	return spread_of(ratios, row->n).median;
+	return theirs > 0 ? spread_of(row->ours, row->n).min / theirs : 0;
 }
 
 static json_t *figures_json(const struct bench *bench)
@@ -108,7 +106,7 @@ static json_t *figures_json(const struct bench *bench)
 		json_array_append_new(rows, json_pack("{s:s, s:s, s:s, s:{s:f, s:f, s:f}, s:s, s:f, s:f, s:i}",
 			"suite", row->suite->name, "name", row->name, "format", row->format,
 			row->unit, "min", ours.min, "median", ours.median, "max", ours.max,
-			"calibrator", row->calibrator, "calibrator_ns", theirs.median, "ratio", ratio_of(row),
+			"calibrator", row->calibrator, "calibrator_ns", theirs.min, "ratio", ratio_of(row),
 			"repeats", (int)row->n));
 	}
 	return json_pack("{s:s, s:b, s:o}", "schema", "hitless.bench/1", "quick", (int)bench->quick, "rows", rows);
@@ -131,8 +129,8 @@ static void print_text(const struct bench *bench)
 			printf("%s  beside: %s%s\n", tool_palette.dim, row->calibrator, tool_palette.off);
 		calibrator = row->calibrator;
 		printf("%-46s %-11s %12.*f %12.*f %12.*f %12.*f %7.2f\n", row->name, row->format, ours.max < 1000 ? 2 : 0, ours.min,
-		       ours.max < 1000 ? 2 : 0, ours.median, ours.max < 1000 ? 2 : 0, ours.max, theirs.max < 1000 ? 2 : 0,
-		       theirs.median, ratio_of(row));
+		       ours.max < 1000 ? 2 : 0, ours.median, ours.max < 1000 ? 2 : 0, ours.max, theirs.min < 1000 ? 2 : 0,
+		       theirs.min, ratio_of(row));
 	}
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /* check.c - `hitless check` and `hitless replay`: one transition or sequence, and the run that violates it. */
 #include "cells.h"
+#include "run.h"
 #include "tool.h"
 
 #include <hitless/model.h>
@@ -10,7 +11,7 @@
 #include <string.h>
 
 enum { OPTION_ARCH = 0x2000, OPTION_FROM, OPTION_TO, OPTION_TAGS, OPTION_STRATEGY, OPTION_QUANTUM, OPTION_SEQUENCE, OPTION_WITHOUT,
-       OPTION_STEP, OPTION_SVG, OPTION_ATS };
+       OPTION_STEP, OPTION_SVG, OPTION_ATS, OPTION_LAYER, OPTION_DEVICES, OPTION_MAPPER, OPTION_INJECT };
 
 struct check {
 	const struct tool_arch *arch;
@@ -18,17 +19,24 @@ struct check {
 	struct tool_config before, after;
 	unsigned quantum, strategies, freedoms;
 	bool private_tags, ats;
+	bool domain_layer;
+	unsigned devices, mapper;
+	const struct run_fault *fault;
 	uint64_t step;
 	char *text;
 	struct hitless_report report;
 };
 
 static const struct argp_option check_options[] = {
-	{ "arch", OPTION_ARCH, "A", 0, "vtd, vtd-legacy, amdvi, riscv", 0 },
+	{ "arch", OPTION_ARCH, "A", 0, "vtd, vtd-legacy, amdvi, smmuv3, riscv", 0 },
 	{ "from", OPTION_FROM, "C", 0, "The configuration now, like s2 or s2:did=2,root=a", 0 },
 	{ "to", OPTION_TO, "C", 0, "The configuration to come", 0 },
 	{ "tags", OPTION_TAGS, "WHOSE", 0, "private or shared", 0 },
 	{ "ats", OPTION_ATS, "on|off", 0, "The entries let the device have a TLB of its own, where names leave that open", 0 },
+	{ "layer", OPTION_LAYER, "LAYER", 0, "entry (default) or domain: from one domain to another, by the public API", 0 },
+	{ "devices", OPTION_DEVICES, "N", 0, "Domain layer: 1 (default) or 2 devices in the group", 0 },
+	{ "mapper", OPTION_MAPPER, "WHO", 0, "Domain layer: who unmaps: none, old, old-table, new, new-table, or all (default)", 0 },
+	{ "inject", OPTION_INJECT, "FAULT", 0, "Domain layer: with a fault in the driver (see hitless run --inject list)", 0 },
 	{ "strategy", OPTION_STRATEGY, "NAME", 0, "Allow only this one", 0 },
 	{ "quantum", OPTION_QUANTUM, "BITS", 0, "64 or 128: the widest store", 0 },
 	{ "sequence", OPTION_SEQUENCE, "FILE", 0, "A sequence of another driver (docs/sequence.md)", 0 },
@@ -42,6 +50,8 @@ static const char check_doc[] =
 	"Prints the verdict, and the shortest run that violates something. Exit 10 if there is one.\n\n"
 	"  hitless check --arch vtd --from s1 --to s1\n"
 	"  hitless check --arch vtd-legacy --from s2 --to s2 --quantum 64\n"
+	"  hitless check --layer domain --arch vtd --from s2 --to s2 --devices 2\n"
+	"  hitless check --layer domain --inject unmap-misses-tag\n"
 	"  hitless check --sequence examples/sequences/vtd-assign.seq --svg run.svg";
 
 static const struct argp_option replay_options[] = {
@@ -101,6 +111,20 @@ static error_t parse(int key, char *value, struct argp_state *state)
 	case OPTION_ATS:
 		check->ats = tool_on_off("--ats", value);
 		return 0;
+	case OPTION_LAYER:
+		check->domain_layer = tool_layer(value);
+		return 0;
+	case OPTION_DEVICES:
+		check->devices = tool_devices(value);
+		return 0;
+	case OPTION_MAPPER:
+		check->mapper = tool_find_mapper(value);
+		return 0;
+	case OPTION_INJECT:
+		check->fault = run_find_fault(value);
+		if (!check->fault)
+			tool_fail(TOOL_USAGE, "--inject: there is no fault '%s' (see hitless run --inject list)", value);
+		return 0;
 	case OPTION_STRATEGY:
 		check->strategies = find_strategy(value);
 		return 0;
@@ -150,6 +174,14 @@ static char *read_file(const char *name)
 }
 
 /* ---- The counterexample ---- */
+
+static int replay(const char *id, const char *text, void (*line)(void *ctx, unsigned event, const char *line), void *ctx, char *detail,
+		  size_t size)
+{
+	if (strncmp(id, "domain,", 7) == 0)
+		return hitless_replay_domain(id, tool_find_fault, line, ctx, detail, size);
+	return hitless_replay(id, text, line, ctx, detail, size);
+}
 
 struct lines {
 	uint64_t only;
@@ -226,13 +258,13 @@ static void draw(const struct check *check)
 
 	if (!file)
 		tool_fail(TOOL_ERROR, "%s: %s", check->svg, strerror(errno));
-	hitless_replay(check->report.replay, check->text, count_line, &events, detail, sizeof(detail));
+	replay(check->report.replay, check->text, count_line, &events, detail, sizeof(detail));
 	fprintf(file, "<svg xmlns='http://www.w3.org/2000/svg' width='%u' height='%u' font-family='sans-serif' font-size='12'>\n",
 		3 * LANE_WIDTH, (events + 3) * ROW_HEIGHT);
 	fprintf(file, "<rect width='100%%' height='100%%' fill='white'/>\n");
 	for (unsigned lane = 0; lane < 3; lane++)
 		fprintf(file, "<text x='%u' y='24' font-weight='bold'>%s</text>\n", lane * LANE_WIDTH + 12, lanes[lane]);
-	hitless_replay(check->report.replay, check->text, draw_line, file, detail, sizeof(detail));
+	replay(check->report.replay, check->text, draw_line, file, detail, sizeof(detail));
 	fprintf(file, "<text x='12' y='%u' fill='#b00020' font-weight='bold'>%s: ", (events + 2) * ROW_HEIGHT,
 		hitless_violation_name(check->report.violation));
 	draw_text(file, check->report.detail);
@@ -250,6 +282,11 @@ static void print_text(const struct check *check)
 
 	if (check->file)
 		printf("%s\n", check->file);
+	else if (check->domain_layer)
+		printf("%s, domain %s -> %s, %u-bit stores, %s tags, %u device%s%s%s: %s, %s\n", check->arch->name, check->before.name,
+		       check->after.name, check->quantum * 8, check->private_tags ? "private" : "shared", check->devices,
+		       check->devices > 1 ? "s" : "", check->fault ? ", with " : "", check->fault ? check->fault->fault.name : "",
+		       iommu_strategy_name(r->strategy), r->hitless ? "hitless" : "disruptive");
 	else
 		printf("%s, %s -> %s, %u-bit stores, %s tags: %s, %s\n", check->arch->name, check->before.name, check->after.name,
 		       check->quantum * 8, check->private_tags ? "private" : "shared", iommu_strategy_name(r->strategy),
@@ -262,13 +299,17 @@ static void print_text(const struct check *check)
 		printf(": %s", r->limit);
 	if (r->verdict != HITLESS_PROVED && r->violation)
 		printf(": %s\n%s", hitless_violation_name(r->violation), r->detail);
+	if (r->mapper)
+		printf("\nmeanwhile: %s", r->mapper);
 	printf("\n%llu states in %llu places, %u steps deep\n", (unsigned long long)r->states, (unsigned long long)r->places, r->depth);
+	if (check->domain_layer && r->verdict == HITLESS_PROVED)
+		printf("%u allocations failed, one at a time\n", r->failures);
 	if (r->replay) {
 		struct lines lines = { 0 };
 		char detail[200];
 
 		putchar('\n');
-		hitless_replay(r->replay, check->text, line, &lines, detail, sizeof(detail));
+		replay(r->replay, check->text, line, &lines, detail, sizeof(detail));
 		printf("\nreplay: %s\n", r->replay);
 	}
 }
@@ -281,7 +322,7 @@ static void print_json(const struct check *check)
 	json_t *document;
 
 	if (r->replay)
-		hitless_replay(r->replay, check->text, line, &lines, detail, sizeof(detail));
+		replay(r->replay, check->text, line, &lines, detail, sizeof(detail));
 	document = json_pack("{s:s, s:b, s:s, s:s, s:s, s:I, s:I, s:i, s:o, s:o}", "schema", "hitless.check/1", "hitless", r->hitless,
 			     "verdict", hitless_verdict_name(r->verdict), "violation", hitless_violation_name(r->violation), "saw",
 			     r->detail, "states", (json_int_t)r->states, "places", (json_int_t)r->places, "depth", r->depth, "replay",
@@ -297,13 +338,58 @@ static void print_json(const struct check *check)
 		json_object_set_new(document, "quantum", json_integer(check->quantum * 8));
 		json_object_set_new(document, "strategy", json_string(iommu_strategy_name(r->strategy)));
 	}
+	if (check->domain_layer) {
+		json_object_set_new(document, "layer", json_string("domain"));
+		json_object_set_new(document, "devices", json_integer(check->devices));
+		json_object_set_new(document, "failed_allocations", json_integer(r->failures));
+		json_object_set_new(document, "mapper", r->mapper ? json_string(r->mapper) : json_null());
+	}
 	tool_print_json(document);
+}
+
+/* Where a fault has a setup, that is where it shows, if the user names nothing else. */
+static int check_domain(struct check *check)
+{
+	struct hitless_domain_cell cell = { .arch = check->arch->name };
+	const struct run_fault *fault = check->fault;
+
+	if (fault && !run_fault_applies(fault, check->arch->name))
+		tool_fail(TOOL_USAGE, "--inject: '%s' is no fault of %s (see hitless run --inject list)", fault->fault.name, check->arch->name);
+	if (fault && !check->from && !check->to) {
+		check->from = fault->setup.from;
+		check->to = fault->setup.to;
+		if (!check->quantum)
+			check->quantum = fault->setup.quantum / 8;
+		cell.noncoherent = fault->setup.noncoherent;
+		if (fault->setup.strategy && check->strategies == IOMMU_STRATEGY_ANY)
+			check->strategies = find_strategy(fault->setup.strategy);
+	}
+	if (!check->from || !check->to)
+		tool_fail(TOOL_USAGE, "check: %s is missing (see hitless check --help)", check->from ? "--to" : "--from");
+	if (!check->quantum)
+		check->quantum = 16;
+	if (check->arch->quantum && check->quantum > check->arch->quantum)
+		check->quantum = check->arch->quantum;
+	check->before.name = check->from;
+	check->after.name = check->to;
+	cell.from = tool_find_kind(check->from);
+	cell.to = tool_find_kind(check->to);
+	if (!hitless_check_knows_domain(cell.arch, &cell.from) || !hitless_check_knows_domain(cell.arch, &cell.to))
+		tool_fail(TOOL_SKIPPED, "this build can't explore %s -> %s of %s", check->from, check->to, cell.arch);
+	cell.devices = check->devices;
+	cell.private_tags = check->private_tags;
+	cell.quantum = check->quantum;
+	cell.strategies = check->strategies;
+	cell.freedoms = check->freedoms;
+	cell.mapper = check->mapper;
+	cell.fault = fault ? &fault->fault : NULL;
+	return hitless_check_domain(&cell, &check->report);
 }
 
 int tool_check(int argc, char **argv)
 {
 	const struct argp argp = { check_options, parse, NULL, check_doc, NULL, NULL, NULL };
-	struct check check = { .arch = &tool_vtd, .strategies = IOMMU_STRATEGY_ANY, .freedoms = ~0u };
+	struct check check = { .arch = &tool_vtd, .strategies = IOMMU_STRATEGY_ANY, .freedoms = ~0u, .devices = 1, .mapper = HITLESS_MAPPERS };
 	int err, status;
 
 	tool_parse(&argp, argc, argv, &check);
@@ -314,6 +400,11 @@ int tool_check(int argc, char **argv)
 		err = hitless_check_sequence(check.text, check.freedoms, &check.report, error, sizeof(error));
 		if (err == -EINVAL)
 			tool_fail(TOOL_USAGE, "%s: %s", check.file, error);
+	} else if (check.domain_layer || check.fault) {
+		/* Faults are in the driver as the core drives it. */
+		err = check_domain(&check);
+		if (err == -EOPNOTSUPP)
+			tool_fail(TOOL_USAGE, "--strategy: it can't do %s -> %s", check.from, check.to);
 	} else {
 		const struct tool_entry *entry;
 		struct hitless_cell cell;
@@ -361,7 +452,7 @@ int tool_replay(int argc, char **argv)
 		tool_fail(TOOL_USAGE, "replay: this id is about a sequence: --sequence FILE is missing");
 	lines.only = check.step;
 	lines.array = tool_options.json ? json_array() : NULL;
-	what = hitless_replay(check.id, check.text, line, &lines, detail, sizeof(detail));
+	what = replay(check.id, check.text, line, &lines, detail, sizeof(detail));
 	if (what < 0)
 		tool_fail(TOOL_USAGE, "replay: '%.40s...' is not an id of this version", check.id);
 	if (check.step && !lines.shown)

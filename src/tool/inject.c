@@ -9,6 +9,7 @@
 
 #include <amdvi.h>
 #include <riscv.h>
+#include <smmuv3.h>
 #include <vtd.h>
 
 /* An edited plan may be longer than the driver's array. It lives until the replace is over; only one thread replaces. */
@@ -153,12 +154,11 @@ static void store_order(const char *arch, struct iommu_plan *plan)
 	}
 }
 
-/* A store of 128 bits becomes two of 64, the upper half first: for a moment there is the new tag with the old table. */
+/* A store of 128 bits becomes two of 64, first the half with the tag: for a moment there is the new tag with the old table. */
 static void split_store(const char *arch, struct iommu_plan *plan)
 {
-	unsigned n = 0;
+	unsigned first = strcmp(arch, "smmuv3") != 0, n = 0;
 
-	(void)arch;
 	for (unsigned i = 0; i < plan->nsteps && n + 1 < MAX_STEPS; i++) {
 		const struct iommu_step *step = &plan->steps[i];
 
@@ -167,9 +167,10 @@ static void split_store(const char *arch, struct iommu_plan *plan)
 			continue;
 		edited[n - 1].nwords = 1;
 		edited[n] = edited[n - 1];
-		edited[n - 1].quantum = step->quantum * 2 + 1;
-		edited[n - 1].words[0] = step->words[1];
-		edited[n++].quantum = step->quantum * 2;
+		edited[n - 1].quantum = step->quantum * 2 + first;
+		edited[n - 1].words[0] = step->words[first];
+		edited[n].words[0] = step->words[!first];
+		edited[n++].quantum = step->quantum * 2 + !first;
 	}
 	plan->steps = edited;
 	plan->nsteps = n;
@@ -232,6 +233,22 @@ static void wrong_riscv_domain(struct iommu_step *step)
 		SET(RISCV_IOTINVAL, PSCID, words, GET(RISCV_IOTINVAL, PSCID, words) ^ 0x100);
 }
 
+static void wrong_smmuv3_domain(struct iommu_step *step)
+{
+	uint64_t *words = step->words;
+
+	switch (GET(SMMU_CMD, OPCODE, words)) {
+	case SMMU_CMD_TLBI_NH_ASID:
+		SET(SMMU_CMD_TLBI, ASID, words, GET(SMMU_CMD_TLBI, ASID, words) ^ 0x100);
+		break;
+	case SMMU_CMD_TLBI_S12_VMALL:
+		SET(SMMU_CMD_TLBI, VMID, words, GET(SMMU_CMD_TLBI, VMID, words) ^ 0x100);
+		break;
+	default:
+		break;
+	}
+}
+
 static void wrong_domain_id(const char *arch, struct iommu_plan *plan)
 {
 	for (unsigned i = 0; i < plan->nsteps; i++) {
@@ -241,8 +258,31 @@ static void wrong_domain_id(const char *arch, struct iommu_plan *plan)
 			wrong_amdvi_domain(&plan->steps[i]);
 		else if (strcmp(arch, "riscv") == 0)
 			wrong_riscv_domain(&plan->steps[i]);
+		else if (strcmp(arch, "smmuv3") == 0)
+			wrong_smmuv3_domain(&plan->steps[i]);
 		else
 			wrong_vtd_domain(&plan->steps[i]);
+	}
+}
+
+/* The neighbour's: it loses what it needs, and the one that is switched keeps what is old. */
+static void wrong_pasid(const char *arch, struct iommu_plan *plan)
+{
+	for (unsigned i = 0; i < plan->nsteps; i++) {
+		uint64_t *words = plan->steps[i].words;
+
+		if (plan->steps[i].op != IOMMU_STEP_INVALIDATE)
+			continue;
+		if (strcmp(arch, "amdvi") == 0) {
+			if (GET(AMDVI_CMD, OPCODE, words) == AMDVI_CMD_PAGES && GET(AMDVI_CMD_PAGES, GN, words))
+				SET(AMDVI_CMD_PAGES, PASID, words, GET(AMDVI_CMD_PAGES, PASID, words) ^ 1);
+		} else if (strcmp(arch, "riscv") == 0) {
+			if (GET(RISCV_CMD, OPCODE, words) == RISCV_OP_IODIR && GET(RISCV_IODIR, FUNC3, words) == RISCV_FUNC_IODIR_INVAL_PDT)
+				SET(RISCV_IODIR, PID, words, GET(RISCV_IODIR, PID, words) ^ 1);
+		} else if (GET(VTD_DESC, TYPE, words) == VTD_DESC_PIOTLB || GET(VTD_DESC, TYPE, words) == VTD_DESC_PASID) {
+			/* In the same place in both. */
+			SET(VTD_DESC_PIOTLB, PASID, words, GET(VTD_DESC_PIOTLB, PASID, words) ^ 1);
+		}
 	}
 }
 
@@ -258,44 +298,101 @@ static void block_by_v0(const char *arch, struct iommu_plan *plan)
 	}
 }
 
+/* The context descriptor is written once the stream table entry leads to it. */
+static void context_late(const char *arch, struct iommu_plan *plan)
+{
+	unsigned last = plan->nsteps;
+
+	(void)arch;
+	for (unsigned i = 0; i < last;)
+		if (plan->steps[i].op == IOMMU_STEP_STORE && plan->steps[i].place == IOMMU_PLACE_ENTRY &&
+		    strcmp(plan->steps[i].structure, "cd") == 0) {
+			move(plan, i, plan->nsteps - 1);
+			last--;
+		} else {
+			i++;
+		}
+}
+
+/* After a swap of the stream table's page only the one entry is invalidated, not what points to the page. */
+static void narrow_range(const char *arch, struct iommu_plan *plan)
+{
+	(void)arch;
+	for (unsigned i = 0; i < plan->nsteps; i++) {
+		uint64_t *words = plan->steps[i].words;
+
+		if (plan->steps[i].op != IOMMU_STEP_INVALIDATE || GET(SMMU_CMD, OPCODE, words) != SMMU_CMD_CFGI_STE_RANGE)
+			continue;
+		memset(words, 0, sizeof(plan->steps[i].words));
+		SET(SMMU_CMD_CFGI_STE, OPCODE, words, SMMU_CMD_CFGI_STE);
+		SET(SMMU_CMD_CFGI_STE, SID, words, plan->steps[i].rid);
+		SET(SMMU_CMD_CFGI_STE, LEAF, words, 1);
+	}
+}
+
 /* ---- The list ---- */
 
-static const char *const all[] = { "vtd", "vtd-legacy", "amdvi", "riscv", NULL };
+static const char *const all[] = { "vtd", "vtd-legacy", "amdvi", "riscv", "smmuv3", NULL };
+/* Whose domains the explorer knows. */
+static const char *const explored[] = { "vtd", "vtd-legacy", "amdvi", "riscv", NULL };
+static const char *const smmuv3_only[] = { "smmuv3", NULL };
+static const char *const with_pasids[] = { "vtd", "amdvi", "riscv", NULL };
 static const char *const amdvi_only[] = { "amdvi", NULL };
 /* Whose entries have a tag and a root in quanta that are preloaded apart. */
 static const char *const preloading[] = { "vtd", "riscv", NULL };
-static const char *const vtd_and_amdvi[] = { "vtd", "vtd-legacy", "amdvi", NULL };
-static const char *const all_but_amdvi[] = { "vtd", "vtd-legacy", "riscv", NULL };
+static const char *const with_128_bits[] = { "vtd", "vtd-legacy", "amdvi", "smmuv3", NULL };
+static const char *const all_but_amdvi[] = { "vtd", "vtd-legacy", "riscv", "smmuv3", NULL };
 
 static const struct run_fault faults[] = {
-	{ "skip-entry-invalidation", all, "the cached entry is not invalidated: the device stays where it was", "run",
-	  { .from = "s2", .to = "s2", .quantum = 128 }, skip_entry_invalidation },
-	{ "skip-iotlb-invalidation", all, "the old tag is not flushed: its next owner meets foreign translations", "run",
-	  { .from = "s2", .to = "s2", .quantum = 128 }, skip_iotlb_invalidation },
-	{ "skip-devtlb-invalidation", all, "the device's own TLB is not flushed: it goes on with old addresses", "run",
-	  { .from = "s2", .to = "s2", .ats = true, .quantum = 128 }, skip_devtlb_invalidation },
-	{ "skip-wait", all, "replace returns before the hardware has done what it was told", "run",
-	  { .from = "s2", .to = "s2", .quantum = 128 }, skip_wait },
-	{ "skip-fence", vtd_and_amdvi, "the IOTLB may be flushed before the entry is: old walks fill it again", "run",
-	  { .from = "s2", .to = "s2", .quantum = 128 }, skip_fence },
-	{ "iotlb-before-entry", all, "the IOTLB is flushed before the entry: old walks fill it again", "run",
-	  { .from = "s2", .to = "s2", .quantum = 128 }, iotlb_before_entry },
-	{ "devtlb-before-entry", all, "the device's TLB is flushed before the entry, and fills itself again", "run",
-	  { .from = "s2", .to = "s2", .ats = true, .quantum = 128 }, devtlb_before_entry },
-	{ "store-order", preloading, "the entry is flipped before its other half is there", "run",
-	  { .from = "identity", .to = "s1", .strategy = "preload, flip, clean", .quantum = 128 }, store_order },
-	{ "guest-mode-late", amdvi_only, "the entry is flipped to guest tables before it says how deep they are", "run",
-	  { .from = "s2", .to = "s1:levels=5", .strategy = "preload, flip, clean", .quantum = 128 }, store_order },
-	{ "block-by-v0", amdvi_only, "the blocking entry has V=0, which lets DMA through untranslated", "run",
-	  { .from = "s1", .to = "s1:levels=5", .strategy = "break", .quantum = 128 }, block_by_v0 },
-	{ "split-store", vtd_and_amdvi, "a 128-bit store is done as two of 64: for a moment new tag, old table", "run",
-	  { .from = "s2", .to = "s2", .strategy = "one store", .quantum = 128 }, split_store },
-	{ "wrong-domain-id", all, "the invalidations name a domain id that is not the old one", "run",
-	  { .from = "s2", .to = "s2", .quantum = 128 }, wrong_domain_id },
-	{ "free-early", all_but_amdvi, "a table page is freed while the hardware may still read it", "run",
-	  { .from = "s2", .to = "s2", .strategy = "table swap", .quantum = 64 }, free_early },
-	{ "skip-writeback", all_but_amdvi, "the unit does not snoop, and stores stay in the CPU's cache", "run",
-	  { .from = "s2", .to = "s2", .noncoherent = true, .quantum = 128 }, skip_writeback },
+	{ { "skip-entry-invalidation", skip_entry_invalidation, 0 }, all, "the cached entry is not invalidated: the device stays where it was", "run",
+	  { .from = "s2", .to = "s2", .quantum = 128 } },
+	{ { "skip-iotlb-invalidation", skip_iotlb_invalidation, 0 }, all, "the old tag is not flushed: its next owner meets foreign translations", "run",
+	  { .from = "s2", .to = "s2", .quantum = 128 } },
+	{ { "skip-devtlb-invalidation", skip_devtlb_invalidation, 0 }, all, "the device's own TLB is not flushed: it goes on with old addresses", "run",
+	  { .from = "s2", .to = "s2", .ats = true, .quantum = 128 } },
+	{ { "skip-wait", skip_wait, 0 }, all, "replace returns before the hardware has done what it was told", "run",
+	  { .from = "s2", .to = "s2", .quantum = 128 } },
+	{ { "skip-fence", skip_fence, 0 }, with_128_bits, "the IOTLB may be flushed before the entry is: old walks fill it again", "run",
+	  { .from = "s2", .to = "s2", .quantum = 128 } },
+	{ { "iotlb-before-entry", iotlb_before_entry, 0 }, all, "the IOTLB is flushed before the entry: old walks fill it again", "run",
+	  { .from = "s2", .to = "s2", .quantum = 128 } },
+	{ { "devtlb-before-entry", devtlb_before_entry, 0 }, all, "the device's TLB is flushed before the entry, and fills itself again", "run",
+	  { .from = "s2", .to = "s2", .ats = true, .quantum = 128 } },
+	{ { "store-order", store_order, 0 }, preloading, "the entry is flipped before its other half is there", "run",
+	  { .from = "identity", .to = "s1", .strategy = "preload, flip, clean", .quantum = 128 } },
+	{ { "guest-mode-late", store_order, 0 }, amdvi_only, "the entry is flipped to guest tables before it says how deep they are", "run",
+	  { .from = "s2", .to = "s1:levels=5", .strategy = "preload, flip, clean", .quantum = 128 } },
+	{ { "block-by-v0", block_by_v0, 0 }, amdvi_only, "the blocking entry has V=0, which lets DMA through untranslated", "run",
+	  { .from = "s1", .to = "s1:levels=5", .strategy = "break", .quantum = 128 } },
+	{ { "second-stage-late", store_order, 0 }, smmuv3_only, "the entry is flipped before its second stage is there", "run",
+	  { .from = "identity", .to = "s2", .strategy = "preload, flip, clean", .quantum = 128 } },
+	{ { "context-late", context_late, 0 }, smmuv3_only, "the context descriptor is written after the entry that leads to it", "run",
+	  { .from = "s2", .to = "s1", .quantum = 128 } },
+	{ { "narrow-range", narrow_range, 0 }, smmuv3_only, "a page of the stream table is swapped, and what points to it stays cached", "run",
+	  { .from = "s2", .to = "s2", .strategy = "table swap", .quantum = 64 } },
+	{ { "split-store", split_store, 0 }, with_128_bits, "a 128-bit store is done as two of 64: for a moment new tag, old table", "run",
+	  { .from = "s2", .to = "s2", .strategy = "one store", .quantum = 128 } },
+	{ { "wrong-domain-id", wrong_domain_id, 0 }, all, "the invalidations name a domain id that is not the old one", "run",
+	  { .from = "s2", .to = "s2", .quantum = 128 } },
+	{ { "wrong-pasid", wrong_pasid, 0 }, with_pasids, "the invalidations name the PASID of a neighbour", "run",
+	  { .from = "s1", .to = "s1", .quantum = 128, .pasid = 7 } },
+	{ { "skip-pasid-iotlb-invalidation", skip_iotlb_invalidation, 0 }, with_pasids,
+	  "what is cached of a PASID is not flushed: it goes on with old addresses", "run",
+	  { .from = "s1", .to = "s1", .quantum = 128, .pasid = 7 } },
+	{ { "free-early", free_early, 0 }, all_but_amdvi, "a table page is freed while the hardware may still read it", "run",
+	  { .from = "s2", .to = "s2", .strategy = "table swap", .quantum = 64 } },
+	{ { "skip-writeback", skip_writeback, 0 }, all_but_amdvi, "the unit does not snoop, and stores stay in the CPU's cache", "run",
+	  { .from = "s2", .to = "s2", .noncoherent = true, .quantum = 128 } },
+	{ { "unmap-skips-invalidation", NULL, HITLESS_UNMAP_NO_FLUSH }, explored, "unmap during a replace invalidates nothing", "check",
+	  { .from = "s2", .to = "s2", .quantum = 128 } },
+	{ { "unmap-skips-wait", NULL, HITLESS_UNMAP_NO_WAIT }, explored, "unmap during a replace doesn't wait for its invalidations", "check",
+	  { .from = "s2", .to = "s2", .quantum = 128 } },
+	{ { "unmap-misses-tag", NULL, HITLESS_UNMAP_OLD_TAGS }, explored, "unmap doesn't know the tags that a replace has published", "check",
+	  { .from = "s2", .to = "s2", .quantum = 128 } },
+	{ { "failure-keeps-memory", NULL, HITLESS_FAILURE_KEEPS }, explored, "a replace that finds no memory keeps what it has", "check",
+	  { .from = "s2", .to = "s2", .quantum = 128 } },
+	{ { "unmap-frees-early", NULL, HITLESS_UNMAP_EARLY_FREE }, explored, "unmap frees table pages before its invalidations", "check",
+	  { .from = "s2", .to = "s2", .quantum = 128 } },
 };
 
 #define FAULTS (sizeof(faults) / sizeof(faults[0]))
@@ -303,7 +400,7 @@ static const struct run_fault faults[] = {
 const struct run_fault *run_find_fault(const char *name)
 {
 	for (unsigned i = 0; i < FAULTS; i++)
-		if (strcmp(faults[i].name, name) == 0)
+		if (strcmp(faults[i].fault.name, name) == 0)
 			return &faults[i];
 	return NULL;
 }
@@ -343,7 +440,7 @@ static json_t *json_list(const char *const *archs)
 		for (unsigned a = 0; faults[i].archs && faults[i].archs[a]; a++)
 			json_array_append_new(names, json_string(faults[i].archs[a]));
 		if (applies_to_any(&faults[i], archs))
-			json_array_append_new(list, json_pack("{s:s, s:O, s:s, s:s}", "name", faults[i].name, "archs", names,
+			json_array_append_new(list, json_pack("{s:s, s:O, s:s, s:s}", "name", faults[i].fault.name, "archs", names,
 							      "what", faults[i].what, "shown_by", faults[i].shown_by));
 		json_decref(names);
 	}
@@ -362,7 +459,7 @@ void run_list_faults(const char *const *archs)
 		if (!applies_to_any(&faults[i], archs))
 			continue;
 		list_archs(&faults[i], names, sizeof(names));
-		printf("%s%-24s%s  %-14s  %-5s  %s\n", tool_palette.bold, faults[i].name, tool_palette.off, names,
+		printf("%s%-24s%s  %-14s  %-5s  %s\n", tool_palette.bold, faults[i].fault.name, tool_palette.off, names,
 		       faults[i].shown_by, faults[i].what);
 	}
 }

@@ -588,6 +588,10 @@ int tool_plan(int argc, char **argv)
 	plan.request.before = plan.before.words;
 	plan.request.after = plan.after.words;
 	plan.request.pasid = plan.entry->pasid;
+	if (plan.entry->tag_behind) {
+		plan.request.before_tag = plan.entry->tag_behind(plan.before.words);
+		plan.request.after_tag = plan.entry->tag_behind(plan.after.words);
+	}
 	plan.request.temporary_tag = plan.entry->temporary_tag;
 	for (unsigned side = 0; side < 2 && plan.entry->standin; side++) {
 		if (plan.entry->standin(side ? plan.after.words : plan.before.words, plan.standin[side]))

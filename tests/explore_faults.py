@@ -1,0 +1,65 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause-Patent
+"""explore_faults.py HITLESS: the domain layer as users run it; every fault of `hitless run --inject list` is caught there."""
+import json
+import subprocess
+import sys
+
+hitless = sys.argv[1]
+EXPECT = {"unmap-skips-invalidation": "unmapped-page-reached", "unmap-skips-wait": "unmapped-page-reached",
+          "unmap-misses-tag": "unmapped-page-reached", "unmap-frees-early": "freed-page-walked",
+          "failure-keeps-memory": "entry-not-restored", "free-early": "freed-page-walked",
+          "block-by-v0": "third-address"}
+
+
+def run(*args, status=0):
+    r = subprocess.run([hitless, *map(str, args)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
+    assert r.returncode == status, f"{args}: exit {r.returncode}, not {status}\n{r.stdout[-2000:]}{r.stderr}"
+    return r.stdout
+
+
+# One cell, whole and of a broken driver.
+cell = ["check", "--layer", "domain", "--arch", "vtd-legacy", "--from", "s2", "--to", "s2", "--devices", "2"]
+whole = json.loads(run(*cell, "--json"))
+assert (whole["verdict"], whole["layer"], whole["devices"], whole["strategy"]) == ("proved", "domain", 2, "one store"), whole
+assert whole["failed_allocations"] >= 2 and whole["states"] > 1000
+broken = json.loads(run(*cell, "--inject", "unmap-misses-tag", "--json", status=10))
+assert broken["violation"] == "unmapped-page-reached" and broken["mapper"] == "unmap in the new domain", broken
+assert sum(e["what"].startswith("mapper") for e in broken["events"]) >= 4
+again = json.loads(run("replay", broken["replay"], "--json", status=10))
+assert (again["violation"], again["saw"], len(again["events"])) == (broken["violation"], broken["saw"], len(broken["events"]))
+assert json.loads(run(*cell, "--mapper", "old", "--inject", "unmap-misses-tag", "--json"))["verdict"] == "proved"
+
+faults = json.loads(run("run", "--inject", "list", "--json"))["faults"]
+count = 0
+for fault in faults:
+    for arch in fault["archs"]:
+        # A fence that waits is polled by register where the unit does not snoop.
+        if (arch, fault["name"]) == ("riscv", "skip-writeback"):
+            continue
+        args = ["check", "--layer", "domain", "--arch", arch, "--inject", fault["name"], "--json"]
+        # With shared tags there is nothing to give back when memory is short.
+        if fault["name"] == "failure-keeps-memory":
+            args += ["--tags", "private"]
+        found = json.loads(run(*args, status=10))
+        assert found["violation"] == EXPECT.get(fault["name"], found["violation"]), (arch, fault["name"], found["violation"])
+        replay = json.loads(run("replay", found["replay"], "--json", status=10))
+        assert replay["violation"] == found["violation"] and replay["saw"] == found["saw"], (arch, fault["name"])
+        count += 1
+assert count >= 40
+
+# The matrix: cells of the domain layer beside those of the entry layer.
+document = json.loads(run("matrix", "--layer", "domain", "--arch", "vtd-legacy", "--quantum", "128", "--tags", "shared", "--json"))
+assert document["summary"] == {"cells": 14, "hitless": 10, "proved": 14, "violated": 0, "bounded": 0}, document["summary"]
+assert all(c["layer"] == "domain" and (c["why"] is None) == c["hitless"] and c["failed_allocations"] >= 1 for c in document["cells"])
+assert {c["devices"] for c in document["cells"]} == {1, 2}
+document = json.loads(run("matrix", "--arch", "vtd-legacy", "--devices", "1", "--inject", "skip-wait", "--json", status=10))
+assert document["summary"]["violated"] >= 20, document["summary"]
+
+for args in (["matrix", "--layer", "none"], ["matrix", "--devices", "3"], ["matrix", "--inject", "nothing"],
+             ["check", "--layer", "domain", "--from", "s2"], ["check", "--layer", "domain", "--from", "s2", "--to", "s2:did=2,root=a"],
+             ["check", "--layer", "domain", "--mapper", "me"], ["check", "--from", "s1", "--to", "s2", "--inject", "skip-wait"],
+             ["check", "--layer", "domain", "--arch", "riscv", "--inject", "split-store"], ["replay", "domain,vtd,16:B0"]):
+    r = subprocess.run([hitless, *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
+    assert r.returncode == 2 and r.stderr.count("\n") == 1, (args, r)
+print(f"{count} faults caught")
