@@ -321,6 +321,11 @@ static const char *quirk(struct differ *d, struct differ_request *request)
 		request->qemu = request->model;
 		return "rejected-entry-keeps-mode";
 	}
+	/* 2.2.2.1: with V=0 nothing else of an entry counts for DMA. QEMU checks its reserved bits first. */
+	if (!GET(AMDVI_DTE, V, dte_of(d, request->rid)) && qemu->reason == AMDVI_EVENT_ILLEGAL_DTE && !request->qemu.phys) {
+		request->qemu = request->model;
+		return "reserved-bits-of-invalid-entry";
+	}
 	/* 2.2.3: where a level is skipped, its bits of the address must be 0. QEMU does not look. */
 	if (model->reason == AMDVI_EVENT_PAGE_FAULT && !qemu->recorded && last_entry(d, request, &level, &skipped) && skipped) {
 		request->qemu = request->model;

@@ -328,14 +328,14 @@ static bool way_lacks(struct differ *d, uint64_t iova, uint64_t bit)
 	return false;
 }
 
-/* 9.6: reserved bits must be 0. QEMU looks at the first word only. */
+/* 9.6: reserved bits must be 0. QEMU looks at the first word only, and not at all in pass-through. */
 static void clear_pasid_entry(struct differ *d, const struct differ_request *request)
 {
 	uint64_t used[8] = { 0 }, *entry = differ_at(d, differ_table(d, PASIDS));
 
 	(void)request;
 	VTD_PASID_LIST(VTD_PASID, LAYOUT_NAME_BITS)
-	for (unsigned i = 1; i < 8; i++)
+	for (unsigned i = GET(VTD_PASID, PGTT, entry) == VTD_PGTT_PASS ? 0 : 1; i < 8; i++)
 		entry[i] &= used[i];
 	/* Reserved without ECAP.SRS, .NWFS and .EAFS. */
 	SET(VTD_PASID, SRE, entry, 0);
@@ -405,7 +405,7 @@ static const char *quirk(struct differ *d, struct differ_request *request)
 	if (model->reason == VTD_FR_PASID_RESERVED && !request->qemu.done && !request->qemu.data &&
 	    differ_at(d, differ_table(d, PASIDS))[is_first_stage(d) ? 2 : 0] >> 48 &&
 	    (qemu->reason == (is_first_stage(d) ? VTD_FR_FSPTPTR_ACCESS : VTD_FR_CONTEXT_INVALID) ||
-	     qemu->reason == VTD_FR_ADDRESS_WIDTH)) {
+	     qemu->reason == (is_first_stage(d) ? VTD_FR_FS_NOT_CANONICAL : VTD_FR_ADDRESS_WIDTH))) {
 		qemu->reason = model->reason;
 		return "wide-root-address";
 	}
