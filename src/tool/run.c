@@ -318,10 +318,10 @@ static void check_options(const struct options *options)
 	if (options->qemu && options->fault && (options->fault->setup.noncoherent || options->fault->setup.ats))
 		tool_fail(TOOL_USAGE, "--inject: QEMU can't show '%s': it has no %s", options->fault->fault.name,
 			  options->fault->setup.ats ? "device with a TLB of its own" : "unit that does not snoop");
-	if (options->guest && (options->seconds > 0 || options->svg || options->devices != 2 || options->method == LIVE_REMAP ||
-			       options->tags || options->strategy >= 0))
+	if (options->guest && (options->seconds > 0 || options->svg || options->devices != 2 || options->tags || options->strategy >= 0 ||
+			       (options->method != LIVE_REPLACE && options->method != LIVE_ATTACH_DETACH)))
 		tool_fail(TOOL_USAGE, "--machine guest has one device and takes its time: it has no --seconds, --svg, --devices, "
-			  "--tags, --strategy and --method remap");
+			  "--tags, --strategy and --method remap or grow");
 	if (options->guest && options->fault && (options->fault_off || !run_guest_has_fault(options->fault->fault.name)))
 		tool_fail(TOOL_USAGE, "--inject: the guest has only skip-iotlb-invalidation and skip-entry-invalidation");
 	if (strcmp(options->machine, "model") != 0 && !options->qemu && !options->guest)
@@ -340,7 +340,7 @@ static void check_options(const struct options *options)
 		tool_fail(TOOL_USAGE, "--method grow: its tag is the domain's own");
 	if (options->beside && options->method == LIVE_REMAP)
 		tool_fail(TOOL_USAGE, "--method remap changes one domain, whatever is attached to it: not with --pasid");
-	if (options->beside && options->qemu)
+	if (options->beside && (options->qemu || options->guest))
 		tool_fail(TOOL_SKIPPED, "--pasid needs --machine model");
 	if (options->fault && strcmp(options->fault->shown_by, "check") == 0)
 		tool_fail(TOOL_USAGE, "--inject: '%s' is shown by hitless check, not by run", options->fault->fault.name);
@@ -956,7 +956,8 @@ static void run_in_guests(struct run *run)
 		const struct kind *const both[] = { &from, &to };
 
 		for (unsigned i = 0; i < 2; i++)
-			if (both[i]->kind.type == IOMMU_DOMAIN_BLOCKED || strchr(both[i]->text, ':') || both[i]->ats)
+			if ((strcmp(both[i]->text, "s1") != 0 && strcmp(both[i]->text, "s2") != 0 &&
+			     strcmp(both[i]->text, "identity") != 0) || both[i]->ats || both[i]->pasids)
 				tool_fail(TOOL_USAGE, "--machine guest has the configurations s1, s2 and identity, not '%s'", both[i]->text);
 		if (same_kind(&from, &to) && from.kind.type != IOMMU_DOMAIN_PAGING)
 			tool_fail(TOOL_USAGE, "%s to %s: nothing to switch", from.text, to.text);
