@@ -285,7 +285,7 @@ HITLESS_API int iommu_group_replace_domain(struct iommu_group *group, struct iom
 					   const struct iommu_replace_options *options,
 					   struct iommu_replace_report *report);
 
-/* What iommu_group_replace_domain() would do now, without doing it. Same errors, except that nothing stays allocated. */
+/* What iommu_group_replace_domain() would do now, without doing it. Same errors, except that nothing is allocated. */
 HITLESS_API int iommu_replace_query(struct iommu_group *group, struct iommu_domain *domain,
 				    const struct iommu_replace_options *options, struct iommu_replace_report *report);
 

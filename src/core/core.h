@@ -66,7 +66,6 @@ struct iommu_domain {
 	bool grows;				/* its page table may get more levels: see grow.c */
 	bool growing;				/* a level is being added */
 	unsigned switching;			/* switches to or from it that are under way */
-	unsigned frozen;			/* stand-ins for it that there are: map and unmap wait */
 	void *driver_data;			/* what domain_init made beside the page table */
 	unsigned users;				/* points attached, and groups with it as default; under lock */
 	bool quarantined;
@@ -207,6 +206,14 @@ struct iommu_unit_ops {
 	 * it is in `before`. */
 	void (*make_entry)(struct iommu_unit *unit, const struct iommu_device *device, const struct entry_place *place,
 			   const struct iommu_domain *domain, uint32_t tag, const uint64_t *before, uint64_t *entry);
+	/*
+	 * Does it take a stand-in (hitless/plan.h) to get from one domain to the other without a gap, and has the old one such an entry, in
+	 * another format but through its own tables? And that entry, under a tag of its own; what is cached of it carries no table
+	 * index: forget_range() gets IOMMU_NO_PASID for it. NULL: never.
+	 */
+	bool (*has_standin)(const struct iommu_unit *unit, const struct iommu_domain *old, const struct iommu_domain *new);
+	void (*make_standin)(struct iommu_unit *unit, const struct iommu_device *device, const struct iommu_domain *old, uint32_t tag,
+			     const uint64_t *before, uint64_t *standin);
 	/* From which space the domain's tag comes; NO_TAG_SPACE: its translations carry none. */
 	unsigned (*tag_space)(const struct iommu_unit *unit, const struct iommu_domain *domain);
 	/* The table index of requests without PASID, for the formats' commands. */
@@ -278,15 +285,6 @@ unsigned places_of(const struct iommu_device *device, unsigned rid, uint32_t pas
 uint32_t unit_pasid_index(const struct iommu_unit *unit, uint32_t pasid);
 /* The tag that the device's tables give its requests in that domain; NO_GIVEN_TAG: the domain's own counts. */
 uint32_t given_tag(const struct iommu_device *device, uint32_t pasid, const struct iommu_domain *domain);
-/* standin.c. Makes a stand-in for the domain; `fill`: with what it maps, and freezes it. -EOPNOTSUPP: it can have none; -EINVAL: the
- * unit's second stages can't hold it; -ENOMEM. */
-int standin_make(struct iommu_unit *unit, struct iommu_domain *domain, bool fill, struct iommu_domain **standin);
-/* Frees it, if there is one, and thaws the domain if it was `filled`. */
-void standin_free(struct iommu_domain *domain, struct iommu_domain **standin, bool filled);
-/* domain.c. From one to the other nothing is mapped or unmapped, by whomever: that waits. Not under the domain's lock. */
-void domain_freeze(struct iommu_domain *domain);
-void domain_thaw(struct iommu_domain *domain);
-
 /* Fills in where a change is, what is there now and what it shall be, and all of the request but strategies and what is to know of the tags. */
 void begin_change(struct entry_change *change, const struct iommu_device *device, unsigned rid,
 		  const struct entry_place *place, const struct iommu_domain *domain, uint32_t tag);

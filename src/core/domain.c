@@ -422,30 +422,6 @@ static int forget_retired(struct iommu_domain *domain)
 	return err;
 }
 
-void domain_freeze(struct iommu_domain *domain)
-{
-	lock_domain(domain);
-	domain->frozen++;
-	unlock_domain(domain);
-}
-
-void domain_thaw(struct iommu_domain *domain)
-{
-	lock_domain(domain);
-	domain->frozen--;
-	unlock_domain(domain);
-}
-
-static void lock_to_change(struct iommu_domain *domain)
-{
-	lock_domain(domain);
-	while (domain->frozen) {
-		unlock_domain(domain);
-		domain->port->relax(domain->port->ctx);
-		lock_domain(domain);
-	}
-}
-
 static int check_range(const struct iommu_domain *domain, uint64_t iova, uint64_t size)
 {
 	if (domain->type != IOMMU_DOMAIN_PAGING || !size || (iova | size) % HITLESS_PAGE_SIZE)
@@ -474,7 +450,7 @@ int iommu_map(struct iommu_domain *domain, uint64_t iova, uint64_t phys, uint64_
 	err = check_range(domain, iova, size);
 	if (err)
 		return err;
-	lock_to_change(domain);
+	lock_domain(domain);
 	err = is_lost(domain) ? -EIO : domain_grow(domain, iova + (size - 1));
 	if (!err)
 		err = is_lost(domain) ? -EIO : domain->pgtable.ops->map(&domain->pgtable, iova, phys, size, prot);
@@ -509,7 +485,7 @@ int64_t iommu_unmap(struct iommu_domain *domain, uint64_t iova, uint64_t size)
 	err = check_range(domain, iova, size);
 	if (err)
 		return err;
-	lock_to_change(domain);
+	lock_domain(domain);
 	size = within_table(domain, iova, size);
 	unmapped = is_lost(domain) ? -EIO : !size ? 0 : domain->pgtable.ops->unmap(&domain->pgtable, iova, size, &gather);
 	if (unmapped == -EAGAIN) {
@@ -585,7 +561,7 @@ int iommu_read_and_clear_dirty(struct iommu_domain *domain, uint64_t iova, uint6
 	err = check_range(domain, iova, size);
 	if (err)
 		return err;
-	lock_to_change(domain);
+	lock_domain(domain);
 	size = within_table(domain, iova, size);
 	if (is_lost(domain))
 		err = -EIO;

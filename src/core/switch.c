@@ -34,9 +34,8 @@ struct job {
 	struct domain_tag lent_temporary[2];	/* the temporary tag, lent to both */
 	uint32_t temporary_tag;			/* 0: none */
 	unsigned temporary_space;
-	uint32_t standin_tag;			/* 0: none */
-	unsigned standin_space;
 	bool hops;				/* some strategy pollutes a tag for a while */
+	bool stands;				/* ... by a stand-in under the temporary tag */
 	bool needs_old, needs_new;		/* ... the old or the new domain's own, which must be private for that */
 	struct round rounds[MAX_PLACES];	/* mostly one */
 	struct iommu_plan plan;
@@ -50,8 +49,6 @@ struct switching {
 	unsigned strategies, assumptions;
 	bool query;				/* plan, but allocate nothing that others could miss */
 	bool starved;				/* there was no memory for the cheapest strategy */
-	struct iommu_domain *standin[2];	/* for the old and the new domain, once they are needed */
-	bool standins_tried;
 	bool reserved;				/* there is room for a PASID's entries, which is not built yet */
 	bool touched;				/* the hardware stopped answering after the first step */
 	struct iommu_unit *reserve;		/* whose reserve to use instead of the port's memory */
@@ -466,12 +463,23 @@ static void note_hop(struct job *job, const struct entry_change *change)
 		else
 			job->needs_new = true;
 		break;
+	case IOMMU_STRATEGY_STANDIN:
+		job->stands = true;
+		/* fall through */
 	case IOMMU_STRATEGY_TEMPORARY_TAG:
 		job->hops = true;
 		break;
 	default:
 		break;
 	}
+}
+
+/* May the old domain have to stand in for itself on the way to the new one? */
+static bool has_standin(const struct switching *s, const struct job *job)
+{
+	const struct iommu_unit_ops *ops = job->unit->ops;
+
+	return ops->has_standin && domain_passing(s->old) && domain_passing(s->new) && ops->has_standin(job->unit, s->old, s->new);
 }
 
 static int plan_change(struct switching *s, struct job *job, const struct iommu_device *device, unsigned rid,
@@ -493,12 +501,9 @@ static int plan_change(struct switching *s, struct job *job, const struct iommu_
 	if (!is_pasid(s) && has_direct_region(device))
 		request->strategies &= ~IOMMU_STRATEGY_BIT(IOMMU_STRATEGY_BREAK);
 	request->temporary_tag = job->temporary_tag;
-	for (unsigned side = 0; side < 2; side++) {
-		if (!s->standin[side] || !job->standin_tag || device->pasid_bits)
-			continue;
-		unit->ops->make_entry(unit, device, place, s->standin[side], job->standin_tag, change->before, change->standin[side]);
-		request->standin[side] = change->standin[side];
-		request->standin_bytes = s->standin[side]->pgtable.table_bytes;
+	if (job->temporary_tag && has_standin(s, job) && place->format == unit->ops->format) {
+		unit->ops->make_standin(unit, device, s->old, job->temporary_tag, change->before, change->standin);
+		request->standin[0] = change->standin;
 	}
 	err = entry_choose(change);
 	if (!err)
@@ -525,7 +530,7 @@ static int plan_all(struct switching *s)
 	for (unsigned i = 0; i < s->njobs; i++) {
 		for (unsigned r = 0; r < MAX_PLACES; r++)
 			s->jobs[i].rounds[r].filled = 0;
-		s->jobs[i].hops = s->jobs[i].needs_old = s->jobs[i].needs_new = false;
+		s->jobs[i].hops = s->jobs[i].stands = s->jobs[i].needs_old = s->jobs[i].needs_new = false;
 	}
 	for_each_device(s, device)
 		for (unsigned rid = 0; rid < device->nrids; rid++) {
@@ -566,7 +571,7 @@ static void get_temporary_tags(struct switching *s)
 		struct job *job = &s->jobs[i];
 
 		/* Without one the planner has one strategy less. */
-		if (!job->old_tag || job->old_tag->given || !may_hop(s, job))
+		if (!job->old_tag || job->old_tag->given || !(may_hop(s, job) || has_standin(s, job)))
 			continue;
 		job->temporary_space = job->old_tag->space;
 		if (s->query)
@@ -585,12 +590,9 @@ static void put_temporary_tags(struct switching *s)
 	}
 }
 
-static void lend(const struct switching *s, struct iommu_domain *to, struct domain_tag *record, const struct domain_tag *like,
-		 uint32_t tag)
+static void lend(struct iommu_domain *to, struct domain_tag *record, const struct domain_tag *like, uint32_t tag, uint32_t pasid)
 {
-	*record = (struct domain_tag){
-		.unit = like->unit, .space = like->space, .tag = tag, .pasid = unit_pasid_index(like->unit, s->point->pasid),
-	};
+	*record = (struct domain_tag){ .unit = like->unit, .space = like->space, .tag = tag, .pasid = pasid };
 	domain_lend_tag(to, record);
 }
 
@@ -598,14 +600,19 @@ static void lend(const struct switching *s, struct iommu_domain *to, struct doma
  * any more. */
 static bool begin_hop(struct switching *s, struct job *job)
 {
+	uint32_t pasid;
+
 	if ((job->needs_old && !domain_begin_hop(s->old, job->old_tag)) ||
 	    (job->needs_new && !domain_begin_hop(s->new, job->new_tag)))
 		return false;
-	lend(s, s->new, &job->lent_old, job->old_tag, job->old_tag->tag);
-	lend(s, s->old, &job->lent_new, job->new_tag, job->new_tag->tag);
+	pasid = unit_pasid_index(job->unit, s->point->pasid);
+	lend(s->new, &job->lent_old, job->old_tag, job->old_tag->tag, pasid);
+	lend(s->old, &job->lent_new, job->new_tag, job->new_tag->tag, pasid);
+	if (job->stands)
+		pasid = IOMMU_NO_PASID;
 	if (job->temporary_tag) {
-		lend(s, s->old, &job->lent_temporary[0], job->old_tag, job->temporary_tag);
-		lend(s, s->new, &job->lent_temporary[1], job->old_tag, job->temporary_tag);
+		lend(s->old, &job->lent_temporary[0], job->old_tag, job->temporary_tag, pasid);
+		lend(s->new, &job->lent_temporary[1], job->old_tag, job->temporary_tag, pasid);
 	}
 	return true;
 }
@@ -635,68 +642,6 @@ static int begin_hops(struct switching *s)
 		return -EAGAIN;
 	}
 	return 0;
-}
-
-/* ---- Stand-ins ---- */
-
-static void put_standins(struct switching *s)
-{
-	for (unsigned i = 0; i < s->njobs; i++) {
-		struct job *job = &s->jobs[i];
-
-		if (job->standin_tag && !s->query)
-			unit_free_tag(job->unit, job->standin_space, job->standin_tag);
-		job->standin_tag = 0;
-	}
-	standin_free(s->old, &s->standin[0], !s->query);
-	standin_free(s->new, &s->standin[1], !s->query);
-}
-
-/* For a query: a number that is neither side's. */
-static int get_standin_tag(const struct switching *s, struct job *job, const struct iommu_domain *standin)
-{
-	uint32_t old = job->old_tag ? job->old_tag->tag : 0;
-
-	job->standin_space = job->unit->ops->tag_space(job->unit, standin);
-	if (!s->query)
-		return unit_alloc_tag(job->unit, job->standin_space, &job->standin_tag);
-	for (job->standin_tag = 1; job->standin_tag == old || job->standin_tag == job->new_number;)
-		job->standin_tag++;
-	return 0;
-}
-
-/*
- * No other strategy is hitless. True: now there is something to stand in for one of the domains; plan again. What can't be had is done
- * without. It is for requests without PASID, of devices that have no others.
- */
-static bool get_standins(struct switching *s)
-{
-	struct iommu_domain *any;
-
-	if (s->standins_tried || is_pasid(s) || !s->njobs || s->reserve ||
-	    !(s->strategies & IOMMU_STRATEGY_BIT(IOMMU_STRATEGY_STANDIN)))
-		return false;
-	s->standins_tried = true;
-	if (s->old && standin_make(s->jobs[0].unit, s->old, !s->query, &s->standin[0]))
-		s->standin[0] = NULL;
-	if (!s->standin[0] && s->new && standin_make(s->jobs[0].unit, s->new, !s->query, &s->standin[1]))
-		s->standin[1] = NULL;
-	any = s->standin[0] ? s->standin[0] : s->standin[1];
-	for (unsigned i = 0; any && i < s->njobs; i++) {
-		if (get_standin_tag(s, &s->jobs[i], any))
-			s->jobs[i].standin_tag = 0;
-	}
-	return any != NULL;
-}
-
-static bool uses_standins(const struct switching *s)
-{
-	for (unsigned i = 0; i < s->njobs; i++)
-		for (unsigned r = 0; r < MAX_PLACES; r++)
-			for (unsigned c = 0; c < s->jobs[i].rounds[r].nchanges; c++)
-				if (s->jobs[i].rounds[r].changes[c].strategy == IOMMU_STRATEGY_STANDIN)
-					return true;
-	return false;
 }
 
 /* ---- Prepare ---- */
@@ -953,16 +898,8 @@ static int switch_domain(struct switching *s, const struct iommu_replace_options
 		err = plan_and_prepare(s);
 		if (!err || err == -EOPNOTSUPP)
 			make_report(s, &made);
-		if ((err == -EOPNOTSUPP || (!err && !made.hitless)) && get_standins(s)) {
-			if (!err)
-				unprepare(s);
-			continue;
-		}
 		if (err)
 			goto put;
-		/* In vain: map and unmap need not wait. */
-		if (!uses_standins(s))
-			put_standins(s);
 		if (!made.hitless && (flags & IOMMU_REPLACE_HITLESS_ONLY)) {
 			err = s->starved ? -ENOMEM : -EOPNOTSUPP;
 			goto unprepare;
@@ -980,13 +917,8 @@ static int switch_domain(struct switching *s, const struct iommu_replace_options
 	if (err) {
 		made.hitless = false;
 		made.why = "the hardware stopped answering";
-		/* Nobody knows whether the hardware still walks them. */
-		for (unsigned side = 0; side < 2; side++)
-			if (s->standin[side])
-				domain_thaw(side ? s->new : s->old);
 	} else {
 		put_temporary_tags(s);
-		put_standins(s);
 	}
 	domain_end_switch(s->old, s->new);
 	free_steps(s);
@@ -1001,7 +933,6 @@ put:
 	if (report)
 		*report = made;
 	put_temporary_tags(s);
-	put_standins(s);
 	put_tags(s);
 	free_jobs(s);
 end:

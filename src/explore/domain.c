@@ -342,7 +342,6 @@ static void run_mapper(struct scene *s)
 	struct xp_host *h = &s->host;
 	struct xp_ops *record = h->record;
 	const struct iommu_step *step = h->step;
-	jmp_buf waits;
 	int err;
 
 	if (record)
@@ -351,13 +350,7 @@ static void run_mapper(struct scene *s)
 	h->unlocked = NULL;
 	err = pad_queue(s);
 	start_recording(s, s->list);
-	/* While there is a stand-in for its domain, unmap waits for the replace: that can't be played by one thread. */
-	h->waits_in_vain = &waits;
-	if (setjmp(waits) == 0)
-		s->unmapped = err ? err : iommu_unmap(s->unmap_from, s->unmap_iova, s->unmap_iova == IOVA_ALONE ? ALONE_SPAN : XP_PAGE);
-	else
-		s->unmapped = -EDEADLK;
-	h->waits_in_vain = NULL;
+	s->unmapped = err ? err : iommu_unmap(s->unmap_from, s->unmap_iova, s->unmap_iova == IOVA_ALONE ? ALONE_SPAN : XP_PAGE);
 	stop_recording(s);
 	memcpy(h->shadow, h->ram, XP_MAX_PAGES * XP_PAGE);
 	h->record = record;

@@ -463,12 +463,8 @@ static void port_relax(void *ctx)
 	while (iommu_model_tick(&h->model))
 		;
 	iommu_model_settle(&h->model);
-	if (!h->submitted) {
-		/* The hardware has nothing left to do, and there is no other thread. */
-		if (h->waits_in_vain)
-			longjmp(*h->waits_in_vain, 1);
+	if (!h->submitted)
 		return;
-	}
 	/* It polls a word that a command has written, or where the unit has got to in the queue. */
 	h->submitted = false;
 	h->waits++;

@@ -9,7 +9,6 @@
 #ifndef EXPLORE_DRIVER_H
 #define EXPLORE_DRIVER_H
 
-#include <setjmp.h>
 #include "arch.h"
 
 #define XP_HEAP_BYTES (1u << 20)
@@ -35,7 +34,6 @@ struct xp_host {
 	const struct hitless_lock *locks[XP_MAX_LOCKS];
 	bool held[XP_MAX_LOCKS];
 	unsigned nlocks, last_lock;
-	jmp_buf *waits_in_vain;	/* where to go when somebody waits for what only another thread could do; NULL: nowhere */
 	bool deadlock;			/* somebody wanted a lock that was held: with one thread that can't be */
 	struct {
 		uint32_t rid;

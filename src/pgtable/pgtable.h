@@ -139,10 +139,6 @@ struct iommu_pgtable_ops {
 	/* 0 and *phys, or -ENOENT. *rights, if not NULL: IOMMU_READ... of the leaf. */
 	int (*iova_to_phys)(struct iommu_pgtable *pt, uint64_t iova, uint64_t *phys, unsigned *rights);
 
-	/* Calls visit() for every leaf, in ascending order, until it returns something else than 0: that is returned. */
-	int (*for_each)(const struct iommu_pgtable *pt,
-			int (*visit)(void *ctx, uint64_t iova, uint64_t phys, uint64_t size, unsigned prot), void *ctx);
-
 	/*
 	 * Calls report(ctx, iova, size) for every leaf in the range whose dirty flag is set, with
 	 * the leaf's range, and clears the flag atomically. The range to invalidate afterwards is

@@ -1173,36 +1173,6 @@ static int pt_iova_to_phys(struct iommu_pgtable *pt, uint64_t iova, uint64_t *ph
 	return 0;
 }
 
-struct pt_visit {
-	int (*visit)(void *ctx, uint64_t iova, uint64_t phys, uint64_t size, unsigned prot);
-	void *ctx;
-};
-
-/* `first` is what the table's first entry maps. */
-static int pt_visit_table(const struct iommu_pgtable *pt, uint64_t *table, unsigned level, uint64_t first, const struct pt_visit *visit)
-{
-	for (unsigned i = 0; i < pt_entries(pt, level); i++) {
-		uint64_t entry = pt_load(&table[i]), at = first + ((uint64_t)i << pt_shift(level));
-		int err = 0;
-
-		if (fmt_is_table(entry, level))
-			err = pt_visit_table(pt, pt_child(pt, entry), level - 1, at, visit);
-		else if (entry)
-			err = visit->visit(visit->ctx, at, pt_leaf_phys(entry, level, at), pt_span(level) + 1, fmt_leaf_prot(entry));
-		if (err)
-			return err;
-	}
-	return 0;
-}
-
-static int pt_for_each(const struct iommu_pgtable *pt,
-		       int (*visit)(void *ctx, uint64_t iova, uint64_t phys, uint64_t size, unsigned prot), void *ctx)
-{
-	const struct pt_visit to = {visit, ctx};
-
-	return pt_visit_table(pt, pt->root, fmt_top_level(&pt->config), 0, &to);
-}
-
 struct pt_dirty {
 	struct iommu_gather *gather;
 	void (*report)(void *ctx, uint64_t iova, uint64_t size);
@@ -1377,7 +1347,6 @@ const struct iommu_pgtable_ops FMT_OPS = {
 	.map = pt_map,
 	.unmap = pt_unmap,
 	.iova_to_phys = pt_iova_to_phys,
-	.for_each = pt_for_each,
 	.read_and_clear_dirty = pt_read_and_clear_dirty,
 };
 
