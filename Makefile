@@ -2,7 +2,7 @@
 # A thin front for meson: it installs what is missing and picks the build directories.
 BUILD := build
 
-.PHONY: all run check check-gcc check-clang check-asan check-tsan fuzz install clean help
+.PHONY: all run guest check check-gcc check-clang check-asan check-tsan fuzz install clean help
 
 all: $(BUILD)/build.ninja
 	@ninja -C $(BUILD) hitless
@@ -14,6 +14,13 @@ $(BUILD)/build.ninja:
 
 run: all
 	@$(BUILD)/hitless run $(ARGS)
+
+# Kernels with the library in them, for hitless run --machine guest: they take three compilers and a QEMU.
+guest: all
+	@scripts/install-deps check
+	@ninja -C $(BUILD) baremetal
+	@scripts/get-qemu >/dev/null
+	@$(BUILD)/hitless run --machine guest $(ARGS)
 
 check:
 	@scripts/install-deps check
@@ -43,6 +50,7 @@ clean:
 help:
 	@echo "make               build $(BUILD)/hitless"
 	@echo "make run           build and run the main job (ARGS=... are given to it)"
+	@echo "make guest         the same on bare metal, in QEMU: a CPU against a device"
 	@echo "make check         build and run all tests: gcc, clang, ASan+UBSan, TSan"
 	@echo "make check-BUILD   one of them: gcc, clang, asan or tsan"
 	@echo "make fuzz          build the fuzz targets with libFuzzer"

@@ -3,8 +3,7 @@
  * test_explore.c - can the explorer be trusted?
  *
  * It must find what is there: damaged sequences, and for every freedom of the hardware a sequence that only this freedom makes
- * unsafe. It must agree with a checker of a few lines that knows nothing of caches: one that reads each quantum of
- * the entry from either of two neighbouring states of memory.
+ * unsafe. (test_explore_torn.c has it agree with another checker.)
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -139,6 +138,9 @@ static const uint64_t v2_4[8] = { 0x64c0000000000003, 0x20004 }, v2_5[8] = { 0x6
 static const uint64_t first_a[8] = { 1, 0, 0x1000, 0x800000000000000a }, first_b[8] = { 1, 0, 0x2000, 0x800000000000000b };
 static const uint64_t second_x[8] = { 1, 0x8000100000000010 }, second_y[8] = { 1, 0x8000200000000020 };
 
+static const uint64_t ste_s1[8] = { 0x400000000001002b, 0x100000d6 }, ste_s2[8] = { 0xd, 0x100010000000, 0x44d125900000001, 0x30000 };
+static const uint64_t ste_nested[8] = { 0x400000000005002f, 0x1000100800d6, 0x44d125900000001, 0x30000 };
+
 /* Every survivor is one that explain.c has a reason for; and most don't survive. */
 static void test_mutants(void **state)
 {
@@ -154,6 +156,8 @@ static void test_mutants(void **state)
 		cell_of("riscv", first_a, first_b, 8, 0),
 		cell_of("riscv", second_x, second_y, 8, 0),
 		cell_of("riscv", first_a, first_b, 8, IOMMU_PLAN_NO_PARENT),
+		cell_of("smmuv3", ste_s1, ste_s2, 8, IOMMU_PLAN_ATS),
+		cell_of("smmuv3", ste_s2, ste_nested, 8, 0),
 	};
 	unsigned caught = 0, all = 0;
 
@@ -236,44 +240,65 @@ static void sequence_is(const char *text, unsigned freedoms, enum hitless_verdic
 #define CONTEXT "command 0x1000020031 0\n"
 #define IOTLB "command 0x200e2 0\n"
 
+/* SMMUv3: a context descriptor, a second stage under a VMID that stays. CMD_CFGI_CD, CMD_CFGI_STE; CMD_TLBI_NH_ASID, S12_VMALL. */
+#define SMMU_CD(quantum) "arch smmuv3\nentry cd\nquantum " quantum "\nclaims hitless\nbefore 0x14205c0000010 0x1000 0 0xff\n" \
+			 "after 0x24205c0000010 0x2000 0 0xff\nsteps\n"
+#define SMMU_S2 "arch smmuv3\nquantum 64\nclaims hitless\ntags private\n" \
+		"before 0xd 0x100010000000 0x44d125900000001 0x30000\nafter 0xd 0x100010000000 0x44d125900000001 0x40000\nsteps\n"
+#define CFGI_CD "command 0x1000003005 1\n"
+#define CFGI_STE "command 0x1000000003 1\n"
+#define TLBI_ASID "command 0x1000000000011 0\n"
+#define TLBI_VMID "command 0x100000028 0\n"
+
 static const struct {
 	enum iommu_freedom freedom;
 	const char *text;
+	unsigned never;		/* freedoms that are off both times */
 } unsafe_with[] = {
 	/* The old table is read, then the rest of the entry that has come. */
 	{ IOMMU_FREE_TEAR, "arch vtd\nquantum 128\nclaims disruptive\nbefore 0x49 0x800004 0xc000\nafter 0x49 0x800005 0xd000\nsteps\n"
 			   "store64 0 0x48\ncommand 0x40017 0\nfence\ncommand 0x40026 0\nwait\nstore64 0 0\nstore64 1 0x800005\n"
-			   "store64 2 0xd000\nstore64 0 0x49\n" },
+			   "store64 2 0xd000\nstore64 0 0x49\n", 0 },
 	/* A look-up that misses reads the torn entry, though the line was there before. */
-	{ IOMMU_FREE_MISS, LEGACY_HEAD "steps\nstore64 1 0x302\nstore64 0 0xb001\n" CONTEXT "fence\n" IOTLB "wait\n" },
-	{ IOMMU_FREE_KEEP, LEGACY_HEAD "steps\nstore128 0 0xb001 0x302\n" IOTLB "wait\n" },
-	{ IOMMU_FREE_LATE, LEGACY_HEAD "steps\nstore128 0 0xb001 0x302\n" CONTEXT IOTLB "wait\n" },
-	{ IOMMU_FREE_REORDER, LEGACY_HEAD "steps\nstore128 0 0xb001 0x302\n" CONTEXT IOTLB "wait\n" },
-	{ IOMMU_FREE_LATE_FILL, LEGACY_HEAD "steps\nstore128 0 0xb001 0x302\n" CONTEXT "wait\n" },
-	{ IOMMU_FREE_MULTI, LEGACY_HEAD "steps\nstore64 0 0xb001\nstore64 1 0x302\n" CONTEXT "fence\n" IOTLB "wait\n" },
+	{ IOMMU_FREE_MISS, LEGACY_HEAD "steps\nstore64 1 0x302\nstore64 0 0xb001\n" CONTEXT "fence\n" IOTLB "wait\n", 0 },
+	{ IOMMU_FREE_KEEP, LEGACY_HEAD "steps\nstore128 0 0xb001 0x302\n" IOTLB "wait\n", 0 },
+	{ IOMMU_FREE_LATE, LEGACY_HEAD "steps\nstore128 0 0xb001 0x302\n" CONTEXT IOTLB "wait\n", 0 },
+	{ IOMMU_FREE_REORDER, LEGACY_HEAD "steps\nstore128 0 0xb001 0x302\n" CONTEXT IOTLB "wait\n", 0 },
+	{ IOMMU_FREE_LATE_FILL, LEGACY_HEAD "steps\nstore128 0 0xb001 0x302\n" CONTEXT "wait\n", 0 },
+	{ IOMMU_FREE_MULTI, LEGACY_HEAD "steps\nstore64 0 0xb001\nstore64 1 0x302\n" CONTEXT "fence\n" IOTLB "wait\n", 0 },
 	{ IOMMU_FREE_PREFETCH, LEGACY_HEAD "steps\nquiet on\n" CONTEXT "fence\n" IOTLB "wait\nstore64 0 0xb001\nstore64 1 0x302\n"
-			       "quiet off\n" },
+			       "quiet off\n", 0 },
 	{ IOMMU_FREE_TEAR, "arch amdvi\nquantum 128\nclaims hitless\nbefore 0x600000000000a803 2\n"
 			   "after 0x6cc0000000000003 0x60006 0x0040000000000000\nsteps\nstore128 2 0x0040000000000000 0\n"
-			   "store128 0 0x6cc0000000000003 0x60006\n" DEVTAB "fence\n" PAGES "wait\n" },
-	{ IOMMU_FREE_MISS, AMDVI_HEAD "store64 1 3\nstore64 0 0x600000000000b803\n" DEVTAB "fence\n" PAGES "wait\n" },
-	{ IOMMU_FREE_KEEP, AMDVI_HEAD "quiet on\nstore128 0 0x600000000000b803 3\nquiet off\n" },
-	{ IOMMU_FREE_LATE, AMDVI_HEAD "store128 0 0x600000000000b803 3\n" DEVTAB PAGES "wait\n" },
-	{ IOMMU_FREE_REORDER, AMDVI_HEAD "store128 0 0x600000000000b803 3\n" DEVTAB PAGES "wait\n" },
-	{ IOMMU_FREE_LATE_FILL, AMDVI_HEAD "store128 0 0x600000000000b803 3\n" DEVTAB "wait\n" },
-	{ IOMMU_FREE_MULTI, AMDVI_HEAD "store64 0 0x600000000000b803\nstore64 1 3\n" DEVTAB "fence\n" PAGES "wait\n" },
+			   "store128 0 0x6cc0000000000003 0x60006\n" DEVTAB "fence\n" PAGES "wait\n", 0 },
+	{ IOMMU_FREE_MISS, AMDVI_HEAD "store64 1 3\nstore64 0 0x600000000000b803\n" DEVTAB "fence\n" PAGES "wait\n", 0 },
+	{ IOMMU_FREE_KEEP, AMDVI_HEAD "quiet on\nstore128 0 0x600000000000b803 3\nquiet off\n", 0 },
+	{ IOMMU_FREE_LATE, AMDVI_HEAD "store128 0 0x600000000000b803 3\n" DEVTAB PAGES "wait\n", 0 },
+	{ IOMMU_FREE_REORDER, AMDVI_HEAD "store128 0 0x600000000000b803 3\n" DEVTAB PAGES "wait\n", 0 },
+	{ IOMMU_FREE_LATE_FILL, AMDVI_HEAD "store128 0 0x600000000000b803 3\n" DEVTAB "wait\n", 0 },
+	{ IOMMU_FREE_MULTI, AMDVI_HEAD "store64 0 0x600000000000b803\nstore64 1 3\n" DEVTAB "fence\n" PAGES "wait\n", 0 },
 	{ IOMMU_FREE_PREFETCH, AMDVI_HEAD "quiet on\n" DEVTAB "fence\n" PAGES "wait\nstore64 0 0x600000000000b803\nstore64 1 3\n"
-			       "quiet off\n" },
+			       "quiet off\n", 0 },
 	{ IOMMU_FREE_TEAR, "arch riscv\nquantum 64\nclaims hitless\nbefore 0\nafter 1 0 0x2000 0x800000000000000b\nsteps\n"
-			   "store64 2 0x2000\nstore64 3 0x800000000000000b\nstore64 0 1\n" },
-	{ IOMMU_FREE_MISS, RISCV_HEAD_1 "store64 2 0x2000\nstore64 3 0x800000000000000b\n" DDT "fence\n" TINVAL_1 "wait\n" },
-	{ IOMMU_FREE_KEEP, RISCV_HEAD "quiet on\nstore64 1 0x8000200000000020\nquiet off\n" },
-	{ IOMMU_FREE_LATE, RISCV_HEAD "store64 1 0x8000200000000020\n" DDT TINVAL "wait\n" },
-	{ IOMMU_FREE_REORDER, RISCV_HEAD "store64 1 0x8000200000000020\n" DDT TINVAL "wait\n" },
-	{ IOMMU_FREE_LATE_FILL, RISCV_HEAD "store64 1 0x8000200000000020\n" DDT "wait\n" },
-	{ IOMMU_FREE_MULTI, RISCV_HEAD_1 "store64 3 0x800000000000000b\n" DDT "wait\nstore64 2 0x2000\n" DDT "fence\n" TINVAL_1 "wait\n" },
+			   "store64 2 0x2000\nstore64 3 0x800000000000000b\nstore64 0 1\n", 0 },
+	{ IOMMU_FREE_MISS, RISCV_HEAD_1 "store64 2 0x2000\nstore64 3 0x800000000000000b\n" DDT "fence\n" TINVAL_1 "wait\n", 0 },
+	{ IOMMU_FREE_KEEP, RISCV_HEAD "quiet on\nstore64 1 0x8000200000000020\nquiet off\n", 0 },
+	{ IOMMU_FREE_LATE, RISCV_HEAD "store64 1 0x8000200000000020\n" DDT TINVAL "wait\n", 0 },
+	{ IOMMU_FREE_REORDER, RISCV_HEAD "store64 1 0x8000200000000020\n" DDT TINVAL "wait\n", 0 },
+	{ IOMMU_FREE_LATE_FILL, RISCV_HEAD "store64 1 0x8000200000000020\n" DDT "wait\n", 0 },
+	{ IOMMU_FREE_MULTI, RISCV_HEAD_1 "store64 3 0x800000000000000b\n" DDT "wait\nstore64 2 0x2000\n" DDT "fence\n" TINVAL_1 "wait\n", 0 },
 	{ IOMMU_FREE_PREFETCH, RISCV_HEAD_1 "quiet on\n" DDT "fence\n" TINVAL_1 "wait\nstore64 3 0x800000000000000b\n"
-			       "store64 2 0x2000\nquiet off\n" },
+			       "store64 2 0x2000\nquiet off\n", 0 },
+	/* There is no "late-fill" on SMMUv3: CFGI with its CMD_SYNC waits for all that used what is removed (3.21.3). */
+	{ IOMMU_FREE_TEAR, "arch smmuv3\nquantum 64\nclaims hitless\nbefore 9 0x100000000000\nafter 0x400000000001002b 0x100000d6\n"
+			   "steps\nstore64 1 0x100000d6\nstore64 0 0x400000000001002b\n" CFGI_STE "wait\n", 0 },
+	{ IOMMU_FREE_MISS, SMMU_CD("64") "store64 0 0x24205c0000010\nstore64 1 0x2000\n" CFGI_CD "fence\n" TLBI_ASID "wait\n", 0 },
+	{ IOMMU_FREE_KEEP, SMMU_CD("128") "quiet on\nstore128 0 0x24205c0000010 0x2000\nquiet off\n", 0 },
+	{ IOMMU_FREE_LATE, SMMU_S2 "store64 3 0x40000\n" CFGI_STE TLBI_VMID "wait\n", IOMMU_FREE_BIT(IOMMU_FREE_MULTI) },
+	{ IOMMU_FREE_REORDER, SMMU_S2 "store64 3 0x40000\n" CFGI_STE TLBI_VMID "wait\n", IOMMU_FREE_BIT(IOMMU_FREE_MULTI) },
+	{ IOMMU_FREE_MULTI, SMMU_S2 "store64 3 0x40000\n" CFGI_STE "fence\n" TLBI_VMID "wait\n", 0 },
+	{ IOMMU_FREE_PREFETCH, SMMU_CD("64") "quiet on\n" CFGI_CD "fence\n" TLBI_ASID "wait\nstore64 0 0x24205c0000010\n"
+			       "store64 1 0x2000\nquiet off\n", 0 },
 };
 
 static void test_freedoms(void **state)
@@ -281,88 +306,9 @@ static void test_freedoms(void **state)
 	(void)state;
 	for (unsigned i = 0; i < COUNT(unsafe_with); i++) {
 		print_message("%.10s: %s\n", unsafe_with[i].text, iommu_freedom_name(unsafe_with[i].freedom));
-		sequence_is(unsafe_with[i].text, ~0u, HITLESS_VIOLATED);
-		sequence_is(unsafe_with[i].text, ~IOMMU_FREE_BIT(unsafe_with[i].freedom), HITLESS_PROVED);
+		sequence_is(unsafe_with[i].text, ~unsafe_with[i].never, HITLESS_VIOLATED);
+		sequence_is(unsafe_with[i].text, ~(unsafe_with[i].never | IOMMU_FREE_BIT(unsafe_with[i].freedom)), HITLESS_PROVED);
 	}
-}
-
-/* ---- Brute force ---- */
-
-/* What a device gets by an entry: nothing, or a domain id with the tables and kind that go with it. */
-static bool means(const uint64_t *entry, const uint64_t *like)
-{
-	uint64_t used[8] = { 0 }, used_like[8] = { 0 };
-
-	iommu_entry_used(&vtd_pasid_entry, entry, used);
-	iommu_entry_used(&vtd_pasid_entry, like, used_like);
-	for (unsigned i = 0; i < 8; i++)
-		if (used[i] != used_like[i] || ((entry[i] ^ like[i]) & used[i]))
-			return false;
-	return true;
-}
-
-/* Stores of whole quanta, one after the other and each followed by an invalidation: does every mixture mean one of the two? */
-static bool brute_force(const uint64_t *before, const uint64_t *after, const unsigned *order, unsigned n)
-{
-	uint64_t now[8], next[8], mixed[8];
-
-	memcpy(now, before, sizeof(now));
-	for (unsigned s = 0; s < n; s++) {
-		memcpy(next, now, sizeof(next));
-		memcpy(next + 2 * order[s], after + 2 * order[s], 16);
-		for (unsigned mask = 0; mask < 16; mask++) {
-			for (unsigned q = 0; q < 4; q++)
-				memcpy(mixed + 2 * q, (mask >> q & 1 ? next : now) + 2 * q, 16);
-			if (!means(mixed, before) && !means(mixed, after))
-				return false;
-		}
-		memcpy(now, next, sizeof(now));
-	}
-	return true;
-}
-
-static void test_brute_force(void **state)
-{
-	unsigned agreed = 0, safe = 0;
-
-	(void)state;
-	for (unsigned a = 0; a < COUNT(scalable); a++)
-		for (unsigned b = 0; b < COUNT(scalable); b++)
-			for (unsigned first = 0; first < 2; first++) {
-				const uint64_t *old = scalable[a].words, *new = scalable[b].words;
-				const unsigned order[2] = { first, !first };
-				struct hitless_report report;
-				char text[1500], error[200];
-				uint64_t did = old[1] & 0xffff;
-				bool two_tables = did == (new[1] & 0xffff);
-				int n;
-
-				/* That two tables under one tag can't be right is for the explorer alone to see. */
-				if (a == b || two_tables)
-					continue;
-				n = snprintf(text, sizeof(text), "arch vtd\nquantum 128\nclaims hitless\nbefore 0x%llx 0x%llx 0x%llx\n"
-					     "after 0x%llx 0x%llx 0x%llx\nsteps\n", (unsigned long long)old[0],
-					     (unsigned long long)old[1], (unsigned long long)old[2], (unsigned long long)new[0],
-					     (unsigned long long)new[1], (unsigned long long)new[2]);
-				for (unsigned s = 0; s < 2; s++)
-					n += snprintf(text + n, sizeof(text) - (size_t)n,
-						      "store128 %u 0x%llx 0x%llx\ncommand 0x37 0\nwait\n", 2 * order[s],
-						      (unsigned long long)new[2 * order[s]], (unsigned long long)new[2 * order[s] + 1]);
-				/* Every translation of the old domain id, by domain and by PASID. */
-				snprintf(text + n, sizeof(text) - (size_t)n, "command 0x%llx 0\ncommand 0x%llx 0\nwait\n",
-					 (unsigned long long)(0xe2 | did << 16), (unsigned long long)(0x26 | did << 16));
-				if (hitless_check_sequence(text, ~0u, &report, error, sizeof(error)))
-					fail_msg("%s", error);
-				assert_int_not_equal(report.verdict, HITLESS_BOUNDED);
-				if ((report.verdict == HITLESS_PROVED) != brute_force(old, new, order, 2))
-					fail_msg("%s -> %s, quantum %u first: the explorer says %s (%s)", scalable[a].name,
-						 scalable[b].name, first, hitless_verdict_name(report.verdict), report.detail);
-				agreed++;
-				safe += report.verdict == HITLESS_PROVED;
-				hitless_report_free(&report);
-			}
-	printf("%u sequences, %u of them safe\n", agreed, safe);
-	assert_true(safe > 10 && agreed - safe > 10);
 }
 
 int main(void)
@@ -374,7 +320,6 @@ int main(void)
 		cmocka_unit_test(test_mutants),
 		cmocka_unit_test(test_split_store),
 		cmocka_unit_test(test_freedoms),
-		cmocka_unit_test(test_brute_force),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -236,10 +236,13 @@ class Run(Case):
     # ---- Wrong usage ----
 
     def test_machines(self):
-        for machine in ("guest",):
-            status, out, err = run("run", "--machine", machine)
-            self.assertEqual((status, out), (77, ""))
-            self.assertRegex(err, r"\Ahitless: [^\n]+not available yet[^\n]*\n\Z")
+        status, out, err = run("run", "--machine", "guest", env={"HITLESS_GUESTS": "/nowhere"})
+        self.assertEqual((status, out), (77, ""))
+        self.assertRegex(err, r"\Ahitless: [^\n]+make guest[^\n]*\n\Z")
+        for args, says in ((["--devices", "3"], "--devices"), (["--tags", "shared"], "--tags"), (["--method", "remap"], "remap"),
+                           (["--inject", "skip-wait"], "skip-iotlb-invalidation"), (["--from", "s2:levels=5", "--to", "s2"], "levels=5"),
+                           (["--from", "blocked", "--to", "s2"], "'blocked'"), (["--from", "identity", "--to", "identity"], "nothing")):
+            self.refused("run", "--machine", "guest", *args, says=says)
         self.refused("run", "--machine", "toaster", says="'toaster'")
         self.good("run", "--machine", "model", "--from", "s2", "--to", "s2", "-q", *SHORT)
 

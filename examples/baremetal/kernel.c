@@ -4,7 +4,8 @@
  * what was seen: a line each as `hitless run` prints it, and at the end one line of JSON for programs.
  *
  * The command line may say: method=replace or method=attach-detach, from=s2 to=s2, replaces=N and dmas=N (of each row, at
- * least), quantum=64, seed=N.
+ * least; a fifth of it for attach-detach), quantum=64, seed=N, and inject=NAME, which breaks the driver on purpose:
+ * skip-iotlb-invalidation, skip-entry-invalidation.
  */
 #include "kernel.h"
 
@@ -82,13 +83,38 @@ static void json(void)
 	print("]}\n");
 }
 
+/* ---- A driver with a fault in it, so that the measurement is seen to find it ---- */
+
+static char injected[TEXT_SIZE];
+
+static void break_plan(void *ctx, struct iommu_plan *plan)
+{
+	bool iotlb = text_equal(injected, "skip-iotlb-invalidation");
+
+	(void)ctx;
+	for (unsigned i = 0; i < plan->nsteps; i++)
+		if (plan->steps[i].op == IOMMU_STEP_INVALIDATE && iotlb == (plan->steps[i].cache == IOMMU_CACHE_IOTLB))
+			plan->steps[i].op = IOMMU_STEP_BARRIER; /* which does no harm */
+}
+
+static void inject(void)
+{
+	if (!option_text("inject", injected, NULL))
+		return;
+	if (!text_equal(injected, "skip-iotlb-invalidation") && !text_equal(injected, "skip-entry-invalidation"))
+		panic("there is no fault %s", injected);
+	port.review = break_plan;
+}
+
 /* ---- The work ---- */
 
 static void run_pair(const struct side *from, const struct side *to, enum method method, bool paced)
 {
+	/* That the old ways block is seen soon enough. */
+	unsigned part = method == METHOD_REPLACE ? 1 : 5;
 	const struct transition t = {
 		.from = *from, .to = *to, .method = method, .paced = paced,
-		.switches = option_number("replaces", REPLACES), .dmas = option_number("dmas", DMAS),
+		.switches = option_number("replaces", REPLACES) / part + 1, .dmas = option_number("dmas", DMAS) / part + 1,
 	};
 	unsigned n;
 
@@ -99,25 +125,36 @@ static void run_pair(const struct side *from, const struct side *to, enum method
 		print_row(&rows[nrows++]);
 }
 
+/* Paced, then saturated; if the unit can do it at all. */
+static void run_both(const struct side *from, const struct side *to, enum method method)
+{
+	if (!measure_supports(from) || !measure_supports(to))
+		return;
+	run_pair(from, to, method, true);
+	run_pair(from, to, method, false);
+}
+
+static const struct side *find_side(const char *name)
+{
+	for (unsigned i = 0; i < sizeof(sides) / sizeof(sides[0]); i++)
+		if (text_equal(sides[i].name, name))
+			return &sides[i];
+	panic("there is no configuration %s", name);
+}
+
 static void run_all(void)
 {
 	char from[TEXT_SIZE], to[TEXT_SIZE], method[TEXT_SIZE];
-	const char *only_from = option_text("from", from, NULL), *only_to = option_text("to", to, NULL);
-	const char *only_method = option_text("method", method, NULL);
+	bool one = option_text("from", from, NULL) && option_text("to", to, NULL);
+	const char *only = option_text("method", method, NULL);
 
 	for (unsigned m = 0; m < METHODS; m++) {
-		if (only_method && text_equal(only_method, "attach-detach") != (m == METHOD_ATTACH_DETACH))
+		if (only && text_equal(only, "attach-detach") != (m == METHOD_ATTACH_DETACH))
 			continue;
-		for (unsigned i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
-			const struct side *a = &sides[pairs[i][0]], *b = &sides[pairs[i][1]];
-
-			if (only_from && (!text_equal(only_from, a->name) || !text_equal(only_to, b->name)))
-				continue;
-			if (!measure_supports(a) || !measure_supports(b))
-				continue;
-			run_pair(a, b, (enum method)m, true);
-			run_pair(a, b, (enum method)m, false);
-		}
+		if (one)
+			run_both(find_side(from), find_side(to), (enum method)m);
+		for (unsigned i = 0; i < sizeof(pairs) / sizeof(pairs[0]) && !one; i++)
+			run_both(&sides[pairs[i][0]], &sides[pairs[i][1]], (enum method)m);
 	}
 }
 
@@ -141,6 +178,7 @@ void kernel_main(uint64_t boot)
 	machine_init(boot);
 	memory_init(machine.ram, machine.ram_end);
 	port_init();
+	inject();
 	print("hitless on bare metal: %s, %lu MiB free\n", machine.name, (machine.ram_end - machine.ram) >> 20);
 	if (!pci_find(0x1b36, 0x0005, &rid))
 		panic("no iommu-testdev on bus 0");

@@ -40,7 +40,9 @@ void xp_map_host(struct xp_builder *b, const struct xp_format *format, uint64_t 
 
 void xp_map_parent(struct xp_builder *b, const struct xp_format *format, uint64_t root, unsigned n)
 {
-	xp_map(b, format, root, 0, 0, 2, true);
+	/* By small pages: a large one would be found by a walk that counts the levels wrong, too. */
+	for (unsigned page = 0; page < 512; page++)
+		xp_map(b, format, root, page * XP_PAGE, page * XP_PAGE, 1, true);
 	for (unsigned page = 0; page < 8; page++)
 		xp_map(b, format, root, XP_GPA_SMALL + page * XP_PAGE, xp_data(n, true) + page * XP_PAGE, 1, !(n == 1 && page == 3));
 	for (unsigned page = 0; page < 4; page++)

@@ -31,12 +31,15 @@ struct qemu_board {
 	const char *arch;		/* of struct machine_arch */
 	const char *program;
 	const char *const *arguments;	/* NULL-terminated */
+	const char *const *guest_arguments; /* more of them, for a kernel that runs there: guest.h; NULL: none */
 	uint64_t ram_base;
 	uint64_t ecam;			/* PCI config space */
 	uint64_t window;		/* where BARs may go */
 	uint64_t fw_cfg;		/* its registers; 0: x86's ports */
 	/* Finds the unit: fills machine->firmware. -ENODEV. */
 	int (*find_unit)(struct machine *machine);
+	/* QEMU ends itself when its unit reads an entry that is no entry (a stream table entry without a second stage): that is a verdict. */
+	bool ends_on_torn_entry;
 	/* A blocked write fails. QEMU's AMD-Vi drops it silently instead. */
 	bool reports_faults;
 	/* The command queue: its registers, from the unit's base. */
@@ -59,7 +62,8 @@ struct qemu_board {
 extern const struct qemu_board *const qemu_boards[];
 const struct qemu_board *qemu_board_by_name(const char *name);
 
-extern const struct qemu_board qemu_vtd_legacy, qemu_vtd_second, qemu_vtd_first, qemu_amdvi, qemu_riscv_pci, qemu_riscv_sys;
+extern const struct qemu_board qemu_vtd_legacy, qemu_vtd_second, qemu_vtd_first, qemu_amdvi, qemu_riscv_pci, qemu_riscv_sys,
+	qemu_smmuv3;
 
 /* Every board has two of each: what does DMA. */
 #define QEMU_DEVICES \
@@ -91,6 +95,9 @@ struct qemu {
 	void *between_ctx;
 	bool pass_through;		/* make up for the quirk */
 };
+
+/* The n-th folder where a suitable QEMU may be, "" for PATH; false: there are no more. The same places as scripts/get-qemu. */
+bool qemu_place(unsigned n, char *folder, size_t size);
 
 /* Why machine_create() with a board has failed, for a user: what is missing and how to get it. */
 const char *qemu_missing(void);

@@ -56,6 +56,7 @@ static const struct qemu_command flush[] = {
 	{ \
 		.name = unit, .arch = "riscv", .program = "qemu-system-riscv64", \
 		.arguments = (const char *const[]){ "-machine", machine_options, "-bios", "none", __VA_ARGS__ QEMU_DEVICES, NULL }, \
+		.guest_arguments = (const char *const[]){ "-bios", "default", NULL }, \
 		.ram_base = RAM, .ecam = ECAM, .window = WINDOW, .fw_cfg = FW_CFG, .find_unit = find, .reports_faults = true, \
 		.queue_base = RISCV_REG_CQB, .queue_tail = RISCV_REG_CQT, .tail_bytes = 4, .ring = find_ring, .flush = flush, \
 		.nflush = sizeof(flush) / sizeof(flush[0]), .filler = COMMAND(RISCV_OP_IOFENCE, RISCV_FUNC_IOFENCE_C), \

@@ -34,10 +34,13 @@ static bool queue_writable(const struct smm_state *state)
 /* 7.4: toggled unless software hasn't acknowledged the last one. */
 static void overflow(struct smm_state *state)
 {
-	uint64_t prod = word_load(&state->eventq_prod);
+	uint64_t prod;
 
-	if (!((prod ^ word_load(&state->eventq_cons)) & BITS(SMMU_EVENTQ_PROD, OVFLG)))
-		word_replace(&state->eventq_prod, prod, prod ^ BITS(SMMU_EVENTQ_PROD, OVFLG));
+	do {
+		prod = word_load(&state->eventq_prod);
+		if ((prod ^ word_load(&state->eventq_cons)) & BITS(SMMU_EVENTQ_PROD, OVFLG))
+			return;
+	} while (!word_replace(&state->eventq_prod, prod, prod ^ BITS(SMMU_EVENTQ_PROD, OVFLG)));
 }
 
 /* Whoever calls it has the queue for itself. */
@@ -66,7 +69,9 @@ static void queue_write(const struct iommu_model *model, const uint64_t *record)
 	}
 	if (port->dirty)
 		port->dirty(port->ctx, address);
-	word_store_sc(&state->eventq_prod, (prod & BITS(SMMU_EVENTQ_PROD, OVFLG)) | ((at + 1) & mask));
+	/* Who gave up waiting for the queue may have set OVFLG meanwhile. */
+	while (!word_replace(&state->eventq_prod, prod, (prod & BITS(SMMU_EVENTQ_PROD, OVFLG)) | ((at + 1) & mask)))
+		prod = word_load(&state->eventq_prod);
 	if (at == cons)
 		smm_interrupt(model, SMM_IRQ_EVENTQ);
 }

@@ -8,7 +8,9 @@
  * smmuv3_invalidate.c	what each command removes, and whom it waits for
  * smmuv3_check.c	which stream table entries and context descriptors are illegal
  * smmuv3_request.c	a request: stream table and tables of context descriptors
- * smmuv3_walk.c	... the TLB, and both stages of page tables
+ * smmuv3_walk.c	... both stages of page tables
+ * smmuv3_rights.h	... what their leaves allow
+ * smmuv3_tlb.c		... the TLB
  * smmuv3_dump.c	the caches as text
  *
  * Sections are those of IHI 0070 G.b.
@@ -286,6 +288,19 @@ static inline unsigned smm_world(const struct smm_work *work)
 	return (unsigned)((work->flags & SMM_F_WORLD) >> SMM_F_WORLD_LSB);
 }
 
+static inline uint64_t smm_size_mask(uint64_t log2)
+{
+	return (1ull << log2) - 1;
+}
+
+/* The granule as in TLBI.TG and the level as in TLBI.TTL, which a line is tagged with. */
+static inline uint64_t smm_line_geometry(unsigned page_shift, uint64_t level)
+{
+	uint64_t tg = page_shift == 12 ? SMMU_TLBI_TG_4K : page_shift == 14 ? SMMU_TLBI_TG_16K : SMMU_TLBI_TG_64K;
+
+	return tg | (3 - level) << SMM_LINE_TTL_LSB;
+}
+
 /* What a request ends with that isn't let through. */
 struct smm_fault {
 	unsigned code;		/* SMMU_EVT_, or SMMUV3_MODEL_SILENT */
@@ -334,6 +349,17 @@ void smm_end(struct iommu_model *model, struct iommu_request *request);
 void smm_translate(struct iommu_model *model, struct iommu_request *request);
 bool smm_devtlb_lookup(struct iommu_model *model, const struct iommu_request *request, uint64_t *phys, uint32_t *rights);
 void smm_context_translated(struct iommu_request *request, uint64_t address);
+
+/* smmuv3_tlb.c */
+enum smm_looked_up { SMM_MISS, SMM_HIT, SMM_CONFLICT };
+enum smm_looked_up smm_tlb_look_up(const struct iommu_model *model, const struct iommu_request *request, uint64_t tag, bool aset,
+				   uint64_t address, uint64_t *line);
+void smm_tlb_fill(const struct iommu_model *model, struct iommu_request *request, uint64_t tag, bool global, uint64_t log2,
+		  uint64_t address, uint64_t word, uint64_t ipa);
+void smm_walk_fill(const struct iommu_model *model, struct iommu_request *request, uint64_t tag, unsigned page_shift, uint64_t level,
+		   uint64_t address, uint64_t table, uint64_t limits);
+bool smm_walk_look_up(const struct iommu_model *model, struct iommu_request *request, uint64_t tag, unsigned page_shift,
+		      unsigned start, uint64_t address, uint64_t *line);
 
 /* smmuv3_walk.c */
 void smm_walk_step(const struct iommu_model *model, struct iommu_request *request);

@@ -1,29 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /*
- * smmuv3_walk.c - the TLB, and both stages of page tables (3.4, 3.13, 3.17, 3.20, 13.7; DDI 0487 D8).
+ * smmuv3_walk.c - both stages of page tables (3.4, 3.13, 13.7; DDI 0487 D8).
  *
  * One step reads one descriptor, or sets the flags of one, or looks into the caches of one stage. Under a second stage, the address of
  * every descriptor of the first stage is itself translated, and so is that of the update of one. Levels are counted as in lpae.h.
  */
-#include "smmuv3_state.h"
+#include "smmuv3_rights.h"
 
 #define MAX_TRIES 15 /* of an update of flags that others keep overtaking */
-
-static uint64_t size_mask(uint64_t log2)
-{
-	return (1ull << log2) - 1;
-}
-
-/* TLBI.TG, which a line is tagged with. */
-static uint64_t tg_of(unsigned page_shift)
-{
-	return page_shift == 12 ? SMMU_TLBI_TG_4K : page_shift == 14 ? SMMU_TLBI_TG_16K : SMMU_TLBI_TG_64K;
-}
-
-static uint64_t line_geometry(unsigned page_shift, uint64_t level)
-{
-	return tg_of(page_shift) | (3 - level) << SMM_LINE_TTL_LSB;
-}
 
 /* ---- Faults ---- */
 
@@ -55,154 +39,12 @@ static void first_abort(const struct iommu_model *model, struct iommu_request *r
 	smm_fault(model, request, &fault);
 }
 
-/* ---- Rights ---- */
-
-static bool hardware_flags(const struct smm_work *work, bool s2, bool dirty)
-{
-	/* Without the access flag's the dirty state's does nothing. */
-	if (s2)
-		return GET(SMMU_STE, S2HA, work->ste) && (!dirty || GET(SMMU_STE, S2HD, work->ste));
-	return GET(SMMU_CD, HA, work->cd) && (!dirty || GET(SMMU_CD, HD, work->cd));
-}
-
-/* DDI 0487 D8.4.1, with what the tables on the way left. */
-static uint64_t first_rights(const struct smm_work *work, uint64_t leaf)
-{
-	bool clean = GET(LPAE_S1, AP2, &leaf) && GET(LPAE_S1, DBM, &leaf) && hardware_flags(work, false, true);
-	bool writes = (!GET(LPAE_S1, AP2, &leaf) || clean) && !(work->limits & SMM_NO_WRITE);
-	bool wxn = GET(SMMU_CD, WXN, work->cd), user = GET(LPAE_S1, AP1, &leaf) && !(work->limits & SMM_NO_USER);
-	bool ux = !GET(LPAE_S1, XN, &leaf) && !(work->limits & SMM_NO_UX);
-	bool px = !GET(LPAE_S1, PXN, &leaf) && !(work->limits & SMM_NO_PX);
-	uint64_t rights = clean && writes ? SMM_CLEAN1 : 0;
-
-	if (smm_world(work) == SMM_CLASS_EL2) {
-		/* One privilege only, and XN is its own. */
-		rights |= SMM_UR | SMM_PR | (writes ? SMM_UW | SMM_PW : 0);
-		return rights | (ux && !(wxn && writes) ? SMM_UX | SMM_PX : 0);
-	}
-	rights |= SMM_PR | (writes ? SMM_PW : 0) | (user ? SMM_UR : 0) | (user && writes ? SMM_UW : 0);
-	if (ux && !(wxn && (rights & SMM_UW)))
-		rights |= SMM_UX;
-	/* What unprivileged code can write, privileged code doesn't execute. */
-	if (px && !(rights & SMM_UW) && !(wxn && writes))
-		rights |= SMM_PX;
-	return rights;
-}
-
-/* D8.4.2 */
-static uint64_t second_rights(const struct smm_state *state, const struct smm_work *work, uint64_t leaf)
-{
-	uint64_t rights = GET(LPAE_S2, READ, &leaf) ? SMM_R2 : 0, xn = GET(LPAE_S2, XN, &leaf);
-
-	if (GET(LPAE_S2, WRITE, &leaf))
-		rights |= SMM_W2;
-	else if (GET(LPAE_S2, DBM, &leaf) && hardware_flags(work, true, true))
-		rights |= SMM_W2 | SMM_CLEAN2;
-	if (!GET(SMMU_IDR3, XNX, &state->idr3))
-		xn &= LPAE_S2_XN_NONE;
-	if (xn == 0 || xn == LPAE_S2_XN_UNPRIVILEGED)
-		rights |= SMM_UX2;
-	if (xn == 0 || xn == LPAE_S2_XN_PRIVILEGED)
-		rights |= SMM_PX2;
-	return rights;
-}
-
-/* What one stage allows to the request's privilege, as IOMMU_READ, WRITE and EXEC. */
-static uint32_t may_first(const struct smm_work *work, uint64_t rights)
-{
-	bool priv = work->flags & SMM_F_PRIV;
-	uint32_t may = 0;
-
-	if (rights & (priv ? SMM_PR : SMM_UR))
-		may |= IOMMU_READ;
-	if (rights & (priv ? SMM_PW : SMM_UW))
-		may |= IOMMU_WRITE;
-	if (rights & (priv ? SMM_PX : SMM_UX))
-		may |= IOMMU_EXEC;
-	/* Privileged access never: no data where the unprivileged may have some. */
-	if (priv && smm_world(work) != SMM_CLASS_EL2 && GET(SMMU_CD, PAN, work->cd) && (rights & (SMM_UR | SMM_UW)))
-		may &= ~(uint32_t)(IOMMU_READ | IOMMU_WRITE);
-	return may;
-}
-
-static uint32_t may_second(const struct smm_work *work, uint64_t rights)
-{
-	uint32_t may = 0;
-
-	if (rights & SMM_R2)
-		may |= IOMMU_READ;
-	if (rights & SMM_W2)
-		may |= IOMMU_WRITE;
-	if (rights & (work->flags & SMM_F_PRIV ? SMM_PX2 : SMM_UX2))
-		may |= IOMMU_EXEC;
-	return may;
-}
-
-static uint32_t needed(const struct smm_work *work)
-{
-	return (work->flags & SMM_F_NEED_R ? IOMMU_READ : 0) | (work->flags & SMM_F_NEED_W ? IOMMU_WRITE : 0) |
-	       (work->flags & SMM_F_NEED_X ? IOMMU_EXEC : 0);
-}
-
-/* 3.9.1.2: a translation request gets what there is of what it asked for, if that is anything; others get all or a fault. */
-static bool denied(const struct iommu_request *request, const struct smm_work *work, uint32_t may)
-{
-	return request->kind == IOMMU_REQUEST_TRANSLATION ? !(needed(work) & may) : (needed(work) & ~may) != 0;
-}
-
-static bool second_denies(const struct iommu_request *request, const struct smm_work *work, uint64_t rights)
-{
-	switch (smm_purpose(work)) {
-	case SMM_FOR_ACCESS:
-		return denied(request, work, may_second(work, rights));
-	case SMM_FOR_MARK:
-		return !(rights & SMM_W2);
-	default:
-		return !(rights & SMM_R2);
-	}
-}
-
-/* Is the page going to be written, so that its dirty state has to be set first? */
-static bool first_writes(const struct smm_work *work, uint64_t rights)
-{
-	return (work->flags & SMM_F_NEED_W) && (may_first(work, rights) & IOMMU_WRITE);
-}
-
-static bool second_writes(const struct smm_work *work, uint64_t rights)
-{
-	if (smm_purpose(work) == SMM_FOR_ACCESS)
-		return (work->flags & SMM_F_NEED_W) && (rights & SMM_W2);
-	return smm_purpose(work) == SMM_FOR_MARK;
-}
-
-/* What the answer says. */
-static uint32_t answer(const struct smm_state *state, const struct iommu_request *request, const struct smm_work *work,
-		       uint64_t rights)
-{
-	uint32_t may = may_first(work, rights) & may_second(work, rights), told;
-	uint64_t inst = GET(SMMU_IDR1, ATTR_PERMS_OVR, &state->idr1) ? GET(SMMU_STE, INSTCFG, work->ste) : SMMU_OVERRIDE_INCOMING;
-	bool exec = (request->access & IOMMU_EXEC) && smm_has_ssid(request);
-
-	if (rights & (SMM_CLEAN1 | SMM_CLEAN2))
-		may &= ~(uint32_t)IOMMU_WRITE;
-	if (request->kind != IOMMU_REQUEST_TRANSLATION)
-		return (may & (IOMMU_READ | IOMMU_WRITE)) | (request->access & may & IOMMU_EXEC) | (request->access & IOMMU_PRIV);
-	/* 13.7.1 */
-	told = may & IOMMU_WRITE & request->access;
-	if (inst == SMMU_OVERRIDE_SET)
-		return told | (may & IOMMU_EXEC ? IOMMU_READ | (exec ? IOMMU_EXEC : 0) : 0) | (request->access & IOMMU_PRIV);
-	told |= may & IOMMU_READ;
-	if (exec && (may & IOMMU_READ) && (inst == SMMU_OVERRIDE_CLEAR || (may & IOMMU_EXEC)))
-		told |= IOMMU_EXEC;
-	return told | (request->access & IOMMU_PRIV);
-}
-
 /* The end of a successful translation: `rights` of both stages; `ipa` is what the first one put out. */
 static void done(const struct iommu_model *model, struct iommu_request *request, uint64_t phys, uint64_t ipa, uint64_t log2,
 		 uint64_t rights)
 {
 	struct smm_work *work = smm_work(request);
-	uint32_t told = answer(smm_state(model), request, work, rights);
+	uint32_t told = smm_answer(smm_state(model), request, work, rights);
 
 	if (work->flags & SMM_F_UNCACHED) /* nor by a shortcut */
 		model_stamp(&smm_state(model)->common);
@@ -211,148 +53,6 @@ static void done(const struct iommu_model *model, struct iommu_request *request,
 	if (request->kind == IOMMU_REQUEST_TRANSLATION && GET(SMMU_STE, EATS, work->ste) == SMMU_EATS_SPLIT)
 		phys = ipa;
 	smm_finish(model, request, phys, 1ull << log2, told);
-}
-
-/* ---- TLB ---- */
-
-#define KEY_LOCAL (TAG_VALID | TAG_CLASS | SMM_LINE_GLOBAL | TAG_DOMAIN | TAG_PASID)
-#define KEY_GLOBAL (TAG_VALID | TAG_CLASS | SMM_LINE_GLOBAL | SMM_LINE_ASET | TAG_DOMAIN)
-#define WALK_KEY (TAG_VALID | TAG_CLASS | TAG_DOMAIN | TAG_PASID | SMM_LINE_TG | SMM_LINE_TTL)
-
-/* Every size that a leaf, or several contiguous ones, can have: log2. */
-static const uint8_t leaf_sizes[] = { 12, 14, 16, 21, 25, 29, 30, 34 };
-#define LEAF_SIZES (sizeof(leaf_sizes) / sizeof(leaf_sizes[0]))
-
-/* A lane that never saw a line of this kind needs not look for one. */
-static uint64_t seen_bit(uint64_t tag, uint64_t log2)
-{
-	unsigned i = 0, kind = tag & SMM_LINE_GLOBAL ? 1 : (tag & TAG_CLASS) >> TAG_CLASS_LSB == SMM_CLASS_S2 ? 2 : 0;
-
-	while (i < LEAF_SIZES - 1 && leaf_sizes[i] != log2)
-		i++;
-	return 1ull << (i + 8 * kind);
-}
-
-static unsigned probe_leaves(const struct smm_state *state, const struct model_lane *lane, uint64_t tag, bool aset,
-			     uint64_t address, struct model_probe *probes)
-{
-	uint64_t class = (tag & TAG_CLASS) >> TAG_CLASS_LSB;
-	uint64_t global = (tag & KEY_GLOBAL) | SMM_LINE_GLOBAL | (aset ? SMM_LINE_ASET : 0);
-	bool maysets = state->common.maysets;
-	unsigned n = 0;
-
-	for (unsigned i = 0; i < LEAF_SIZES; i++) {
-		uint64_t at = (address & ~size_mask(leaf_sizes[i])) | leaf_sizes[i];
-
-		if (maysets || (lane->sizes & seen_bit(tag & KEY_LOCAL, leaf_sizes[i])))
-			probes[n++] = (struct model_probe){ KEY_LOCAL, tag & KEY_LOCAL, at };
-		if (class != SMM_CLASS_EL1 && class != SMM_CLASS_E2H)
-			continue;
-		if (maysets || (lane->sizes & seen_bit(global, leaf_sizes[i])))
-			probes[n++] = (struct model_probe){ KEY_GLOBAL, global, at };
-	}
-	return n;
-}
-
-/* Do two lines say different things of an address? Of what says the same, only the size can (3.21.1.2, 3.21.1.3). */
-static bool disagree(const struct smm_state *state, const uint64_t *a, const uint64_t *b, uint64_t address)
-{
-	uint64_t size_a = size_mask(a[1] & LINE_LOG2), size_b = size_mask(b[1] & LINE_LOG2);
-	const uint64_t flags = SMM_CLEAN1 | SMM_CLEAN2;
-
-	if (((a[2] & SMM_ADDR) | (address & size_a)) != ((b[2] & SMM_ADDR) | (address & size_b)) ||
-	    ((a[2] ^ b[2]) & SMM_RIGHTS & ~flags))
-		return true;
-	/* Of one level, the contiguous bit makes the difference, or a second stage. */
-	return ((a[0] ^ b[0]) & (SMM_LINE_TG | SMM_LINE_TTL)) && GET(SMMU_IDR3, BBML, &state->idr3) < 2;
-}
-
-enum looked_up { MISS, HIT, CONFLICT };
-
-/*
- * 3.20.1: several lines that disagree are a conflict, which a unit may notice, or not; then any may be used. The first choice is
- * that it does.
- */
-static enum looked_up tlb_look_up(const struct iommu_model *model, struct iommu_request *request, const struct model_probe *probes,
-				  unsigned nprobes, uint64_t address, uint64_t *line)
-{
-	struct smm_state *state = smm_state(model);
-	struct model_lane *lane = model_lane(&state->common, request->lane);
-	unsigned may_miss = smm_free(state, IOMMU_FREE_MISS) ? 1 : 0, n, choice;
-	uint64_t other[LINE_WORDS_MAX];
-	bool conflict = false;
-
-	if (!smm_free(state, IOMMU_FREE_MULTI))
-		return model_cache_look_up(&state->common, model->port, &state->tlb, lane, probes, nprobes, line) ? HIT : MISS;
-	if (!model_cache_match(&state->common, &state->tlb, lane, probes, nprobes, 0, line))
-		return MISS;
-	for (n = 1; model_cache_match(&state->common, &state->tlb, lane, probes, nprobes, n, other); n++)
-		conflict |= disagree(state, line, other, address);
-	if (conflict) {
-		choice = (unsigned)smm_choice(model, IOMMU_FREE_MULTI, 1 + n + may_miss);
-		if (choice == 0)
-			return CONFLICT;
-		choice--;
-	} else {
-		if (smm_choice(model, IOMMU_FREE_MISS, 2))
-			return MISS;
-		choice = (unsigned)smm_choice(model, IOMMU_FREE_MULTI, n);
-	}
-	return model_cache_match(&state->common, &state->tlb, lane, probes, nprobes, choice, line) ? HIT : MISS;
-}
-
-/* `word`: address and rights; `ipa`: of a combined line. */
-static void tlb_fill(const struct iommu_model *model, struct iommu_request *request, uint64_t tag, bool global, uint64_t log2,
-		     uint64_t address, uint64_t word, uint64_t ipa)
-{
-	struct smm_state *state = smm_state(model);
-	struct smm_work *work = smm_work(request);
-	struct model_lane *lane = model_lane(&state->common, request->lane);
-	uint64_t line[LINE_WORDS_MAX] = { 0 };
-
-	if (work->flags & SMM_F_UNCACHED)
-		return;
-	line[0] = tag;
-	if (global) /* the ASID that it was found by says nothing */
-		line[0] = (tag & ~TAG_PASID) | SMM_LINE_GLOBAL | (GET(SMMU_CD, ASET, work->cd) ? SMM_LINE_ASET : 0);
-	line[1] = (address & ~size_mask(log2)) | log2;
-	line[2] = word;
-	line[3] = ipa & ~size_mask(log2);
-	if (!state->common.maysets)
-		lane->sizes |= seen_bit(line[0], log2);
-	model_cache_fill(&state->common, &state->tlb, lane, global ? KEY_GLOBAL : KEY_LOCAL, line, work->gens);
-}
-
-static void walk_fill(const struct iommu_model *model, struct iommu_request *request, uint64_t tag, unsigned page_shift,
-		      uint64_t level, uint64_t address, uint64_t table, uint64_t limits)
-{
-	struct smm_state *state = smm_state(model);
-	uint64_t line[LINE_WORDS_MAX] = { 0 }, log2 = lpae_shift(page_shift, (unsigned)level);
-
-	line[0] = tag | line_geometry(page_shift, level);
-	line[1] = (address & ~size_mask(log2)) | log2;
-	line[2] = table | limits;
-	model_cache_fill(&state->common, &state->walk, model_lane(&state->common, request->lane), WALK_KEY, line,
-			 smm_work(request)->gens);
-}
-
-/* The nearest table to the leaf that is known, below a start at level `start`. False: none. */
-static bool walk_look_up(const struct iommu_model *model, struct iommu_request *request, uint64_t tag, unsigned page_shift,
-			 unsigned start, uint64_t address, uint64_t *line)
-{
-	struct smm_state *state = smm_state(model);
-	struct model_probe probes[4];
-	unsigned n = 0;
-
-	for (unsigned level = 1; level <= start; level++) {
-		uint64_t log2 = lpae_shift(page_shift, level);
-
-		probes[n++] = (struct model_probe){ WALK_KEY, (tag & WALK_KEY & ~(SMM_LINE_TG | SMM_LINE_TTL)) |
-							      line_geometry(page_shift, level),
-						    (address & ~size_mask(log2)) | log2 };
-	}
-	return model_cache_look_up(&state->common, model->port, &state->walk, model_lane(&state->common, request->lane), probes, n,
-				   line);
 }
 
 /* ---- Descriptors of both stages ---- */
@@ -384,7 +84,7 @@ static uint64_t leaf_log2(const struct smm_state *state, uint64_t leaf, uint64_t
 /* Where `address` is in the leaf's page. */
 static uint64_t leaf_output(uint64_t leaf, uint64_t level, unsigned page_shift, uint64_t address)
 {
-	uint64_t mask = size_mask(lpae_shift(page_shift, (unsigned)level));
+	uint64_t mask = smm_size_mask(lpae_shift(page_shift, (unsigned)level));
 
 	return (lpae_phys(leaf, page_shift) & ~mask) | (address & mask);
 }
@@ -437,7 +137,7 @@ static uint64_t second_entry_at(const struct smm_state *state, const struct smm_
 	uint64_t index = work->ipa >> lpae_shift(page_shift, level);
 
 	if (level != second_start(state, work))
-		index &= size_mask(lpae_index_bits(page_shift));
+		index &= smm_size_mask(lpae_index_bits(page_shift));
 	return (work->ss & ~SMM_LEVEL) + index * 8;
 }
 
@@ -506,7 +206,7 @@ static void second_done(const struct iommu_model *model, struct iommu_request *r
 		}
 		rights = (rights & (SMM_S2_RIGHTS | SMM_CLEAN2)) | (work->rights & (SMM_S1_RIGHTS | SMM_CLEAN1));
 		if (smm_nested(work))
-			tlb_fill(model, request, work->tag | geometry, global, log2, work->iova, (phys & ~size_mask(log2)) | rights,
+			smm_tlb_fill(model, request, work->tag | geometry, global, log2, work->iova, (phys & ~smm_size_mask(log2)) | rights,
 				 work->ipa);
 		done(model, request, phys, work->ipa, log2, rights);
 		break;
@@ -519,12 +219,12 @@ static void second_leaf(const struct iommu_model *model, struct iommu_request *r
 	struct smm_work *work = smm_work(request);
 	unsigned page_shift = second_shift(state, work);
 	uint64_t level = work->ss & SMM_LEVEL, log2 = leaf_log2(state, leaf, level, page_shift);
-	uint64_t phys = leaf_output(leaf, level, page_shift, work->ipa), rights = second_rights(state, work, leaf);
-	uint64_t geometry = line_geometry(page_shift, level), keep = work->flags & SMM_F_UNCACHED;
+	uint64_t phys = leaf_output(leaf, level, page_shift, work->ipa), rights = smm_second_rights(state, work, leaf);
+	uint64_t geometry = smm_line_geometry(page_shift, level), keep = work->flags & SMM_F_UNCACHED;
 
 	if (never_cached(state, leaf, level))
 		work->flags |= SMM_F_UNCACHED;
-	tlb_fill(model, request, work->tag2 | geometry, false, log2, work->ipa, (phys & ~size_mask(log2)) | rights, work->ipa);
+	smm_tlb_fill(model, request, work->tag2 | geometry, false, log2, work->ipa, (phys & ~smm_size_mask(log2)) | rights, work->ipa);
 	/* A block of the second stage that isn't cached keeps what is combined with it from being so, and nothing else. */
 	if (smm_purpose(work) != SMM_FOR_ACCESS)
 		work->flags = (work->flags & ~SMM_F_UNCACHED) | keep;
@@ -548,25 +248,25 @@ static void second_entry(const struct iommu_model *model, struct iommu_request *
 		return;
 	}
 	if (is_table(entry, level)) {
-		uint64_t table = output & ~size_mask(page_shift);
+		uint64_t table = output & ~smm_size_mask(page_shift);
 
-		walk_fill(model, request, work->tag2, page_shift, level, work->ipa, table, 0);
+		smm_walk_fill(model, request, work->tag2, page_shift, level, work->ipa, table, 0);
 		work->ss = table | (level - 1);
 		request->pc = SMM_PC_SECOND;
 		return;
 	}
-	rights = second_rights(state, work, entry);
+	rights = smm_second_rights(state, work, entry);
 	accessed = GET(LPAE_S2, AF, &entry);
-	if (!accessed && !hardware_flags(work, true, false) && !GET(SMMU_STE, S2AFFD, work->ste)) {
+	if (!accessed && !smm_hardware_flags(work, true, false) && !GET(SMMU_STE, S2AFFD, work->ste)) {
 		second_fault(model, request, SMMU_EVT_F_ACCESS, 0);
 		return;
 	}
-	if (second_denies(request, work, rights)) {
+	if (smm_second_denies(request, work, rights)) {
 		second_fault(model, request, SMMU_EVT_F_PERMISSION, 0);
 		return;
 	}
-	clean = (rights & SMM_CLEAN2) && second_writes(work, rights);
-	if ((!accessed && hardware_flags(work, true, false)) || clean) {
+	clean = (rights & SMM_CLEAN2) && smm_second_writes(work, rights);
+	if ((!accessed && smm_hardware_flags(work, true, false)) || clean) {
 		work->pte = entry;
 		request->pc = SMM_PC_SECOND_MARK;
 		return;
@@ -578,11 +278,11 @@ static void second_mark(const struct iommu_model *model, struct iommu_request *r
 {
 	struct smm_state *state = smm_state(model);
 	struct smm_work *work = smm_work(request);
-	uint64_t address = second_entry_at(state, work), rights = second_rights(state, work, work->pte), entry = work->pte;
+	uint64_t address = second_entry_at(state, work), rights = smm_second_rights(state, work, work->pte), entry = work->pte;
 	int ret;
 
 	SET(LPAE_S2, AF, &entry, 1);
-	if ((rights & SMM_CLEAN2) && second_writes(work, rights))
+	if ((rights & SMM_CLEAN2) && smm_second_writes(work, rights))
 		SET(LPAE_S2, WRITE, &entry, 1);
 	ret = mark(model, request, address, entry, SMM_F_TRIES2_LSB);
 	if (ret < 0) {
@@ -614,30 +314,27 @@ static void second_look_up(const struct iommu_model *model, struct iommu_request
 {
 	struct smm_state *state = smm_state(model);
 	struct smm_work *work = smm_work(request);
-	struct model_lane *lane = model_lane(&state->common, request->lane);
-	struct model_probe probes[2 * LEAF_SIZES];
 	uint64_t line[LINE_WORDS_MAX], bits = second_bits(work), bytes;
-	unsigned start = second_start(state, work), page_shift = second_shift(state, work), n;
+	unsigned start = second_start(state, work), page_shift = second_shift(state, work);
 
 	if (work->ipa >> bits) {
 		second_fault(model, request, SMMU_EVT_F_TRANSLATION, 0);
 		return;
 	}
-	n = probe_leaves(state, lane, work->tag2, false, work->ipa, probes);
-	switch (tlb_look_up(model, request, probes, n, work->ipa, line)) {
-	case CONFLICT:
+	switch (smm_tlb_look_up(model, request, work->tag2, false, work->ipa, line)) {
+	case SMM_CONFLICT:
 		second_fault(model, request, SMMU_EVT_F_TLB_CONFLICT, 0);
 		return;
-	case HIT:
-		if (second_denies(request, work, line[2] & SMM_RIGHTS)) {
+	case SMM_HIT:
+		if (smm_second_denies(request, work, line[2] & SMM_RIGHTS)) {
 			second_fault(model, request, SMMU_EVT_F_PERMISSION, 0);
 			return;
 		}
 		/* The first write to a page is walked for, because of its dirty state. */
-		if (!(line[2] & SMM_CLEAN2) || !second_writes(work, line[2])) {
+		if (!(line[2] & SMM_CLEAN2) || !smm_second_writes(work, line[2])) {
 			uint64_t log2 = line[1] & LINE_LOG2;
 
-			second_done(model, request, (line[2] & SMM_ADDR) | (work->ipa & size_mask(log2)), log2, line[2] & SMM_RIGHTS,
+			second_done(model, request, (line[2] & SMM_ADDR) | (work->ipa & smm_size_mask(log2)), log2, line[2] & SMM_RIGHTS,
 				    line[0] & (SMM_LINE_TG | SMM_LINE_TTL));
 			return;
 		}
@@ -645,7 +342,7 @@ static void second_look_up(const struct iommu_model *model, struct iommu_request
 	default:
 		break;
 	}
-	if (walk_look_up(model, request, work->tag2, page_shift, start, work->ipa, line)) {
+	if (smm_walk_look_up(model, request, work->tag2, page_shift, start, work->ipa, line)) {
 		work->ss = (line[2] & SMM_ADDR) | (2 - ((line[0] & SMM_LINE_TTL) >> SMM_LINE_TTL_LSB));
 	} else {
 		bytes = 8ull << (bits - lpae_shift(page_shift, start));
@@ -714,10 +411,10 @@ void smm_first_stage(const struct iommu_model *model, struct iommu_request *requ
 static uint64_t first_entry_at(const struct smm_state *state, const struct smm_work *work)
 {
 	unsigned page_shift = first_shift(state, work), level = (unsigned)(work->table & SMM_LEVEL);
-	uint64_t index = (work->iova & size_mask(first_bits(work))) >> lpae_shift(page_shift, level);
+	uint64_t index = (work->iova & smm_size_mask(first_bits(work))) >> lpae_shift(page_shift, level);
 
 	if (level != first_start(state, work))
-		index &= size_mask(lpae_index_bits(page_shift));
+		index &= smm_size_mask(lpae_index_bits(page_shift));
 	return (work->table & ~SMM_LEVEL) + index * 8;
 }
 
@@ -742,14 +439,14 @@ static void first_descend(const struct iommu_model *model, struct iommu_request 
 static void first_hit(const struct iommu_model *model, struct iommu_request *request, const uint64_t *line)
 {
 	struct smm_work *work = smm_work(request);
-	uint64_t log2 = line[1] & LINE_LOG2, offset = work->iova & size_mask(log2), rights = line[2] & SMM_RIGHTS;
+	uint64_t log2 = line[1] & LINE_LOG2, offset = work->iova & smm_size_mask(log2), rights = line[2] & SMM_RIGHTS;
 
-	if (denied(request, work, may_first(work, rights))) {
+	if (smm_denied(request, work, smm_may_first(work, rights))) {
 		first_fault(model, request, SMMU_EVT_F_PERMISSION);
 		return;
 	}
 	work->ipa = line[3] | offset;
-	if (denied(request, work, may_second(work, rights))) {
+	if (smm_denied(request, work, smm_may_second(work, rights))) {
 		work->flags &= ~SMM_F_PURPOSE; /* SMM_FOR_ACCESS */
 		second_fault(model, request, SMMU_EVT_F_PERMISSION, 0);
 		return;
@@ -764,20 +461,18 @@ static void first_look_up(const struct iommu_model *model, struct iommu_request 
 {
 	struct smm_state *state = smm_state(model);
 	struct smm_work *work = smm_work(request);
-	struct model_lane *lane = model_lane(&state->common, request->lane);
-	struct model_probe probes[2 * LEAF_SIZES];
 	uint64_t line[LINE_WORDS_MAX], bytes, ttb;
-	unsigned page_shift, start, n = probe_leaves(state, lane, work->tag, GET(SMMU_CD, ASET, work->cd), work->iova, probes);
+	unsigned page_shift, start;
 	bool high = work->flags & SMM_F_TTB1;
 	const struct smm_fault conflict = { .code = SMMU_EVT_F_TLB_CONFLICT };
 
-	switch (tlb_look_up(model, request, probes, n, work->iova, line)) {
-	case CONFLICT:
+	switch (smm_tlb_look_up(model, request, work->tag, GET(SMMU_CD, ASET, work->cd), work->iova, line)) {
+	case SMM_CONFLICT:
 		smm_fault(model, request, &conflict);
 		return;
-	case HIT:
+	case SMM_HIT:
 		/* The first write to a page is walked for, because of its dirty state. */
-		if (!(line[2] & (SMM_CLEAN1 | SMM_CLEAN2)) || !first_writes(work, line[2])) {
+		if (!(line[2] & (SMM_CLEAN1 | SMM_CLEAN2)) || !smm_first_writes(work, line[2])) {
 			first_hit(model, request, line);
 			return;
 		}
@@ -792,7 +487,7 @@ static void first_look_up(const struct iommu_model *model, struct iommu_request 
 	page_shift = first_shift(state, work);
 	start = first_start(state, work);
 	work->limits = 0;
-	if (walk_look_up(model, request, work->tag, page_shift, start, work->iova, line)) {
+	if (smm_walk_look_up(model, request, work->tag, page_shift, start, work->iova, line)) {
 		work->limits = line[2] & (SMM_NO_USER | SMM_NO_WRITE | SMM_NO_PX | SMM_NO_UX);
 		first_descend(model, request, line[2] & SMM_ADDR, 2 - ((line[0] & SMM_LINE_TTL) >> SMM_LINE_TTL_LSB));
 		return;
@@ -827,7 +522,7 @@ static void first_leaf(const struct iommu_model *model, struct iommu_request *re
 	struct smm_work *work = smm_work(request);
 	unsigned page_shift = first_shift(state, work);
 	uint64_t level = work->table & SMM_LEVEL, log2 = leaf_log2(state, leaf, level, page_shift);
-	uint64_t output = leaf_output(leaf, level, page_shift, work->iova), rights = first_rights(work, leaf);
+	uint64_t output = leaf_output(leaf, level, page_shift, work->iova), rights = smm_first_rights(work, leaf);
 	bool global = !GET(LPAE_S1, NG, &leaf) && smm_world(work) != SMM_CLASS_EL2;
 
 	if (never_cached(state, leaf, level))
@@ -838,13 +533,13 @@ static void first_leaf(const struct iommu_model *model, struct iommu_request *re
 	work->rights = rights | log2 << SMM_LOG2_LSB;
 	if (smm_nested(work)) {
 		/* Kept for the combined line: whether it is global, and, above, the leaf's geometry. */
-		work->limits = (global ? SMM_LINE_GLOBAL : 0) | line_geometry(page_shift, level) << 32;
+		work->limits = (global ? SMM_LINE_GLOBAL : 0) | smm_line_geometry(page_shift, level) << 32;
 		smm_second_stage(model, request, output, SMM_FOR_ACCESS);
 		return;
 	}
 	rights |= SMM_S2_RIGHTS;
-	tlb_fill(model, request, work->tag | line_geometry(page_shift, level), global, log2, work->iova,
-		 (output & ~size_mask(log2)) | rights, output);
+	smm_tlb_fill(model, request, work->tag | smm_line_geometry(page_shift, level), global, log2, work->iova,
+		 (output & ~smm_size_mask(log2)) | rights, output);
 	done(model, request, output, output, log2, rights);
 }
 
@@ -866,25 +561,25 @@ static void first_entry(const struct iommu_model *model, struct iommu_request *r
 		return;
 	}
 	if (is_table(entry, level)) {
-		uint64_t table = output & ~size_mask(page_shift);
+		uint64_t table = output & ~smm_size_mask(page_shift);
 
 		work->limits |= table_limits(state, work, entry);
-		walk_fill(model, request, work->tag, page_shift, level, work->iova, table, work->limits);
+		smm_walk_fill(model, request, work->tag, page_shift, level, work->iova, table, work->limits);
 		first_descend(model, request, table, level - 1);
 		return;
 	}
-	rights = first_rights(work, entry);
+	rights = smm_first_rights(work, entry);
 	accessed = GET(LPAE_S1, AF, &entry);
-	if (!accessed && !hardware_flags(work, false, false) && !GET(SMMU_CD, AFFD, work->cd)) {
+	if (!accessed && !smm_hardware_flags(work, false, false) && !GET(SMMU_CD, AFFD, work->cd)) {
 		first_fault(model, request, SMMU_EVT_F_ACCESS);
 		return;
 	}
-	if (denied(request, work, may_first(work, rights))) {
+	if (smm_denied(request, work, smm_may_first(work, rights))) {
 		first_fault(model, request, SMMU_EVT_F_PERMISSION);
 		return;
 	}
-	clean = (rights & SMM_CLEAN1) && first_writes(work, rights);
-	if ((!accessed && hardware_flags(work, false, false)) || clean) {
+	clean = (rights & SMM_CLEAN1) && smm_first_writes(work, rights);
+	if ((!accessed && smm_hardware_flags(work, false, false)) || clean) {
 		work->pte = entry;
 		/* 3.13.5: the update is a write, for which the second stage has to allow writing. */
 		if (smm_nested(work)) {
@@ -916,11 +611,11 @@ static void first_fetch(const struct iommu_model *model, struct iommu_request *r
 static void first_mark(const struct iommu_model *model, struct iommu_request *request)
 {
 	struct smm_work *work = smm_work(request);
-	uint64_t rights = first_rights(work, work->pte), entry = work->pte;
+	uint64_t rights = smm_first_rights(work, work->pte), entry = work->pte;
 	int ret;
 
 	SET(LPAE_S1, AF, &entry, 1);
-	if ((rights & SMM_CLEAN1) && first_writes(work, rights))
+	if ((rights & SMM_CLEAN1) && smm_first_writes(work, rights))
 		SET(LPAE_S1, AP2, &entry, 0);
 	ret = mark(model, request, work->at, entry, SMM_F_TRIES_LSB);
 	if (ret < 0) {
@@ -962,3 +657,4 @@ void smm_walk_step(const struct iommu_model *model, struct iommu_request *reques
 		break;
 	}
 }
+

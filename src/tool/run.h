@@ -18,15 +18,21 @@ struct run_row {
 	char from[RUN_KIND_TEXT], to[RUN_KIND_TEXT];
 	const char *method;		/* "n/a": it has no meaning here, and nothing was run */
 	const char *strategy;
-	bool hitless, shared, ats, pasids;
+	bool hitless, shared, ats;
+	bool pasids;			/* devices may have PASIDs */
+	bool beside;			/* ... and others go on beside... */
+	uint32_t pasid;			/* ... this one that is switched; 0: the requests without are */
 	unsigned quantum, devices;
 	const char *why;		/* not hitless: why; NULL */
 	const char *fault;		/* that was put in; NULL: none */
 	struct live_result result;
 	struct iommu_cost cost;		/* of one replace of one device */
 	uint64_t p50, p99, max;		/* ns */
-	/* --machine qemu: on which of its units, and every point; NULL otherwise. */
-	const char *unit;
+	const char *unit;		/* --machine qemu and guest: QEMU's name of it; NULL otherwise */
+	/* --machine guest: "paced" or "saturated", and how many faults the unit has recorded; NULL otherwise. */
+	const char *pace;
+	uint64_t faults;
+	/* --machine qemu: every point; NULL otherwise. */
 	const struct stepping_result *stepping;
 };
 
@@ -40,6 +46,8 @@ static inline bool run_is_violated(const struct run_row *row)
 /* ---- run_report.c ---- */
 void run_print_text(const struct run_row *rows, unsigned count);
 json_t *run_json(const struct run_row *rows, unsigned count);
+/* "shared, ATS, PASID 7". */
+void run_conditions(const struct run_row *row, char *text, size_t size);
 /* What the counters say, and the first violation: "" if there is none. */
 void run_describe(const struct run_row *row, char *text, size_t size);
 
@@ -51,6 +59,16 @@ int run_step_through(const struct qemu_board *board, const struct live_config *c
 /* -v: a line for each point. `row->stepping` must be there. */
 void run_print_points(const struct run_row *row);
 json_t *run_json_points(const struct run_row *row);
+
+/* ---- run_guest.c ---- */
+
+/*
+ * Runs the kernel of every board of these architectures (NULL-terminated) with that command line; new_row() gives room for each row. The
+ * text of why there is none, or NULL.
+ */
+const char *run_guests(const char *const *archs, const char *options, struct run_row *(*new_row)(void *ctx), void *ctx);
+/* Can the kernel break its driver that way? */
+bool run_guest_has_fault(const char *name);
 
 /* ---- svg.c ---- */
 /* `title` and `subtitle` are plain text. False: the file can't be written; errno says why. */
@@ -64,6 +82,7 @@ struct run_setup {
 	bool shared, ats, noncoherent;
 	const char *strategy;		/* NULL: any */
 	unsigned quantum;
+	uint32_t pasid;			/* 0: devices have none */
 };
 
 struct run_fault {

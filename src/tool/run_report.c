@@ -26,6 +26,18 @@ void run_describe(const struct run_row *row, char *text, size_t size)
 		snprintf(text + length, size - length, "; first %s", row->result.seen);
 }
 
+void run_conditions(const struct run_row *row, char *text, size_t size)
+{
+	char pasids[32] = "";
+
+	if (row->beside && row->pasid)
+		snprintf(pasids, sizeof(pasids), ", PASID %u", row->pasid);
+	else if (row->pasids)
+		snprintf(pasids, sizeof(pasids), row->beside ? ", beside PASIDs" : ", PASIDs");
+	snprintf(text, size, "%s%s%s%s%s", row->shared ? "shared" : "private", row->ats ? ", ATS" : "", pasids,
+		 row->pace ? ", " : "", row->pace ? row->pace : "");
+}
+
 /* "1.2", "87": three figures are enough. */
 static void microseconds(uint64_t ns, char *text, size_t size)
 {
@@ -51,10 +63,12 @@ static const char *const headings[COLUMNS] = {
 	"stale", "cost", "p50 us", "p99 us", "max us",
 };
 
-/* Where every step is looked at, time means nothing; elsewhere there is one unit, and no step is. */
-static bool is_shown(unsigned column, bool stepping)
+/* Where every step is looked at, time means nothing; elsewhere no step is. The model is one unit. */
+static bool is_shown(unsigned column, bool stepping, bool units)
 {
-	if (column == COLUMN_UNIT || column == COLUMN_STEPS)
+	if (column == COLUMN_UNIT)
+		return units;
+	if (column == COLUMN_STEPS)
 		return stepping;
 	return !stepping || (column != COLUMN_P50 && column != COLUMN_P99 && column != COLUMN_MAX);
 }
@@ -74,8 +88,7 @@ static void fill_cells(const struct run_row *row, struct cells *cells)
 	snprintf(cells->text[COLUMN_STEPS], CELL, "%u", row->stepping ? row->stepping->npoints : 0);
 	snprintf(cells->text[COLUMN_FROM], CELL, "%s", row->from);
 	snprintf(cells->text[COLUMN_TO], CELL, "-> %s", row->to);
-	snprintf(cells->text[COLUMN_TAGS], CELL, "%s%s%s", row->shared ? "shared" : "private", row->ats ? ", ATS" : "",
-		 row->pasids ? ", PASIDs" : "");
+	run_conditions(row, cells->text[COLUMN_TAGS], CELL);
 	snprintf(cells->text[COLUMN_METHOD], CELL, "%s", row->method);
 	if (strcmp(row->method, "n/a") == 0)
 		return;
@@ -113,7 +126,8 @@ static const char *color_of(const struct run_row *row, unsigned column)
 	}
 }
 
-static void print_cells(const struct run_row *row, const struct cells *cells, const unsigned *widths, bool stepping)
+static void print_cells(const struct run_row *row, const struct cells *cells, const unsigned *widths, bool stepping,
+			bool units)
 {
 	/* Of what was not run there is nothing more to say. */
 	unsigned last = row && strcmp(row->method, "n/a") == 0 ? COLUMN_METHOD : stepping ? COLUMN_COST : COLUMNS - 1;
@@ -122,7 +136,7 @@ static void print_cells(const struct run_row *row, const struct cells *cells, co
 		const char *color = row ? color_of(row, column) : tool_palette.bold;
 		int width = is_text_column(column) ? -(int)widths[column] : (int)widths[column];
 
-		if (!is_shown(column, stepping))
+		if (!is_shown(column, stepping, units))
 			continue;
 		printf("%s%*s%s%s", color, column == last && width < 0 ? 0 : width, cells->text[column],
 		       *color ? tool_palette.off : "", column == last ? "\n" : column == COLUMN_FROM ? " " : "  ");
@@ -131,7 +145,8 @@ static void print_cells(const struct run_row *row, const struct cells *cells, co
 
 /* ---- The last line ---- */
 
-static void print_summary(const struct run_row *rows, unsigned count)
+/* `only`: of the rows with that method; NULL: of all. */
+static void print_summary(const struct run_row *rows, unsigned count, const char *only)
 {
 	unsigned long long dmas = 0, switches = 0, blocked = 0, wrong = 0, stale = 0;
 	unsigned hitless = 0, violated = 0, ran = 0;
@@ -140,7 +155,7 @@ static void print_summary(const struct run_row *rows, unsigned count)
 	for (unsigned i = 0; i < count; i++) {
 		const struct live_counts *dma = &rows[i].result.dma;
 
-		if (strcmp(rows[i].method, "n/a") == 0)
+		if (strcmp(rows[i].method, "n/a") == 0 || (only && strcmp(rows[i].method, only) != 0))
 			continue;
 		method = rows[i].method;
 		ran++;
@@ -162,7 +177,7 @@ static void print_summary(const struct run_row *rows, unsigned count)
 	} else if (ran) {
 		printf("%llu switches by %s under %llu DMAs: none was misdirected or late, but %s%llu were blocked%s.\n",
 		       switches, method, dmas, tool_palette.yellow, blocked, tool_palette.off);
-	} else {
+	} else if (!only) {
 		printf("Nothing was run: no paging domain can stand for both sides.\n");
 	}
 }
@@ -170,7 +185,7 @@ static void print_summary(const struct run_row *rows, unsigned count)
 void run_print_text(const struct run_row *rows, unsigned count)
 {
 	unsigned widths[COLUMNS];
-	bool stepping = count && rows[0].stepping;
+	bool stepping = count && rows[0].stepping, units = count && rows[0].unit;
 	struct cells cells;
 	char text[512];
 
@@ -185,12 +200,12 @@ void run_print_text(const struct run_row *rows, unsigned count)
 	for (unsigned column = 0; column < COLUMNS; column++)
 		snprintf(cells.text[column], CELL, "%s", headings[column]);
 	if (tool_options.verbosity >= 0)
-		print_cells(NULL, &cells, widths, stepping);
+		print_cells(NULL, &cells, widths, stepping, units);
 	for (unsigned i = 0; i < count; i++) {
 		if (tool_options.verbosity < 0 && !run_is_violated(&rows[i]))
 			continue;
 		fill_cells(&rows[i], &cells);
-		print_cells(&rows[i], &cells, widths, stepping);
+		print_cells(&rows[i], &cells, widths, stepping, units);
 		run_describe(&rows[i], text, sizeof(text));
 		if (text[0])
 			printf("    %sseen:%s %s\n", tool_palette.red, tool_palette.off, text);
@@ -207,7 +222,13 @@ void run_print_text(const struct run_row *rows, unsigned count)
 	if (tool_options.verbosity >= 0)
 		printf("%scost: stores/commands/rounds/polls for %s%s\n", tool_palette.dim, stepping ? "the group" : "one device",
 		       tool_palette.off);
-	print_summary(rows, count);
+	if (count && rows[0].pace) {
+		/* Both ways, one beside the other. */
+		print_summary(rows, count, "replace");
+		print_summary(rows, count, "attach-detach");
+	} else {
+		print_summary(rows, count, NULL);
+	}
 }
 
 /* ---- JSON ---- */
@@ -248,11 +269,17 @@ static json_t *json_row(const struct run_row *row)
 	json_object_set_new(object, "tags", json_string(row->shared ? "shared" : "private"));
 	json_object_set_new(object, "ats", json_boolean(row->ats));
 	json_object_set_new(object, "pasids", json_boolean(row->pasids));
+	json_object_set_new(object, "pasid", row->beside ? json_integer(row->pasid) : json_null());
 	json_object_set_new(object, "quantum", json_integer(row->quantum));
 	json_object_set_new(object, "group_cost", json_cost(&row->result.cost));
 	json_object_set_new(object, "why", json_text(row->why));
 	json_object_set_new(object, "seen", json_text(seen));
 	json_object_set_new(object, "fault", json_text(row->fault));
+	if (row->pace) {
+		json_object_set_new(object, "unit", json_string(row->unit));
+		json_object_set_new(object, "pace", json_string(row->pace));
+		json_object_set_new(object, "faults_reported", json_count(row->faults));
+	}
 	if (row->stepping) {
 		json_object_set_new(object, "unit", json_string(row->unit));
 		json_object_set_new(object, "latency_ns", json_null());
@@ -269,6 +296,6 @@ json_t *run_json(const struct run_row *rows, unsigned count)
 
 	for (unsigned i = 0; i < count; i++)
 		json_array_append_new(list, json_row(&rows[i]));
-	return json_pack("{s:s, s:s, s:o}", "schema", "hitless.run/1", "machine", count && rows[0].stepping ? "qemu" : "model", "rows",
-			 list);
+	return json_pack("{s:s, s:s, s:o}", "schema", "hitless.run/1", "machine",
+			 !count || !rows[0].unit ? "model" : rows[0].stepping ? "qemu" : "guest", "rows", list);
 }

@@ -2,6 +2,8 @@
 /* machine.c - an Arm machine with a device tree and PSCI: console, clock, second CPU, IOMMU. */
 #include "kernel.h"
 
+#include <hitless/smmuv3.h>
+
 #include "cpu.h"
 
 #define PSCI_CPU_ON 0xc4000003u
@@ -71,15 +73,14 @@ _Noreturn void machine_off(void)
 		__asm__ volatile("wfi");
 }
 
+/* The unit knows a device by its StreamID, which the device tree tells from its requester id. */
 int machine_create_unit(const struct hitless_port *p, uint32_t rid, struct iommu_unit **unit, uint32_t *unit_rid)
 {
-	uint64_t registers = fdt_cells(fdt_compatible("arm,smmu-v3"), "reg", 0);
+	struct smmuv3_unit_desc desc = { .registers = fdt_cells(fdt_compatible("arm,smmu-v3"), "reg", 0) };
 
-	(void)p;
-	(void)unit;
-	if (!registers)
+	if (!desc.registers)
 		return -ENODEV;
-	print("SMMUv3 at 0x%lx\n", registers);
+	print("SMMUv3 at 0x%lx\n", desc.registers);
 	*unit_rid = fdt_iommu_id(rid);
-	return -EOPNOTSUPP;
+	return smmuv3_unit_create(p, &desc, unit);
 }

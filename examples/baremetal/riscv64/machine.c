@@ -73,7 +73,7 @@ _Noreturn void machine_off(void)
 
 /*
  * The driver lets the unit signal faults; where that goes is the kernel's. By message: then it fills in msi_cfg_tbl (RISC-V IOMMU
- * specification, 5.28). By wire: fctl.WSI (5.4). This kernel polls, and its interrupt controller is off: by wire.
+ * specification, 5.29). By wire: fctl.WSI (5.4). This kernel polls, and its interrupt controller is off: by wire.
  */
 static void signal_by_wire(uint64_t registers)
 {
@@ -82,11 +82,14 @@ static void signal_by_wire(uint64_t registers)
 	*fctl |= 1u << 1;
 }
 
-/* An IOMMU that is a platform device is a node of its own; one that is a PCI function would have "riscv,pci-iommu". */
+/* A unit that is a platform device is a node of its own; QEMU's riscv-iommu-pci is a PCI function with its registers in BAR 0. */
 int machine_create_unit(const struct hitless_port *p, uint32_t rid, struct iommu_unit **unit, uint32_t *unit_rid)
 {
 	struct riscv_unit_desc desc = { .registers = fdt_cells(fdt_compatible("riscv,iommu"), "reg", 0) };
+	uint32_t function;
 
+	if (!desc.registers && pci_find(0x1b36, 0x0014, &function))
+		desc.registers = pci_bar(function, 0);
 	if (!desc.registers)
 		return -ENODEV;
 	print("RISC-V IOMMU at 0x%lx\n", desc.registers);
