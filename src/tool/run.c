@@ -340,7 +340,7 @@ static void check_options(const struct options *options)
 		tool_fail(TOOL_USAGE, "--method grow: its tag is the domain's own");
 	if (options->beside && options->method == LIVE_REMAP)
 		tool_fail(TOOL_USAGE, "--method remap changes one domain, whatever is attached to it: not with --pasid");
-	if (options->beside && options->qemu)
+	if (options->beside && (options->qemu || options->guest))
 		tool_fail(TOOL_SKIPPED, "--pasid needs --machine model");
 	if (options->fault && strcmp(options->fault->shown_by, "check") == 0)
 		tool_fail(TOOL_USAGE, "--inject: '%s' is shown by hitless check, not by run", options->fault->fault.name);
@@ -820,7 +820,7 @@ static void add_cases(const struct options *options, const struct run_case *list
 									    options->method != LIVE_GROW)
 			    : options->method == LIVE_GROW)
 			continue;
-		if ((options->qemu || options->method == LIVE_REMAP) && c.beside)
+		if ((options->qemu || options->guest || options->method == LIVE_REMAP) && c.beside)
 			continue;
 		if (options->beside && !c.grows) {
 			c.beside = true;
