@@ -28,7 +28,6 @@
 struct run_case {
 	const char *from, *to;
 	bool shared, ats;
-	const char *not_on;		/* an architecture where it can't be hitless; NULL: none */
 	bool grows;			/* the page table gets more levels, instead of a replace */
 	bool narrow;			/* without 128-bit stores, whatever the architecture has */
 	const char *pasids_on;		/* only there: of devices that may have PASIDs */
@@ -44,8 +43,7 @@ static const struct run_case default_cases[] = {
 	{ .from = "identity", .to = "s2" },
 	{ .from = "s1", .to = "s1" },
 	{ .from = "s1", .to = "s1", .shared = true },
-	/* AMD-Vi: both halves of the device table entry would have to change at once. */
-	{ .from = "s1", .to = "s1:levels=5", .not_on = "amdvi" },
+	{ .from = "s1", .to = "s1:levels=5" },
 	{ .from = "identity", .to = "s1" },
 	{ .from = "s1", .to = "s2" },
 	{ .from = "s2", .to = "s2", .grows = true },
@@ -318,10 +316,10 @@ static void check_options(const struct options *options)
 	if (options->qemu && options->fault && (options->fault->setup.noncoherent || options->fault->setup.ats))
 		tool_fail(TOOL_USAGE, "--inject: QEMU can't show '%s': it has no %s", options->fault->fault.name,
 			  options->fault->setup.ats ? "device with a TLB of its own" : "unit that does not snoop");
-	if (options->guest && (options->seconds > 0 || options->svg || options->devices != 2 || options->method == LIVE_REMAP ||
-			       options->tags || options->strategy >= 0))
+	if (options->guest && (options->seconds > 0 || options->svg || options->devices != 2 || options->tags || options->strategy >= 0 ||
+			       (options->method != LIVE_REPLACE && options->method != LIVE_ATTACH_DETACH)))
 		tool_fail(TOOL_USAGE, "--machine guest has one device and takes its time: it has no --seconds, --svg, --devices, "
-			  "--tags, --strategy and --method remap");
+			  "--tags, --strategy and --method remap or grow");
 	if (options->guest && options->fault && (options->fault_off || !run_guest_has_fault(options->fault->fault.name)))
 		tool_fail(TOOL_USAGE, "--inject: the guest has only skip-iotlb-invalidation and skip-entry-invalidation");
 	if (strcmp(options->machine, "model") != 0 && !options->qemu && !options->guest)
@@ -901,8 +899,6 @@ static void run_all(struct run *run)
 		for (unsigned i = 0; i < ncases; i++) {
 			const char *reason;
 
-			if (!options->qemu && cases[i].not_on && strcmp(cases[i].not_on, arch->name) == 0)
-				continue;
 			if (cases[i].pasids_on && strcmp(cases[i].pasids_on, arch->name) != 0)
 				continue;
 			reason = run_at_both_quanta(run, arch, &cases[i]);
@@ -956,7 +952,8 @@ static void run_in_guests(struct run *run)
 		const struct kind *const both[] = { &from, &to };
 
 		for (unsigned i = 0; i < 2; i++)
-			if (both[i]->kind.type == IOMMU_DOMAIN_BLOCKED || strchr(both[i]->text, ':') || both[i]->ats)
+			if ((strcmp(both[i]->text, "s1") != 0 && strcmp(both[i]->text, "s2") != 0 &&
+			     strcmp(both[i]->text, "identity") != 0) || both[i]->ats || both[i]->pasids)
 				tool_fail(TOOL_USAGE, "--machine guest has the configurations s1, s2 and identity, not '%s'", both[i]->text);
 		if (same_kind(&from, &to) && from.kind.type != IOMMU_DOMAIN_PAGING)
 			tool_fail(TOOL_USAGE, "%s to %s: nothing to switch", from.text, to.text);
