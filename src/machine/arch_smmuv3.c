@@ -11,7 +11,7 @@
 static int create(struct machine *machine, struct iommu_unit **unit)
 {
 	const struct smmuv3_unit_desc desc = {
-		.registers = SMMUV3_REGISTERS,
+		.registers = machine->firmware.registers,
 		.timeout_ns = machine->config.timeout_ns,
 	};
 
