@@ -818,7 +818,7 @@ static void add_cases(const struct options *options, const struct run_case *list
 									    options->method != LIVE_GROW)
 			    : options->method == LIVE_GROW)
 			continue;
-		if ((options->qemu || options->method == LIVE_REMAP) && c.beside)
+		if ((options->qemu || options->guest || options->method == LIVE_REMAP) && c.beside)
 			continue;
 		if (options->beside && !c.grows) {
 			c.beside = true;
