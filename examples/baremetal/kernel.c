@@ -4,8 +4,8 @@
  * what was seen: a line each as `hitless run` prints it, and at the end one line of JSON for programs.
  *
  * The command line may say: method=replace or method=attach-detach, from=s2 to=s2, replaces=N and dmas=N (of each row, at
- * least; a fifth of it for attach-detach), quantum=64, seed=N, and inject=NAME, which breaks the driver on purpose: skip-iotlb-invalidation,
- * skip-entry-invalidation.
+ * least; a fifth of it for attach-detach), quantum=64, seed=N, and inject=NAME, which breaks the driver on purpose:
+ * skip-iotlb-invalidation, skip-entry-invalidation.
  */
 #include "kernel.h"
 

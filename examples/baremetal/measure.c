@@ -3,8 +3,8 @@
  * measure.c - replace under live DMA: the first CPU switches domains, the second one makes the device do DMA, and every DMA is
  * judged by the page that it has changed.
  *
- * A window of IOVAs is mapped in two domains, in each to frames of its own. (An identity domain's frames are at the IOVAs themselves.)
- * `phase` counts: 2k is "stable after k switches", 2k + 1 "switch k + 1 is under way". It is read before a DMA is started and
+ * A window of IOVAs is mapped in two domains, in each to frames of its own. (An identity domain's frames are at the IOVAs
+ * themselves.) `phase` counts: 2k is "stable after k switches", 2k + 1 "switch k + 1 is under way". It is read before a DMA is started and
  * after it is done. Equal and even: the DMA must have changed the frame of exactly the current domain. Otherwise that of the old
  * one or of the new one. Never none, nor another, nor may it be refused where both map the page. The last page of the window is
  * read-only in paging domains: there a write must be refused.
@@ -20,6 +20,7 @@
 #define PACE_MOST_NS 25000u
 #define GAP_NS 340000u			/* between two switches, at most */
 #define FAULTS_SHOWN 2u
+#define SIGN_OF_LIFE_NS 10000000000u
 
 struct object {
 	struct iommu_domain *domain;
@@ -320,7 +321,7 @@ unsigned measure_run(const struct transition *t, struct row *rows)
 {
 	static const char *const methods[METHODS] = { "replace", "attach-detach" };
 	unsigned directions = text_equal(t->from.name, t->to.name) ? 1 : 2;
-	uint64_t random = dma.seed;
+	uint64_t random = dma.seed, told = clock_ns();
 	bool enough;
 
 	open_object(&objects[0], &t->from);
@@ -357,6 +358,11 @@ unsigned measure_run(const struct transition *t, struct row *rows)
 		if (enough || rows[d].switches == MAX_SWITCHES)
 			break;
 		one_switch(t->method, &rows[d], latencies[d], k);
+		/* On a busy machine a row takes its time. */
+		if (clock_ns() - told > SIGN_OF_LIFE_NS) {
+			told = clock_ns();
+			print("  %lu switches\n", k + 1);
+		}
 	}
 	dma_run(false);
 

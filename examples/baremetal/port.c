@@ -139,9 +139,9 @@ static void port_writeback(void *ctx, const void *memory, size_t bytes)
 #endif
 
 /*
- * 8. Locks. A lock has room for what your kernel needs (64 bytes). If your kernel unmaps in interrupt handlers, lock() must
- * switch those interrupts off, and unlock() on again. In a kernel with threads they may sleep: no function
- * of the library is called with a spinlock of the library's held by you. This kernel never has an interrupt.
+ * 8. Locks. There is room for 64 bytes in one. Some are held while the library polls the hardware, so in a kernel with threads let
+ * them sleep. If your kernel unmaps in interrupt handlers, they can't: then lock() must be a spinlock that switches those interrupts
+ * off, and unlock() switches them on again. This kernel never has an interrupt, nor anything else to do while it waits.
  */
 _Static_assert(sizeof(struct spinlock) <= sizeof(struct hitless_lock), "a spinlock fits");
 

@@ -36,5 +36,7 @@ const struct machine_arch machine_amdvi = {
 	.entry = &amdvi_dte,
 	/* Host tables: present, a page, readable, writable. Guest tables: present, writable, user. */
 	.poison_bits = 0x6000000000000007ull,
+	.pasid_bits = 20,
+	.cpu = { .shift = 0, .table = 0x27, .read_only = 0x65, .writable = 0x67 }, /* present, writable, user; accessed and dirty */
 	.create_unit = create,
 };

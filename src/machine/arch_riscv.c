@@ -33,6 +33,9 @@ const struct machine_arch machine_riscv = {
 	.entry = &riscv_dc,
 	.quantum = 8,		/* 2.9 */
 	.poison_bits = 0xdf,	/* valid, readable, writable, executable, user, accessed and dirty */
+	.pasid_bits = 20,
+	.cpu = { .shift = 2, .table = 0x1, .read_only = 0xd3, .writable = 0xd7 }, /* valid, readable, writable; user, accessed and dirty */
+	.pasid_denies = IOMMU_EXEC | IOMMU_PRIV,
 	.create_unit = create,
 	.noncoherent = noncoherent,
 };

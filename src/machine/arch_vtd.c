@@ -44,6 +44,9 @@ const struct machine_arch machine_vtd = {
 	.register_bytes = 0x1000,
 	.entry = &vtd_pasid_entry,
 	.poison_bits = 7,	/* read, write and execute, or present, writable and user */
+	.pasid_bits = 20,
+	.cpu = { .shift = 0, .table = 0x27, .read_only = 0x65, .writable = 0x67 }, /* present, writable, user; accessed and dirty */
+	.pasid_denies = IOMMU_EXEC | IOMMU_PRIV,
 	.create_unit = create_scalable,
 	.noncoherent = noncoherent,
 };

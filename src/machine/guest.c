@@ -2,6 +2,8 @@
 /* guest.c - starts the kernel in QEMU and listens to its serial port. */
 #include "guest.h"
 
+#include "child.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -9,13 +11,23 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define MAX_ARGUMENTS 64
 #define SILENCE_MS 300000		/* a kernel that says nothing for so long has died */
 #define CHUNK 4096
+
+/* ---- Boards ---- */
+
+const struct qemu_board *guest_board(unsigned n)
+{
+	unsigned count = 0;
+
+	while (qemu_boards[count])
+		count++;
+	return n < count ? qemu_boards[n] : n == count ? &guest_smmuv3 : NULL;
+}
 
 /* ---- The kernel's file ---- */
 
@@ -40,8 +52,8 @@ bool guest_image(const struct qemu_board *board, char *path, size_t size)
 
 const char *guest_missing(void)
 {
-	return "`make guest` builds the kernels that it takes (with x86_64-, aarch64- and riscv64-linux-gnu-gcc; on Debian scripts/install-deps "
-	       "check installs those); or set HITLESS_GUESTS to the folder that has them";
+	return "`make guest` builds the kernels that it takes (with x86_64-, aarch64- and riscv64-linux-gnu-gcc; on Debian "
+	       "scripts/install-deps check installs those); or set HITLESS_GUESTS to the folder that has them";
 }
 
 /* ---- The process ---- */
@@ -53,26 +65,8 @@ struct process {
 	size_t filled, capacity;
 };
 
-/* In the child: stdout is the serial port. */
-static _Noreturn void become(const char **argv, pid_t parent, int output)
-{
-	sigset_t none;
-	int null = open("/dev/null", O_RDWR);
-
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (getppid() != parent)
-		_exit(127);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	dup2(null, 0);
-	dup2(output, 1);
-	if (!getenv("HITLESS_QEMU_STDERR"))
-		dup2(null, 2);
-	execvp(argv[0], (char *const *)argv);
-	_exit(127);
-}
-
-static int start(struct process *process, const struct qemu_board *board, const char *folder, const char *image, const char *options)
+static int start(struct process *process, const struct qemu_board *board, const char *folder, const char *image,
+		 const char *options)
 {
 	/* Two CPUs that run at once; everything else as the board has it, with an ordinary memory. */
 	const char *const common[] = {
@@ -99,7 +93,7 @@ static int start(struct process *process, const struct qemu_board *board, const 
 		return -errno;
 	process->pid = fork();
 	if (process->pid == 0)
-		become(argv, parent, ends[1]);
+		child_become(argv, parent, ends[1]); /* stdout is the serial port */
 	close(ends[1]);
 	process->output = ends[0];
 	if (process->pid > 0)
@@ -167,8 +161,8 @@ static int next_line(struct process *process, char **line)
 }
 
 /* Listens to the end. `spoke`: the kernel has said at least one word, so this QEMU is not the wrong one. */
-static int listen_to(struct process *process, void (*line)(void *ctx, const char *text), void *ctx, char **json, bool *spoke, char *error,
-		     size_t error_size)
+static int listen_to(struct process *process, void (*line)(void *ctx, const char *text), void *ctx, char **json, bool *spoke,
+		     char *error, size_t error_size)
 {
 	char *text = NULL;
 	int err;
@@ -194,8 +188,8 @@ static int listen_to(struct process *process, void (*line)(void *ctx, const char
 	}
 }
 
-int guest_run(const struct qemu_board *board, const char *image, const char *options, void (*line)(void *ctx, const char *text), void *ctx,
-	      char **json, char *error, size_t error_size)
+int guest_run(const struct qemu_board *board, const char *image, const char *options,
+	      void (*line)(void *ctx, const char *text), void *ctx, char **json, char *error, size_t error_size)
 {
 	char folder[4096];
 

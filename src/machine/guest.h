@@ -8,6 +8,10 @@
 
 #include "qemu.h"
 
+/* The n-th board that has a kernel; NULL: there are no more. All of qemu_boards, and those that only a guest can use. */
+const struct qemu_board *guest_board(unsigned n);
+extern const struct qemu_board guest_smmuv3;
+
 /* The file of the kernel for a board, or false: it isn't built. Looked for in $HITLESS_GUESTS, and beside this program. */
 bool guest_image(const struct qemu_board *board, char *path, size_t size);
 /* For a user: how to get one. */
@@ -18,7 +22,7 @@ const char *guest_missing(void);
  * document, which becomes *json (free() it). `error` is a sentence about what went wrong.
  * -ENOENT: no suitable QEMU, see qemu_missing(); -ETIMEDOUT: it said nothing for a long time; -EIO: it ended without a document.
  */
-int guest_run(const struct qemu_board *board, const char *image, const char *options, void (*line)(void *ctx, const char *text), void *ctx,
-	      char **json, char *error, size_t error_size);
+int guest_run(const struct qemu_board *board, const char *image, const char *options,
+	      void (*line)(void *ctx, const char *text), void *ctx, char **json, char *error, size_t error_size);
 
 #endif

@@ -11,7 +11,8 @@
 
 #define FRAME HITLESS_PAGE_SIZE
 #define MAX_THREADS 16
-#define MAX_OBJECTS 4		/* two a side, so that a tag that is freed soon belongs to another table */
+#define BESIDE 4		/* objects of a PASID's bystanders: this one and the next */
+#define MAX_OBJECTS 6		/* two a side, so that a tag that is freed soon belongs to another table */
 #define IDENTITY_SET MAX_OBJECTS /* the frames whose physical addresses are the window's IOVAs */
 #define SETS (MAX_OBJECTS + 1)
 #define FIRST_SLOT 8		/* word 0 of a page is its mark */
@@ -20,6 +21,8 @@
 #define PATIENCE 12		/* DMAs before every step of a patient driver */
 #define DMAS_PER_LAZY_TICK 4	/* ... and of the unit that goes with it */
 #define SWITCHES_PER_FAULT_POLL 64
+#define DMAS_PER_DENIED 16
+#define FAR_PASID 300u		/* in another table than PASID 1 */
 
 /* What a table of so many levels does not reach: 3, 4, 5. */
 static const uint64_t beyond[] = { 1ull << 39, 1ull << 48, 1ull << 57 };
@@ -31,6 +34,7 @@ struct object {
 	const struct live_kind *kind;
 	struct iommu_domain *domain;
 	unsigned set;			/* of frames */
+	uint64_t root;			/* external: the table that is not the domain's */
 };
 
 struct owner {
@@ -39,7 +43,7 @@ struct owner {
 
 /* What one function does on one thread. */
 struct engine {
-	uint32_t rid;
+	uint32_t rid, pasid;
 	unsigned slot, lane;
 	unsigned device;		/* as in struct live_event */
 	int object;			/* a bystander's; -1: of the group */
@@ -99,6 +103,7 @@ struct live {
 	unsigned nengines;
 	struct thread threads[MAX_THREADS];
 	unsigned nthreads, started;
+	unsigned denied;		/* what requests with PASID are denied everywhere: IOMMU_EXEC, IOMMU_PRIV */
 	unsigned run;			/* atomic */
 	uint64_t phase __attribute__((aligned(128)));	/* atomic */
 	unsigned recording;		/* atomic: the switch that is recorded, 0: none; read as often as `phase` */
@@ -181,7 +186,8 @@ static const struct owner *owner_of(const struct live *live, uint64_t phys)
 
 static void describe_place(const struct live *live, uint64_t phys, char *text, size_t size)
 {
-	static const char *const names[MAX_OBJECTS] = { "`from`", "`from` (the second)", "`to`", "`to` (the second)" };
+	static const char *const names[MAX_OBJECTS] = { "`from`", "`from` (the second)", "`to`", "`to` (the second)",
+						"the first bystander's", "the second bystander's" };
 	const struct owner *owner = owner_of(live, phys);
 
 	if (!owner || owner->object == NOBODY)
@@ -254,6 +260,8 @@ static enum live_outcome judge(const struct live *live, const struct engine *eng
 		return dma->done ? LIVE_WRONG : LIVE_UNCOUNTED;
 	if (page >= live->config.pages && !dma->done)
 		return LIVE_UNCOUNTED;
+	if (dma->access & (IOMMU_EXEC | IOMMU_PRIV))
+		return dma->done ? LIVE_WRONG : LIVE_UNCOUNTED;
 	if (dma->done && !(dma->access & IOMMU_WRITE)) {
 		owner = owner_of(live, dma->phys);
 		if (!owner || dma->value != 0x486974u + ((uint64_t)(owner - live->owners + 1) << 32))
@@ -324,7 +332,7 @@ static void one_dma(struct live *live, struct engine *engine)
 	bool write = number & 1;
 	struct machine_dma dma = {
 		.rid = engine->rid,
-		.pasid = IOMMU_NO_PASID,
+		.pasid = engine->pasid,
 		.iova = live->window + (uint64_t)page * FRAME,
 		.access = write ? IOMMU_WRITE : IOMMU_READ,
 		.lane = engine->lane,
@@ -333,6 +341,9 @@ static void one_dma(struct live *live, struct engine *engine)
 	enum live_outcome outcome;
 	uint64_t p0, p1, begin = 0;
 
+	/* Now and then a request that no page allows. */
+	if (!write && engine->pasid != IOMMU_NO_PASID && live->denied && (number >> 8) % DMAS_PER_DENIED == 0)
+		dma.access |= number & 1ull << 16 ? live->denied & IOMMU_EXEC : live->denied & IOMMU_PRIV;
 	if (write) {
 		dma.iova += (FIRST_SLOT + engine->slot) * 8ull;
 		dma.value = ++engine->sequence;
@@ -536,10 +547,24 @@ static int renew(struct live *live, bool query)
 	return iommu_domain_free(old);
 }
 
+static int switch_pasid(struct live *live, struct object *to, struct iommu_replace_report *report)
+{
+	struct iommu_device *device = live->parties[0].devices[0];
+	int err;
+
+	if (live->config.method == LIVE_REPLACE)
+		return iommu_replace_device_pasid(device, live->config.pasid, to->domain, &live->config.options, report);
+	err = iommu_detach_device_pasid(device, live->config.pasid);
+	return err ? err : iommu_attach_device_pasid(device, live->config.pasid, to->domain, NULL);
+}
+
 static int do_switch(struct live *live, struct object *to, struct iommu_replace_report *report)
 {
 	struct iommu_group *group = live->parties[0].group;
 	int err;
+
+	if (live->config.pasid)
+		return switch_pasid(live, to, report);
 
 	switch (live->config.method) {
 	case LIVE_ATTACH_DETACH:
@@ -690,6 +715,16 @@ int live_record(struct live *live, unsigned dmas, struct live_recording *recordi
 
 /* ---- Up ---- */
 
+static bool has_table(const struct live_kind *kind)
+{
+	return kind->type == IOMMU_DOMAIN_PAGING || kind->type == IOMMU_DOMAIN_EXTERNAL;
+}
+
+static bool is_first_stage(const struct live_kind *kind)
+{
+	return kind->type == IOMMU_DOMAIN_EXTERNAL || (kind->type == IOMMU_DOMAIN_PAGING && kind->stage == 1);
+}
+
 /* Frames for every object and for identity, each with its mark. */
 static int make_frames(struct live *live)
 {
@@ -706,9 +741,23 @@ static int make_frames(struct live *live)
 	return 0;
 }
 
+/* An external one's table: the window in the format of a CPU. */
+static int make_external(struct live *live, struct object *object)
+{
+	int err = 0;
+
+	object->root = machine_cpu_table(&live->machine);
+	if (!object->root)
+		return -ENOMEM;
+	for (unsigned page = 0; page < live->config.pages && !err; page++)
+		err = machine_cpu_map(&live->machine, object->root, live_iova(live, page), set_frame(live, object->set, page),
+				      (int)page != live->read_only);
+	return err;
+}
+
 static int make_object(struct live *live, unsigned number, const struct live_kind *kind)
 {
-	const struct iommu_domain_desc desc = {
+	struct iommu_domain_desc desc = {
 		.type = kind->type, .stage = kind->stage, .levels = kind->levels, .dirty = kind->dirty,
 	};
 	struct object *object = &live->objects[number];
@@ -720,6 +769,10 @@ static int make_object(struct live *live, unsigned number, const struct live_kin
 		live->owners[frame_index(live, object->set, page)].object = (uint8_t)number;
 	if (live->config.method == LIVE_REMAP)
 		return 0;
+	err = kind->type == IOMMU_DOMAIN_EXTERNAL ? make_external(live, object) : 0;
+	if (err)
+		return err;
+	desc.root = object->root;
 	err = iommu_domain_alloc(live->machine.unit, &desc, &object->domain);
 	return err || kind->type != IOMMU_DOMAIN_PAGING ? err : map_window(live, object->domain, object);
 }
@@ -754,6 +807,11 @@ static int make_objects(struct live *live)
 			live->per_side[side] = 1 - side;
 		for (unsigned i = 0; i < live->per_side[side] && !err; i++)
 			err = make_object(live, side * 2 + i, kind);
+		/* Identity has one set of frames, and so one object. */
+		if (!has_table(kind))
+			kind = &live->config.kind[1 - side];
+		if (live->config.beside && !live->config.shared && !err)
+			err = make_object(live, BESIDE + side, kind);
 	}
 	if (!err && live->config.method == LIVE_REMAP)
 		err = make_remapped(live);
@@ -770,6 +828,8 @@ bool live_supports(const struct machine_arch *arch, const struct live_kind *kind
 	struct machine machine;
 	bool has = false;
 
+	if (kind->type == IOMMU_DOMAIN_EXTERNAL && !arch->cpu.table)
+		return false;
 	if (machine_create(&machine, &config))
 		return false;
 	if (machine_start_unit(&machine) == 0 && iommu_domain_alloc(machine.unit, &desc, &domain) == 0) {
@@ -785,6 +845,53 @@ uint32_t live_rid(const struct live *live, unsigned device)
 {
 	(void)live;
 	return (device / 31) << 8 | (1 + device % 31) << 3;
+}
+
+/* Whose domains stay as they are, of the devices whose others are switched: IOMMU_NO_PASID, or a PASID. */
+static uint32_t pasid_beside(const struct live *live, unsigned which)
+{
+	uint32_t pasid = live->config.pasid;
+
+	if (!pasid)
+		return which ? FAR_PASID : 1;
+	return which ? (pasid ^ 1 ? pasid ^ 1 : 2) : IOMMU_NO_PASID;
+}
+
+/* Its object: one of its own, or the one that is also switched from, or to. */
+static unsigned object_beside(const struct live *live, unsigned which)
+{
+	return live->config.shared ? which * 2 : BESIDE + which;
+}
+
+static int attach_pasids(struct live *live, struct party *party)
+{
+	int err = 0;
+
+	if (!live->config.beside)
+		return 0;
+	for (unsigned which = 0; which < 2 && !err; which++) {
+		uint32_t pasid = pasid_beside(live, which);
+		struct iommu_domain *domain = live->objects[object_beside(live, which)].domain;
+
+		if (pasid == IOMMU_NO_PASID)
+			err = iommu_attach_group(party->group, domain);
+		else
+			err = iommu_attach_device_pasid(party->devices[0], pasid, domain, NULL);
+	}
+	if (!err && live->config.pasid)
+		err = iommu_attach_device_pasid(party->devices[0], live->config.pasid, live->objects[0].domain, NULL);
+	return err;
+}
+
+static void detach_pasids(const struct live *live, const struct party *party)
+{
+	if (party != &live->parties[0] || !live->config.beside)
+		return;
+	for (unsigned which = 0; which < 2; which++)
+		if (pasid_beside(live, which) != IOMMU_NO_PASID)
+			iommu_detach_device_pasid(party->devices[0], pasid_beside(live, which));
+	if (live->config.pasid)
+		iommu_detach_device_pasid(party->devices[0], live->config.pasid);
 }
 
 static int make_party(struct live *live, unsigned first, unsigned count_devices, unsigned object)
@@ -808,7 +915,9 @@ static int make_party(struct live *live, unsigned first, unsigned count_devices,
 	if (!err)
 		err = iommu_group_claim_dma_owner(party->group, live);
 	party->owned = !err;
-	return err ? err : iommu_attach_group(party->group, live->objects[object].domain);
+	if (!err && (live->nparties > 1 || !live->config.pasid))
+		err = iommu_attach_group(party->group, live->objects[object].domain);
+	return err || live->nparties > 1 ? err : attach_pasids(live, party);
 }
 
 static int make_parties(struct live *live)
@@ -820,18 +929,48 @@ static int make_parties(struct live *live)
 	return err;
 }
 
+/* A device's requests, those without PASID or with one, on one thread. */
+static int add_engine(struct live *live, struct thread *thread, unsigned device, uint32_t pasid, int object)
+{
+	struct engine *engine = &live->engines[live->nengines];
+
+	engine->log = malloc(LOG_EVENTS * sizeof(*engine->log));
+	if (!engine->log)
+		return -ENOMEM;
+	engine->rid = live_rid(live, device);
+	engine->pasid = pasid;
+	engine->device = device;
+	engine->slot = live->nengines++;
+	engine->lane = thread->number;
+	engine->object = object;
+	thread->engines[thread->nengines++] = engine;
+	return 0;
+}
+
+/* Of a device of the group: what is switched, and what goes on beside it. */
+static int add_engines(struct live *live, struct thread *thread, unsigned device)
+{
+	uint32_t pasid = live->config.pasid ? live->config.pasid : IOMMU_NO_PASID;
+	int err = add_engine(live, thread, device, pasid, -1);
+
+	for (unsigned which = 0; which < 2 && live->config.beside && !err; which++)
+		err = add_engine(live, thread, device, pasid_beside(live, which), (int)object_beside(live, which));
+	return err;
+}
+
 /* Every thread has some of the group's devices, and both bystanders: they must meet what the others leave in its caches. */
 static int make_engines(struct live *live)
 {
-	unsigned bystanders = live->config.shared ? 2 : 0, slot = 0;
-	unsigned most = live->config.devices + bystanders * live->nthreads;
+	unsigned bystanders = live->config.shared ? 2 : 0;
+	unsigned most = live->config.devices * (live->config.beside ? 3 : 1) + bystanders * live->nthreads;
+	int err = 0;
 
 	live->engines = aligned_alloc(128, most * sizeof(*live->engines));
 	live->snapshot = calloc((size_t)live->config.pages * live->config.devices, sizeof(*live->snapshot));
 	if (!live->engines || !live->snapshot)
 		return -ENOMEM;
 	memset(live->engines, 0, most * sizeof(*live->engines));
-	for (unsigned t = 0; t < live->nthreads; t++) {
+	for (unsigned t = 0; t < live->nthreads && !err; t++) {
 		struct thread *thread = &live->threads[t];
 
 		thread->live = live;
@@ -839,25 +978,12 @@ static int make_engines(struct live *live)
 		thread->engines = calloc(most, sizeof(struct engine *));
 		if (!thread->engines)
 			return -ENOMEM;
-		for (unsigned device = 0; device < live->config.devices + bystanders; device++) {
-			bool bystander = device >= live->config.devices;
-			struct engine *engine = &live->engines[live->nengines];
-
-			if (!bystander && device % live->nthreads != t)
-				continue;
-			engine->rid = live_rid(live, device);
-			engine->device = device;
-			engine->slot = slot++;
-			engine->lane = t;
-			engine->object = bystander ? (int)(device - live->config.devices) * 2 : -1;
-			engine->log = malloc(LOG_EVENTS * sizeof(*engine->log));
-			if (!engine->log)
-				return -ENOMEM;
-			live->nengines++;
-			thread->engines[thread->nengines++] = engine;
-		}
+		for (unsigned device = t; device < live->config.devices && !err; device += live->nthreads)
+			err = add_engines(live, thread, device);
+		for (unsigned i = 0; i < bystanders && !err; i++)
+			err = add_engine(live, thread, live->config.devices + i, IOMMU_NO_PASID, (int)i * 2);
 	}
-	return 0;
+	return err;
 }
 
 static int start_threads(struct live *live)
@@ -879,6 +1005,11 @@ static bool valid(const struct live_config *config)
 	bool same = same_kind(from, to);
 
 	if (config->devices > LIVE_MAX_DEVICES || config->pages > 128 || config->spare > 64)
+		return false;
+	if (config->pasid_bits > 20 || config->pasid >> config->pasid_bits || (config->pasid && !config->beside) ||
+	    (config->beside && config->pasid_bits < 10))
+		return false;
+	if (config->beside && (config->method == LIVE_REMAP || config->method == LIVE_GROW))
 		return false;
 	if (same && from->type != IOMMU_DOMAIN_PAGING)
 		return false;
@@ -914,6 +1045,9 @@ static int ask(struct live *live)
 	}
 	if (live->config.method != LIVE_REPLACE)
 		return 0;
+	if (live->config.pasid)
+		return iommu_replace_device_pasid_query(live->parties[0].devices[0], live->config.pasid, live->objects[2].domain,
+							&live->config.options, &report);
 	return iommu_replace_query(live->parties[0].group, live->objects[2].domain, &live->config.options, &report);
 }
 
@@ -975,8 +1109,10 @@ int live_open(struct live **result, const struct live_config *config)
 		live->config.pages = 16;
 	live->npages = live->config.pages + live->config.spare;
 	live->read_only = -1;
-	if (config->kind[0].type == IOMMU_DOMAIN_PAGING && config->kind[1].type == IOMMU_DOMAIN_PAGING)
+	if (has_table(&config->kind[0]) && has_table(&config->kind[1]))
 		live->read_only = (int)live->config.pages - 1;
+	if (is_first_stage(&config->kind[0]) && is_first_stage(&config->kind[1]))
+		live->denied = config->arch->pasid_denies;
 	live->nthreads = config->threads ? config->threads : cpus > 2 ? (unsigned)cpus : 2;
 	if (live->nthreads > live->config.devices)
 		live->nthreads = live->config.devices;
@@ -1045,11 +1181,12 @@ void live_get_result(struct live *live, unsigned number, struct live_result *res
 	direction->capacity = direction->switches = 0;
 }
 
-static void close_party(struct party *party)
+static void close_party(const struct live *live, struct party *party)
 {
 	if (!party->group)
 		return;
 	if (party->owned) {
+		detach_pasids(live, party);
 		iommu_detach_group(party->group);
 		iommu_group_release_dma_owner(party->group);
 	}
@@ -1064,7 +1201,7 @@ static bool leaked(struct live *live)
 	bool leak = false;
 
 	for (unsigned i = 0; i < live->nparties; i++)
-		close_party(&live->parties[i]);
+		close_party(live, &live->parties[i]);
 	for (unsigned i = 0; i < MAX_OBJECTS; i++) {
 		struct iommu_domain *domain = live->objects[i].domain;
 
@@ -1072,6 +1209,8 @@ static bool leaked(struct live *live)
 		if (domain && domain != freed)
 			leak |= iommu_domain_free(domain) != 0;
 		freed = live->config.method == LIVE_REMAP && domain ? domain : freed;
+		if (live->objects[i].root)
+			machine_cpu_free(&live->machine, live->objects[i].root);
 	}
 	if (live->machine.unit) {
 		leak |= iommu_unit_destroy(live->machine.unit) != 0;
@@ -1165,6 +1304,16 @@ void live_report(struct live *live, enum live_outcome outcome, const char *text)
 	if (!direction->seen[0])
 		snprintf(direction->seen, sizeof(direction->seen), "%s", text);
 	pthread_mutex_unlock(&live->lock);
+}
+
+uint64_t live_root(const struct live *live, unsigned object)
+{
+	return live->objects[nth_object(live, object)].root;
+}
+
+struct iommu_device *live_device(const struct live *live, unsigned device)
+{
+	return live->parties[0].devices[device];
 }
 
 unsigned live_lane(const struct live *live, unsigned number)

@@ -47,7 +47,13 @@ struct live_config {
 	unsigned lanes;			/* more lanes than that, for the caller's own DMA */
 	bool shared;			/* each side has one object, and a device of another group in it */
 	bool ats;
-	unsigned pasid_bits;		/* the devices may have PASIDs; they do DMA without */
+	unsigned pasid_bits;		/* the devices may have PASIDs of that width */
+	/*
+	 * ... and have some: the requests that are switched are those with `pasid`, or (0) those without; two other kinds of the same
+	 * devices' requests go on beside them, in domains of their own or (shared) in those that are replaced.
+	 */
+	bool beside;
+	uint32_t pasid;
 	bool noncoherent;
 	bool quantum64;			/* no 128-bit stores, and no 128-bit fetches */
 	bool patient;			/* time passes before every step, and the unit takes its own: windows are wide */
@@ -155,6 +161,10 @@ uint64_t live_writes(const struct live *live, unsigned object, unsigned page);
 /* Adds a violation that the caller has found. */
 void live_report(struct live *live, enum live_outcome outcome, const char *text);
 uint32_t live_rid(const struct live *live, unsigned device);
+/* The table of an external object. */
+uint64_t live_root(const struct live *live, unsigned object);
+/* A device of the group. */
+struct iommu_device *live_device(const struct live *live, unsigned device);
 /* One of the config's extra lanes. */
 unsigned live_lane(const struct live *live, unsigned number);
 

@@ -46,6 +46,15 @@ struct machine_arch {
 	unsigned quantum;			/* bytes of an entry that the hardware reads at once, at most; 0: 16 */
 	bool both_quanta;			/* its CPUs come with and without a store of 128 bits: both are shown */
 	uint64_t default_capabilities[4];
+	/* A table of four levels in the format of the architecture's CPUs: how far right an address is shifted in an entry, and what
+	 * else one has that points to a table, to a read-only page, to a writable one, all for users. `table` 0: there is none. */
+	struct {
+		unsigned shift;
+		uint64_t table, read_only, writable;
+	} cpu;
+	unsigned pasid_bits;			/* how wide its units' PASIDs are; 0: they have none */
+	/* What requests with PASID are denied where a first stage maps a page for reading and writing: IOMMU_EXEC, IOMMU_PRIV. */
+	unsigned pasid_denies;
 	/* A present-looking word that any table walk takes for "everything allowed, at `frame`": what freed memory is filled with. */
 	uint64_t poison_bits;
 	int (*create_unit)(struct machine *machine, struct iommu_unit **unit);
@@ -152,6 +161,14 @@ void machine_add_function(struct machine *machine, uint32_t rid);
 bool machine_ats_enabled(const struct machine *machine, uint32_t rid);
 /* May the function send requests with PASID, with the enable bits of PCI Express 7.8.8.3 that `access` (IOMMU_EXEC, IOMMU_PRIV) needs? */
 bool machine_pasid_enabled(const struct machine *machine, uint32_t rid, unsigned access);
+
+/* A page table as an operating system makes it for a process (cpu_table.c): its root, 0 when there is no memory. */
+uint64_t machine_cpu_table(struct machine *machine);
+/* -ENOMEM. */
+int machine_cpu_map(struct machine *machine, uint64_t root, uint64_t iova, uint64_t phys, bool writable);
+/* Nothing is there any more; whoever caches it must be told. */
+void machine_cpu_unmap(struct machine *machine, uint64_t root, uint64_t iova);
+void machine_cpu_free(struct machine *machine, uint64_t root);
 
 /* One DMA of 8 bytes in the model machine, by a function on a lane: translates, does the access, ends. */
 struct machine_dma {

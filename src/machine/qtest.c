@@ -2,6 +2,8 @@
 /* qtest.c - the process, and the protocol: a line of text for each operation, a line for each answer. */
 #include "qtest.h"
 
+#include "child.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -10,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -18,29 +19,6 @@
 #define MAX_ARGUMENTS 64
 
 /* ---- The process ---- */
-
-/* In the child. The two files keep their numbers; everything else was opened with O_CLOEXEC. */
-static void become(const char *path, const char **argv, pid_t parent, int socket, int ram_fd)
-{
-	sigset_t none;
-	int null;
-
-	/* Whatever becomes of this program, QEMU does not outlive it. */
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (getppid() != parent)
-		_exit(127);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	fcntl(socket, F_SETFD, 0);
-	fcntl(ram_fd, F_SETFD, 0);
-	null = open("/dev/null", O_RDWR);
-	dup2(null, 0);
-	dup2(null, 1);
-	if (!getenv("HITLESS_QEMU_STDERR"))
-		dup2(null, 2);
-	execvp(path, (char *const *)argv);
-	_exit(127);
-}
 
 int qtest_start(struct qtest *qtest, const char *folder, const char *program, const char *const *arguments, int ram_fd,
 		size_t ram_bytes)
@@ -81,8 +59,12 @@ int qtest_start(struct qtest *qtest, const char *folder, const char *program, co
 		argv[n++] = *arguments++;
 	argv[n] = NULL;
 	qtest->pid = fork();
-	if (qtest->pid == 0)
-		become(path, argv, parent, pair[1], ram_fd);
+	if (qtest->pid == 0) {
+		/* The two files keep their numbers. */
+		fcntl(pair[1], F_SETFD, 0);
+		fcntl(ram_fd, F_SETFD, 0);
+		child_become(argv, parent, -1);
+	}
 	close(pair[1]);
 	if (qtest->pid < 0) {
 		close(pair[0]);

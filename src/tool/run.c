@@ -23,14 +23,16 @@
 #define RECORDINGS 200		/* of which the clearest is drawn */
 #define PASID_BITS 8
 #define DMAS_AROUND 24		/* a recorded replace */
+#define SOME_PASID 7		/* has a neighbour in its table, and requests without PASID share it on some architectures */
 
 struct run_case {
 	const char *from, *to;
 	bool shared, ats;
-	const char *not_on;		/* an architecture where it can't be hitless; NULL: none */
 	bool grows;			/* the page table gets more levels, instead of a replace */
 	bool narrow;			/* without 128-bit stores, whatever the architecture has */
 	const char *pasids_on;		/* only there: of devices that may have PASIDs */
+	bool beside;			/* devices have PASIDs, and others go on beside... */
+	uint32_t pasid;			/* ... this one that is switched; 0: the requests without are */
 };
 
 static const struct run_case default_cases[] = {
@@ -41,13 +43,15 @@ static const struct run_case default_cases[] = {
 	{ .from = "identity", .to = "s2" },
 	{ .from = "s1", .to = "s1" },
 	{ .from = "s1", .to = "s1", .shared = true },
-	/* AMD-Vi: both halves of the device table entry would have to change at once. */
-	{ .from = "s1", .to = "s1:levels=5", .not_on = "amdvi" },
+	{ .from = "s1", .to = "s1:levels=5" },
 	{ .from = "identity", .to = "s1" },
 	{ .from = "s1", .to = "s2" },
 	{ .from = "s2", .to = "s2", .grows = true },
 	/* AMD-Vi: the GCR3 table is the device's then, and one entry of it changes. */
 	{ .from = "s1", .to = "s1", .pasids_on = "amdvi" },
+	{ .from = "s1", .to = "s1", .beside = true, .pasid = SOME_PASID, .ats = true },
+	{ .from = "external", .to = "s1", .beside = true, .pasid = SOME_PASID, .shared = true },
+	{ .from = "identity", .to = "s1", .beside = true },
 };
 
 /* ... and these where every step is looked at: that is quick. */
@@ -73,6 +77,8 @@ struct options {
 	uint64_t devices, replaces;
 	double seconds;
 	const char *tags;		/* NULL: as each case says */
+	bool beside;			/* as in a case */
+	uint32_t pasid;
 	int strategy;			/* enum iommu_strategy; -1: any */
 	uint64_t quantum;
 	enum live_method method;
@@ -100,7 +106,7 @@ static const char *const method_names[] = { "replace", "attach-detach", "remap",
 
 enum {
 	OPTION_MACHINE = 0x100, OPTION_ARCH, OPTION_FROM, OPTION_TO, OPTION_DEVICES, OPTION_REPLACES, OPTION_SECONDS,
-	OPTION_TAGS, OPTION_STRATEGY, OPTION_QUANTUM, OPTION_METHOD, OPTION_INJECT, OPTION_SEED, OPTION_SVG
+	OPTION_TAGS, OPTION_PASID, OPTION_STRATEGY, OPTION_QUANTUM, OPTION_METHOD, OPTION_INJECT, OPTION_SEED, OPTION_SVG
 };
 
 static const struct argp_option argp_options[] = {
@@ -112,6 +118,7 @@ static const struct argp_option argp_options[] = {
 	{ "replaces", OPTION_REPLACES, "N", 0, "Replaces a row (2000 to 4000, 200000 DMAs)", 0 },
 	{ "seconds", OPTION_SECONDS, "S", 0, "Time for each pair instead", 0 },
 	{ "tags", OPTION_TAGS, "WORD", 0, "private, or shared with other devices", 0 },
+	{ "pasid", OPTION_PASID, "N", 0, "This PASID beside others; 0: none, beside PASIDs", 0 },
 	{ "strategy", OPTION_STRATEGY, "NAME", 0, "Only this one: \"table swap\", \"break\", ...", 0 },
 	{ "quantum", OPTION_QUANTUM, "BITS", 0, "64 or 128: the widest atomic store", 0 },
 	{ "method", OPTION_METHOD, "WORD", 0, "replace, or the old ways: attach-detach, remap; grow", 0 },
@@ -269,6 +276,10 @@ static error_t parse(int key, char *value, struct argp_state *state)
 			tool_fail(TOOL_USAGE, "--tags: '%s' is not private or shared", value);
 		options->tags = value;
 		return 0;
+	case OPTION_PASID:
+		options->beside = true;
+		options->pasid = (uint32_t)number("pasid", value, 0, (1u << 20) - 1);
+		return 0;
 	case OPTION_STRATEGY:
 		options->strategy = parse_strategy(value);
 		return 0;
@@ -305,10 +316,10 @@ static void check_options(const struct options *options)
 	if (options->qemu && options->fault && (options->fault->setup.noncoherent || options->fault->setup.ats))
 		tool_fail(TOOL_USAGE, "--inject: QEMU can't show '%s': it has no %s", options->fault->fault.name,
 			  options->fault->setup.ats ? "device with a TLB of its own" : "unit that does not snoop");
-	if (options->guest && (options->seconds > 0 || options->svg || options->devices != 2 || options->method == LIVE_REMAP ||
-			       options->tags || options->strategy >= 0))
+	if (options->guest && (options->seconds > 0 || options->svg || options->devices != 2 || options->tags || options->strategy >= 0 ||
+			       (options->method != LIVE_REPLACE && options->method != LIVE_ATTACH_DETACH)))
 		tool_fail(TOOL_USAGE, "--machine guest has one device and takes its time: it has no --seconds, --svg, --devices, "
-			  "--tags, --strategy and --method remap");
+			  "--tags, --strategy and --method remap or grow");
 	if (options->guest && options->fault && (options->fault_off || !run_guest_has_fault(options->fault->fault.name)))
 		tool_fail(TOOL_USAGE, "--inject: the guest has only skip-iotlb-invalidation and skip-entry-invalidation");
 	if (strcmp(options->machine, "model") != 0 && !options->qemu && !options->guest)
@@ -325,6 +336,10 @@ static void check_options(const struct options *options)
 		tool_fail(TOOL_USAGE, "--method remap changes one domain: its tag can't be shared with another");
 	if (options->method == LIVE_GROW && options->tags && strcmp(options->tags, "shared") == 0)
 		tool_fail(TOOL_USAGE, "--method grow: its tag is the domain's own");
+	if (options->beside && options->method == LIVE_REMAP)
+		tool_fail(TOOL_USAGE, "--method remap changes one domain, whatever is attached to it: not with --pasid");
+	if (options->beside && (options->qemu || options->guest))
+		tool_fail(TOOL_SKIPPED, "--pasid needs --machine model");
 	if (options->fault && strcmp(options->fault->shown_by, "check") == 0)
 		tool_fail(TOOL_USAGE, "--inject: '%s' is shown by hitless check, not by run", options->fault->fault.name);
 }
@@ -383,6 +398,7 @@ static struct kind parse_kind(const char *text)
 	} kinds[] = {
 		{ "blocked", { .type = IOMMU_DOMAIN_BLOCKED } },
 		{ "identity", { .type = IOMMU_DOMAIN_IDENTITY } },
+		{ "external", { .type = IOMMU_DOMAIN_EXTERNAL, .stage = 1 } },
 		{ "s1", { .type = IOMMU_DOMAIN_PAGING, .stage = 1 } },
 		{ "s2", { .type = IOMMU_DOMAIN_PAGING, .stage = 2 } },
 	};
@@ -403,7 +419,7 @@ static struct kind parse_kind(const char *text)
 			strcpy(kind.text, copy);
 		}
 	if (!kind.text[0])
-		tool_fail(TOOL_USAGE, "there is no configuration '%s'; there are blocked, identity, s1, s2", copy);
+		tool_fail(TOOL_USAGE, "there is no configuration '%s'; there are blocked, identity, external, s1, s2", copy);
 	for (char *pair = rest ? strtok_r(rest, ",", &save) : NULL; pair; pair = strtok_r(NULL, ",", &save))
 		parse_variant(text, pair, &kind);
 	return kind;
@@ -437,8 +453,8 @@ static double seconds_now(void)
 }
 
 /* 0 to 1: how far one direction is. */
-static double progress(const struct options *options, const struct live *live, unsigned switches, unsigned direction,
-		       double started)
+static double progress(const struct options *options, const struct run_case *c, const struct live *live, unsigned switches,
+		       unsigned direction, double started)
 {
 	uint64_t wanted = options->replaces ? options->replaces : options->fault ? FAULT_REPLACES :
 			  seconds_now() - started > SLOW ? LEAST_REPLACES : DEFAULT_REPLACES;
@@ -447,7 +463,8 @@ static double progress(const struct options *options, const struct live *live, u
 	if (options->seconds > 0)
 		return switches ? (seconds_now() - started) / options->seconds : 0;
 	done = (double)switches / (double)wanted;
-	dmas = (double)live_dmas(live, direction) / DEFAULT_DMAS;
+	/* Those beside it are twice as many, and not counted here. */
+	dmas = (double)live_dmas(live, direction) / (c->beside ? DEFAULT_DMAS / 3 : DEFAULT_DMAS);
 	return options->replaces || done < dmas ? done : dmas;
 }
 
@@ -472,7 +489,7 @@ static void run_live(struct run *run, const struct run_case *c, const char *arch
 			fail_switch(run, c, arch, err);
 		live_dwell(live, machine_random() % DMAS_BETWEEN);
 		for (unsigned d = 0; d < directions; d++) {
-			double part = progress(options, live, directions == 1 ? n : (n + 1 - d) / 2, d, started);
+			double part = progress(options, c, live, directions == 1 ? n : (n + 1 - d) / 2, d, started);
 
 			done = part < done ? part : done;
 		}
@@ -569,6 +586,8 @@ static void fill_row(struct run *run, struct run_row *row, const struct live_con
 	row->shared = config->shared;
 	row->ats = config->ats;
 	row->pasids = config->pasid_bits != 0;
+	row->beside = config->beside;
+	row->pasid = config->pasid;
 	row->quantum = config->quantum64 || config->arch->quantum == 8 ? 64 : 128;
 	row->devices = config->devices;
 	row->fault = run->options.fault && !run->options.fault_off ? run->options.fault->fault.name : NULL;
@@ -626,7 +645,9 @@ static struct live_config make_config(const struct options *options, const struc
 		.devices = (unsigned)options->devices,
 		.shared = c->shared,
 		.ats = c->ats || from->ats || to->ats,
-		.pasid_bits = c->pasids_on || from->pasids || to->pasids ? PASID_BITS : 0,
+		.pasid_bits = c->beside ? arch->pasid_bits : c->pasids_on || from->pasids || to->pasids ? PASID_BITS : 0,
+		.beside = c->beside,
+		.pasid = c->pasid,
 		.quantum64 = options->quantum == 64 || c->narrow,
 		.seed = options->seed,
 	};
@@ -726,6 +747,10 @@ static const char *run_case(struct run *run, const struct machine_arch *arch, co
 		snprintf(reason, sizeof(reason), "--method grow: from s2 to s2, without a number of levels");
 		return reason;
 	}
+	if (c->beside && !arch->pasid_bits) {
+		snprintf(reason, sizeof(reason), "%s has no PASIDs", arch->name);
+		return reason;
+	}
 	if (options->method == LIVE_REMAP && !can_remap(&from, &to)) {
 		add_na_rows(run, &config, &from, &to);
 		return NULL;
@@ -776,7 +801,8 @@ static void add_case(struct run_case *cases, unsigned *ncases, struct run_case c
 {
 	for (unsigned i = 0; i < *ncases; i++)
 		if (strcmp(cases[i].from, c.from) == 0 && strcmp(cases[i].to, c.to) == 0 && cases[i].shared == c.shared &&
-		    cases[i].ats == c.ats && cases[i].grows == c.grows && cases[i].pasids_on == c.pasids_on)
+		    cases[i].ats == c.ats && cases[i].grows == c.grows && cases[i].pasids_on == c.pasids_on &&
+		    cases[i].beside == c.beside && cases[i].pasid == c.pasid)
 			return;
 	cases[(*ncases)++] = c;
 }
@@ -792,6 +818,12 @@ static void add_cases(const struct options *options, const struct run_case *list
 									    options->method != LIVE_GROW)
 			    : options->method == LIVE_GROW)
 			continue;
+		if ((options->qemu || options->guest || options->method == LIVE_REMAP) && c.beside)
+			continue;
+		if (options->beside && !c.grows) {
+			c.beside = true;
+			c.pasid = options->pasid;
+		}
 		if (options->qemu && (c.ats || c.grows || c.pasids_on))
 			continue;
 		if (options->tags)
@@ -815,12 +847,19 @@ static unsigned choose_cases(struct options *options, struct run_case *cases)
 			options->strategy = parse_strategy(setup->strategy);
 		if (!options->quantum)
 			options->quantum = setup->quantum;
-		add_case(cases, &ncases, (struct run_case){ .from = options->from ? options->from : setup->from,
-							    .to = options->to ? options->to : setup->to,
-							    .shared = options->tags ? shared : setup->shared,
-							    .ats = setup->ats });
+		add_case(cases, &ncases, (struct run_case){
+						 .from = options->from ? options->from : setup->from,
+						 .to = options->to ? options->to : setup->to,
+						 .shared = options->tags ? shared : setup->shared,
+						 .ats = setup->ats,
+						 .beside = options->beside || setup->pasid,
+						 .pasid = options->beside ? options->pasid : setup->pasid,
+					 });
 	} else if (options->from) {
-		add_case(cases, &ncases, (struct run_case){ .from = options->from, .to = options->to, .shared = shared });
+		add_case(cases, &ncases, (struct run_case){
+						 .from = options->from, .to = options->to, .shared = shared,
+						 .beside = options->beside, .pasid = options->pasid,
+					 });
 	} else {
 		add_cases(options, default_cases, sizeof(default_cases) / sizeof(default_cases[0]), cases, &ncases);
 		if (options->qemu)
@@ -860,8 +899,6 @@ static void run_all(struct run *run)
 		for (unsigned i = 0; i < ncases; i++) {
 			const char *reason;
 
-			if (!options->qemu && cases[i].not_on && strcmp(cases[i].not_on, arch->name) == 0)
-				continue;
 			if (cases[i].pasids_on && strcmp(cases[i].pasids_on, arch->name) != 0)
 				continue;
 			reason = run_at_both_quanta(run, arch, &cases[i]);
@@ -915,7 +952,8 @@ static void run_in_guests(struct run *run)
 		const struct kind *const both[] = { &from, &to };
 
 		for (unsigned i = 0; i < 2; i++)
-			if (both[i]->kind.type == IOMMU_DOMAIN_BLOCKED || strchr(both[i]->text, ':') || both[i]->ats)
+			if ((strcmp(both[i]->text, "s1") != 0 && strcmp(both[i]->text, "s2") != 0 &&
+			     strcmp(both[i]->text, "identity") != 0) || both[i]->ats || both[i]->pasids)
 				tool_fail(TOOL_USAGE, "--machine guest has the configurations s1, s2 and identity, not '%s'", both[i]->text);
 		if (same_kind(&from, &to) && from.kind.type != IOMMU_DOMAIN_PAGING)
 			tool_fail(TOOL_USAGE, "%s to %s: nothing to switch", from.text, to.text);
@@ -949,12 +987,12 @@ static bool any_violated(const struct run *run)
 static void draw(struct run *run)
 {
 	const struct run_row *row = &run->rows[run->recorded_row];
-	char title[192], subtitle[256];
+	char title[192], subtitle[256], conditions[64];
 
 	if (!run->recorded)
 		tool_fail(TOOL_ERROR, "--svg: nothing was recorded");
-	snprintf(title, sizeof(title), "%s: %s to %s, %s tags%s%s", row->arch, row->from, row->to,
-		 row->shared ? "shared" : "private", row->ats ? ", ATS" : "", row->pasids ? ", PASIDs" : "");
+	run_conditions(row, conditions, sizeof(conditions));
+	snprintf(title, sizeof(title), "%s: %s to %s, tags %s", row->arch, row->from, row->to, conditions);
 	snprintf(subtitle, sizeof(subtitle), "%s%s%s%s%s", row->method, row->hitless ? ", " : "",
 		 row->hitless ? row->strategy : "", row->fault ? ", with a fault put in: " : "", row->fault ? row->fault : "");
 	if (!run_write_svg(run->options.svg, title, subtitle, &run->recording))

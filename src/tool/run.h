@@ -18,7 +18,10 @@ struct run_row {
 	char from[RUN_KIND_TEXT], to[RUN_KIND_TEXT];
 	const char *method;		/* "n/a": it has no meaning here, and nothing was run */
 	const char *strategy;
-	bool hitless, shared, ats, pasids;
+	bool hitless, shared, ats;
+	bool pasids;			/* devices may have PASIDs */
+	bool beside;			/* ... and others go on beside... */
+	uint32_t pasid;			/* ... this one that is switched; 0: the requests without are */
 	unsigned quantum, devices;
 	const char *why;		/* not hitless: why; NULL */
 	const char *fault;		/* that was put in; NULL: none */
@@ -43,6 +46,8 @@ static inline bool run_is_violated(const struct run_row *row)
 /* ---- run_report.c ---- */
 void run_print_text(const struct run_row *rows, unsigned count);
 json_t *run_json(const struct run_row *rows, unsigned count);
+/* "shared, ATS, PASID 7". */
+void run_conditions(const struct run_row *row, char *text, size_t size);
 /* What the counters say, and the first violation: "" if there is none. */
 void run_describe(const struct run_row *row, char *text, size_t size);
 
@@ -77,6 +82,7 @@ struct run_setup {
 	bool shared, ats, noncoherent;
 	const char *strategy;		/* NULL: any */
 	unsigned quantum;
+	uint32_t pasid;			/* 0: devices have none */
 };
 
 struct run_fault {

@@ -71,7 +71,8 @@ static bool read_row(const json_t *from, const struct qemu_board *board, struct 
 
 /* ---- A board ---- */
 
-static void ask(const struct qemu_board *board, const char *image, const char *options, struct run_row *(*new_row)(void *ctx), void *ctx)
+static void ask(const struct qemu_board *board, const char *image, const char *options, struct run_row *(*new_row)(void *ctx),
+		void *ctx)
 {
 	char error[512], *text = NULL;
 	json_t *document;
@@ -89,30 +90,32 @@ static void ask(const struct qemu_board *board, const char *image, const char *o
 	json_decref(document);
 }
 
-/* Boards of these architectures, with the kernel's file: the next one from *b on. */
-static bool next_board(const char *const *archs, unsigned *b, char *image, size_t size)
+/* The next board of these architectures from number *n on, with the kernel's file; NULL: there is none. */
+static const struct qemu_board *next_board(const char *const *archs, unsigned *n, char *image, size_t size)
 {
-	for (; qemu_boards[*b]; (*b)++)
+	const struct qemu_board *board;
+
+	for (; (board = guest_board(*n)) != NULL; (*n)++)
 		for (unsigned a = 0; archs[a]; a++)
-			if (strcmp(archs[a], qemu_boards[*b]->arch) == 0) {
-				if (!guest_image(qemu_boards[*b], image, size))
-					tool_fail(TOOL_SKIPPED, "--machine guest: there is no kernel for %s: %s", qemu_boards[*b]->name,
-						  guest_missing());
-				return true;
+			if (strcmp(archs[a], board->arch) == 0) {
+				if (!guest_image(board, image, size))
+					tool_fail(TOOL_SKIPPED, "--machine guest: there is no kernel for %s: %s", board->name, guest_missing());
+				return board;
 			}
-	return false;
+	return NULL;
 }
 
 const char *run_guests(const char *const *archs, const char *options, struct run_row *(*new_row)(void *ctx), void *ctx)
 {
-	char image[4096];
+	const struct qemu_board *board;
 	unsigned boards = 0;
+	char image[4096];
 
 	/* What is missing is said before anything takes its time. */
-	for (unsigned b = 0; next_board(archs, &b, image, sizeof(image)); b++)
+	for (unsigned n = 0; next_board(archs, &n, image, sizeof(image)); n++)
 		boards++;
-	for (unsigned b = 0; next_board(archs, &b, image, sizeof(image)); b++)
-		ask(qemu_boards[b], image, options, new_row, ctx);
+	for (unsigned n = 0; (board = next_board(archs, &n, image, sizeof(image))) != NULL; n++)
+		ask(board, image, options, new_row, ctx);
 	tool_progress(NULL);
 	return boards ? NULL : "QEMU has no such unit";
 }

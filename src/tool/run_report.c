@@ -26,6 +26,18 @@ void run_describe(const struct run_row *row, char *text, size_t size)
 		snprintf(text + length, size - length, "; first %s", row->result.seen);
 }
 
+void run_conditions(const struct run_row *row, char *text, size_t size)
+{
+	char pasids[32] = "";
+
+	if (row->beside && row->pasid)
+		snprintf(pasids, sizeof(pasids), ", PASID %u", row->pasid);
+	else if (row->pasids)
+		snprintf(pasids, sizeof(pasids), row->beside ? ", beside PASIDs" : ", PASIDs");
+	snprintf(text, size, "%s%s%s%s%s", row->shared ? "shared" : "private", row->ats ? ", ATS" : "", pasids,
+		 row->pace ? ", " : "", row->pace ? row->pace : "");
+}
+
 /* "1.2", "87": three figures are enough. */
 static void microseconds(uint64_t ns, char *text, size_t size)
 {
@@ -76,8 +88,7 @@ static void fill_cells(const struct run_row *row, struct cells *cells)
 	snprintf(cells->text[COLUMN_STEPS], CELL, "%u", row->stepping ? row->stepping->npoints : 0);
 	snprintf(cells->text[COLUMN_FROM], CELL, "%s", row->from);
 	snprintf(cells->text[COLUMN_TO], CELL, "-> %s", row->to);
-	snprintf(cells->text[COLUMN_TAGS], CELL, "%s%s%s%s%s", row->shared ? "shared" : "private", row->ats ? ", ATS" : "",
-		 row->pasids ? ", PASIDs" : "", row->pace ? ", " : "", row->pace ? row->pace : "");
+	run_conditions(row, cells->text[COLUMN_TAGS], CELL);
 	snprintf(cells->text[COLUMN_METHOD], CELL, "%s", row->method);
 	if (strcmp(row->method, "n/a") == 0)
 		return;
@@ -258,6 +269,7 @@ static json_t *json_row(const struct run_row *row)
 	json_object_set_new(object, "tags", json_string(row->shared ? "shared" : "private"));
 	json_object_set_new(object, "ats", json_boolean(row->ats));
 	json_object_set_new(object, "pasids", json_boolean(row->pasids));
+	json_object_set_new(object, "pasid", row->beside ? json_integer(row->pasid) : json_null());
 	json_object_set_new(object, "quantum", json_integer(row->quantum));
 	json_object_set_new(object, "group_cost", json_cost(&row->result.cost));
 	json_object_set_new(object, "why", json_text(row->why));

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /*
- * quirks.c - what QEMU's IOMMUs do that no specification allows, worked around through the port's trace hook. Hardware needs none of this:
- * leave the file out of a port for it.
+ * quirks.c - what QEMU's IOMMUs do that no specification allows, worked around through the port's trace hook. Hardware needs
+ * none of this: leave the file out of a port for it.
  *
  * VT-d, scalable mode: QEMU looks whether a PASID entry says pass-through, or no longer says it, only when the context cache is
  * invalidated. The specification asks for a PASID-cache invalidation (VT-d specification, 6.5.3.3, "Guidance to Software for
- * Invalidations": a change of a PASID-table entry), which the driver does. So before each of those, QEMU is given a device-selective
- * context-cache invalidation too (6.5.2.1). The entry has been stored by then.
+ * Invalidations": a change of a PASID-table entry), which the driver does. So before each of those, QEMU is given a
+ * device-selective context-cache invalidation too (6.5.2.1). The entry has been stored by then.
  */
 #include "kernel.h"
 
