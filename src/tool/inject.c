@@ -279,6 +279,9 @@ static void wrong_pasid(const char *arch, struct iommu_plan *plan)
 		} else if (strcmp(arch, "riscv") == 0) {
 			if (GET(RISCV_CMD, OPCODE, words) == RISCV_OP_IODIR && GET(RISCV_IODIR, FUNC3, words) == RISCV_FUNC_IODIR_INVAL_PDT)
 				SET(RISCV_IODIR, PID, words, GET(RISCV_IODIR, PID, words) ^ 1);
+		} else if (strcmp(arch, "smmuv3") == 0) {
+			if (GET(SMMU_CMD, OPCODE, words) == SMMU_CMD_CFGI_CD)
+				SET(SMMU_CMD_CFGI_CD, SSID, words, GET(SMMU_CMD_CFGI_CD, SSID, words) ^ 1);
 		} else if (GET(VTD_DESC, TYPE, words) == VTD_DESC_PIOTLB || GET(VTD_DESC, TYPE, words) == VTD_DESC_PASID) {
 			/* In the same place in both. */
 			SET(VTD_DESC_PIOTLB, PASID, words, GET(VTD_DESC_PIOTLB, PASID, words) ^ 1);
@@ -334,7 +337,7 @@ static void narrow_range(const char *arch, struct iommu_plan *plan)
 
 static const char *const all[] = { "vtd", "vtd-legacy", "amdvi", "riscv", "smmuv3", NULL };
 static const char *const smmuv3_only[] = { "smmuv3", NULL };
-static const char *const with_pasids[] = { "vtd", "amdvi", "riscv", NULL };
+static const char *const with_pasids[] = { "vtd", "amdvi", "riscv", "smmuv3", NULL };
 static const char *const amdvi_only[] = { "amdvi", NULL };
 /* Whose entries have a tag and a root in quanta that are preloaded apart. */
 static const char *const preloading[] = { "vtd", "riscv", NULL };
