@@ -48,12 +48,19 @@ class Run(Case):
         rows = self.rows(*SHORT)
         self.clean(rows)
         ran = {(r["arch"], r["from"], r["to"], r["tags"], r["ats"]) for r in rows if r["method"] == "replace" and not r["pasids"]}
-        gcr3 = [row for row in rows if row["pasids"]]
+        beside = [row for row in rows if row["pasid"] is not None]
+        gcr3 = [row for row in rows if row["pasids"] and row["pasid"] is None]
         self.assertEqual([(row["arch"], row["from"], row["to"], row["strategy"]) for row in gcr3], [("amdvi", "s1", "s1", "same tag")])
         self.assertEqual(gcr3[0]["cost"], {"stores": 1, "commands": 1, "rounds": 1, "polls": 1})
         grown = [row for row in rows if row["method"] == "grow"]
         self.assertEqual([(row["arch"], row["from"], row["to"], row["strategy"]) for row in grown], [("amdvi", "s2", "s2", "one store")])
-        self.assertEqual(len(ran) + len(grown) + len(gcr3), len(rows))
+        plain = [row for row in rows if row["method"] == "replace" and not row["pasids"]]
+        self.assertEqual(len(plain) + len(grown) + len(gcr3) + len(beside), len(rows))
+        for arch in ("vtd", "amdvi", "riscv", "smmuv3"):
+            pairs = {(r["from"], r["to"], r["pasid"], r["tags"], r["ats"]) for r in beside if r["arch"] == arch}
+            self.assertEqual(pairs, {("s1", "s1", 7, "private", True), ("external", "s1", 7, "shared", False),
+                                     ("s1", "external", 7, "shared", False), ("identity", "s1", 0, "private", False),
+                                     ("s1", "identity", 0, "private", False)})
         for arch in ("vtd", "vtd-legacy", "amdvi", "riscv"):
             for case in (("s2", "s2", "private", False), ("s2", "s2", "shared", False), ("s2", "s2", "private", True),
                          ("identity", "s2", "private", False), ("s2", "identity", "private", False)):
@@ -64,7 +71,7 @@ class Run(Case):
             self.assertIn(("amdvi", *case), ran)
             self.assertIn(("riscv", *case), ran)
         for row in rows:
-            quantum = 64 if row["arch"] == "riscv" else 128
+            quantum = 64 if row["arch"] == "riscv" else row["quantum"] if row["arch"] == "smmuv3" else 128
             self.assertEqual((row["replaces"], row["devices"], row["quantum"]), (40, 2, quantum))
 
     def test_default_amount(self):
