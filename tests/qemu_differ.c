@@ -4,7 +4,7 @@
  *
  *	qemu-differ ARCH [REQUESTS [SEED]]
  *
- * ARCH: riscv, vtd-legacy, vtd-second, vtd-first, amdvi. A disagreement that no quirk of QEMU's explains is printed with both views, and
+ * ARCH: riscv, vtd-legacy, vtd-second, vtd-first, amdvi, smmuv3. A disagreement that no quirk of QEMU's explains is printed with both views, and
  * the exit status is 10. The same seed gives the same requests.
  */
 #include "qemu_differ.h"
@@ -24,6 +24,7 @@ static const struct {
 	{ "vtd-second", &differ_vtd, &qemu_vtd_second },
 	{ "vtd-first", &differ_vtd, &qemu_vtd_first },
 	{ "amdvi", &differ_amdvi, &qemu_amdvi },
+	{ "smmuv3", &differ_smmuv3, &qemu_smmuv3 },
 };
 
 /* ---- The model's port: memory, and a log of what it stores ---- */
@@ -176,7 +177,10 @@ static void ask_model(struct differ *d, struct differ_request *request)
 	if (iommu_model_translate(&d->model, &r) == IOMMU_REQUEST_DONE) {
 		request->model.done = true;
 		request->model.phys = r.phys;
-		if (request->kind == DIFFER_READ && machine_in_ram(&d->machine, r.phys, 4))
+		/* The tables may be changed for the model's sake; the data is what QEMU found. */
+		if (request->kind == DIFFER_READ && in_tables(d, r.phys))
+			request->model.data = *(uint32_t *)(d->pristine + (r.phys - d->tables));
+		else if (request->kind == DIFFER_READ && machine_in_ram(&d->machine, r.phys, 4))
 			request->model.data = *(uint32_t *)machine_virt(&d->machine, r.phys);
 	}
 	request->model.inside = r.reason;
@@ -492,7 +496,7 @@ int main(int argc, char **argv)
 			d.board = units[i].board;
 		}
 	if (!d.arch) {
-		fprintf(stderr, "usage: %s riscv|vtd-legacy|vtd-second|vtd-first|amdvi [REQUESTS [SEED]]\n", argv[0]);
+		fprintf(stderr, "usage: %s riscv|vtd-legacy|vtd-second|vtd-first|amdvi|smmuv3 [REQUESTS [SEED]]\n", argv[0]);
 		return 2;
 	}
 	open_both(&d);

@@ -109,7 +109,7 @@ struct differ {
 	unsigned mode;					/* the architecture's own */
 };
 
-extern const struct differ_arch differ_riscv, differ_vtd_legacy, differ_vtd, differ_amdvi;
+extern const struct differ_arch differ_riscv, differ_vtd_legacy, differ_vtd, differ_amdvi, differ_smmuv3;
 
 /* ---- Memory, registers, chance ---- */
 

@@ -392,10 +392,13 @@ static const char *quirk(struct differ *d, struct differ_request *request)
 		qemu->reason = model->reason;
 		return "absent-pasid-entry-code";
 	}
-	/* Two faults in one: a reserved bit, and a type that the unit doesn't have. */
+	/* Two faults in one: a reserved bit, and a type or a width that the unit doesn't have. */
 	if (model->reason == VTD_FR_PASID_RESERVED && qemu->reason == VTD_FR_PASID_INVALID) {
 		unsigned type = (unsigned)GET(VTD_PASID, PGTT, differ_at(d, differ_table(d, PASIDS)));
 
+		if (GET(VTD_PASID, AW, differ_at(d, differ_table(d, PASIDS))) < VTD_AW_3_LEVEL ||
+		    GET(VTD_PASID, AW, differ_at(d, differ_table(d, PASIDS))) > VTD_AW_4_LEVEL)
+			type = 0;
 		if (type != VTD_PGTT_PASS && type != (is_first_stage(d) ? VTD_PGTT_FIRST : VTD_PGTT_SECOND)) {
 			qemu->reason = model->reason;
 			return "type-before-reserved";
@@ -410,9 +413,9 @@ static const char *quirk(struct differ *d, struct differ_request *request)
 		return "wide-root-address";
 	}
 	/* 9.5: address bits beyond the host's width are reserved. QEMU goes there, and finds nothing. */
-	if (model->reason == VTD_FR_PASIDDIR_RESERVED && qemu->reason == VTD_FR_PASID_ACCESS &&
+	if (!request->model.done && request->model.inside == VTD_FR_PASIDDIR_RESERVED && qemu->reason == VTD_FR_PASID_ACCESS &&
 	    *differ_at(d, differ_table(d, DIRECTORY)) >> 48) {
-		qemu->reason = model->reason;
+		*qemu = *model; /* with FPD it is not recorded */
 		return "wide-directory-address";
 	}
 	/* 9.6: AW is the second stage's. QEMU takes a first stage's width from it, too. */

@@ -116,6 +116,11 @@ struct transition {
 	bool shared, ats, noncoherent;
 };
 
+#ifdef LIVE_TRANSITIONS
+static const struct transition transitions[] = { LIVE_TRANSITIONS };
+static const bool transitions_only = true;
+#else
+static const bool transitions_only = false;
 static const struct transition transitions[] = {
 	{ "s2 and s2", "vtd", &s2, &s2, false, false, false },
 	{ "s2 and s2, shared tags", "vtd", &s2, &s2, true, false, false },
@@ -146,6 +151,7 @@ static const struct transition transitions[] = {
 	{ "legacy identity and s2", "vtd-legacy", &identity, &s2, false, false, false },
 	{ "legacy blocked and s2", "vtd-legacy", &blocked, &s2, false, false, false },
 };
+#endif
 
 static struct live_config transition_config(const struct transition *transition)
 {
@@ -676,6 +682,8 @@ int main(void)
 		if (paging && t->from == t->to)
 			add("faults are seen", test_faults_are_seen, t);
 	}
+	if (transitions_only)
+		return _cmocka_run_group_tests("live", tests, ntests, NULL, NULL);
 	add("strategies", test_strategies, NULL);
 	add("growth", test_growth, NULL);
 	add("GCR3 entry", test_gcr3_entry, NULL);
