@@ -351,6 +351,26 @@ static bool amd_table_ok(uint64_t entry, unsigned level)
 	return (entry & 0xe41) == (1 | level << 9) && (entry >> 52 & 0x7ff) == 0x600;
 }
 
+/* Guest tables are host tables as well: next level 11:9, FC 60, IR 61, IW 62; D and G of an entry that points to a table count. */
+static unsigned amd2_rights(uint64_t entry)
+{
+	unsigned rights = fs_rights(entry);
+
+	/* Both say the same. */
+	assert_int_equal(amd_rights(entry), rights);
+	return rights;
+}
+
+static unsigned amd2_count(uint64_t entry)
+{
+	return (unsigned)((entry >> 6 & 1) | (entry >> 8 & 1) << 1);
+}
+
+static bool amd2_table_ok(uint64_t entry, unsigned level)
+{
+	return (entry & 0xe9f) == (7 | level << 9) && (entry >> 52 & 0xfff) == 0x600;
+}
+
 /*
  * Arm ARM, D8.3: valid 0, table or page 1, accessed 10, output address 47:12 (with 64 KiB pages, 15:12 are bits 51:48), DBM 51,
  * contiguous 52. Ignored in a table: 11:2 and 58:51.
@@ -496,8 +516,8 @@ static const struct spec specs[] = {
 	{&iommu_pgtable_amdv1, 1, 6, 3, 5, 0, 1, 52, 0x000ffffffffff000ull, amd_count, 127, fs_present, amd_is_table, same_place,
 	 amd_rights, 1u << 5, 1u << 5, 1u << 6, amd_table_ok, PRESET_NONE, 0x7000000000000e61, ss_prots, 12, 9, 30,
 	 .groups = amd_groups, .order = amd_order, .alike = true},
-	{&iommu_pgtable_amdv2, 4, 5, 4, 5, 1, 1, 52, 0x000ffffffffff000ull, fs_count, 512, fs_present, not_large, same_place,
-	 fs_rights, 1u << 5, 1u << 5, 1u << 6, fs_table_ok, PRESET_ALL, 0x0e7, fs_prots, 12, 9, 30, .groups = no_group, .order = no_order},
+	{&iommu_pgtable_amdv2, 4, 5, 4, 5, 1, 1, 52, 0x000ffffffffff000ull, amd2_count, 3, fs_present, not_large, same_place,
+	 amd2_rights, 1u << 5, 1u << 5, 1u << 6, amd2_table_ok, PRESET_ALL, 0x70000000000000e7, fs_prots, 12, 9, 30, .groups = no_group, .order = no_order},
 	{&iommu_pgtable_riscv_s, 3, 5, 3, 5, 1, 1, 56, 0x003ffffffffffc00ull, rv_count, 3, rv_present, rv_is_table, rv_phys,
 	 rv_rights, 0, 1u << 6, 1u << 7, rv_table_ok, PRESET_ALL, 0x80000000000000df, rv_prots, 12, 9, 30,
 	 .groups = rv_groups, .order = rv_order, .alike = true},

@@ -12,21 +12,26 @@ ARCHS = {
     "vtd-legacy": {"intel-iommu"},
     "amdvi": {"amd-iommu,dma-remap=on"},
     "riscv": {"riscv-iommu-pci", "riscv-iommu-sys"},
+    "smmuv3": {"smmuv3"},
 }
 # The faults that are put into the driver, and on which architectures QEMU shows them; docs/qemu.md says why not on the others.
 SHOWN = {
-    "skip-entry-invalidation": ("vtd-legacy", "riscv"),
-    "skip-iotlb-invalidation": ("vtd", "vtd-legacy", "amdvi", "riscv"),
-    "iotlb-before-entry": ("vtd", "vtd-legacy", "amdvi", "riscv"),
+    "skip-entry-invalidation": ("vtd-legacy", "riscv", "smmuv3"),
+    "skip-iotlb-invalidation": ("vtd", "vtd-legacy", "amdvi", "riscv", "smmuv3"),
+    "iotlb-before-entry": ("vtd-legacy", "amdvi", "riscv", "smmuv3"),
     "store-order": ("vtd", "riscv"),
-    "wrong-domain-id": ("vtd", "vtd-legacy", "amdvi", "riscv"),
+    "wrong-domain-id": ("vtd", "vtd-legacy", "amdvi", "riscv", "smmuv3"),
+    "context-late": ("smmuv3",),
+    "second-stage-late": ("smmuv3",),
 }
 NOT_SHOWN = {
     "skip-entry-invalidation": ("vtd", "amdvi"),
-    "skip-wait": ("vtd", "vtd-legacy", "amdvi", "riscv"),
-    "skip-fence": ("vtd", "vtd-legacy", "amdvi"),
-    "split-store": ("vtd", "vtd-legacy", "amdvi"),
-    "free-early": ("vtd", "vtd-legacy", "riscv"),
+    "iotlb-before-entry": ("vtd",),
+    "skip-wait": ("vtd", "vtd-legacy", "amdvi", "riscv", "smmuv3"),
+    "skip-fence": ("vtd", "vtd-legacy", "amdvi", "smmuv3"),
+    "split-store": ("vtd", "vtd-legacy", "amdvi", "smmuv3"),
+    "free-early": ("vtd", "vtd-legacy", "riscv", "smmuv3"),
+    "narrow-range": ("smmuv3",),
 }
 
 
@@ -63,11 +68,12 @@ class Qemu(Case):
             self.check_row(row)
         for arch, units in ARCHS.items():
             self.assertEqual({r["unit"] for r in rows if r["arch"] == arch}, units)
-        ran = {(r["arch"], r["unit"], r["from"], r["to"], r["tags"]) for r in rows}
+        ran = {(r["arch"], r["unit"], r["from"], r["to"], r["tags"], r["quantum"]) for r in rows}
         self.assertEqual(len(ran), len(rows))
-        for unit in ("riscv-iommu-pci", "riscv-iommu-sys"):
+        ran = {row[:-1] for row in ran}
+        for arch, unit in (("riscv", "riscv-iommu-pci"), ("riscv", "riscv-iommu-sys"), ("smmuv3", "smmuv3")):
             for case in (("s1", "s1"), ("s2", "s2"), ("s1", "s2"), ("s2", "s1"), ("identity", "s1"), ("blocked", "s2")):
-                self.assertIn(("riscv", unit, *case, "private"), ran)
+                self.assertIn((arch, unit, *case, "private"), ran)
         self.assertIn(("vtd", "intel-iommu,scalable-mode=on,fsts=on", "s1", "s1", "shared"), ran)
         self.assertIn(("vtd", "intel-iommu,scalable-mode=on", "s2", "s2", "shared"), ran)
         self.assertGreaterEqual(sum(row["dma"]["total"] for row in rows), 40000)

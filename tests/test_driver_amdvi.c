@@ -261,7 +261,7 @@ static void test_interrupt_half_is_kept(void **state)
 static void test_guest_depth(void **state)
 {
 	const struct iommu_domain_desc desc = { .type = IOMMU_DOMAIN_PAGING, .stage = 1, .levels = 5 };
-	const struct iommu_replace_options insist = { .flags = IOMMU_REPLACE_HITLESS_ONLY };
+	struct iommu_replace_options insist = { .flags = IOMMU_REPLACE_HITLESS_ONLY };
 	struct fixture fx;
 	struct iommu_group *group;
 	struct iommu_domain *four, *five, *host;
@@ -284,13 +284,29 @@ static void test_guest_depth(void **state)
 	assert_int_equal(iommu_group_replace_domain(group, host, &insist, &report), 0);
 	assert_int_equal(report.cost.stores, 2);
 	assert_int_equal(fixture_dma(&fx, RID, WINDOW, IOMMU_READ), fx.data + 16 * 4096);
-	/* From one to the other both halves must flip. */
+	/* From one to the other both halves must flip: the old tables stand in for themselves, as host tables. */
 	assert_int_equal(iommu_group_replace_domain(group, four, &insist, &report), 0);
 	assert_int_equal(report.strategy, IOMMU_STRATEGY_ONE_STORE);
+	for (unsigned i = 0; i < 4; i++) {
+		struct iommu_domain *to = i % 2 ? four : five;
+		struct iommu_unit_info before, after;
+
+		iommu_unit_get_info(fx.machine.unit, &before);
+		assert_int_equal(iommu_group_replace_domain(group, to, &insist, &report), 0);
+		assert_int_equal(report.strategy, IOMMU_STRATEGY_STANDIN);
+		assert_int_equal(report.cost.stores, 3);
+		assert_int_equal(report.cost.tags, 1);
+		iommu_unit_get_info(fx.machine.unit, &after);
+		assert_int_equal(after.tags_used, before.tags_used);
+		assert_int_equal(fixture_dma(&fx, RID, WINDOW, IOMMU_READ), fx.data + (i % 2 ? 0 : 32 * 4096));
+	}
+	/* Without it, it is disruptive, and says why. */
+	insist.strategies = IOMMU_STRATEGY_ANY & ~IOMMU_STRATEGY_BIT(IOMMU_STRATEGY_STANDIN);
 	assert_int_equal(iommu_group_replace_domain(group, five, &insist, &report), -EOPNOTSUPP);
 	assert_non_null(report.why);
 	assert_int_equal(fixture_dma(&fx, RID, WINDOW, IOMMU_READ), fx.data);
-	assert_int_equal(iommu_group_replace_domain(group, five, NULL, &report), 0);
+	insist.flags = 0;
+	assert_int_equal(iommu_group_replace_domain(group, five, &insist, &report), 0);
 	assert_false(report.hitless);
 	assert_int_equal(fixture_dma(&fx, RID, WINDOW, IOMMU_READ), fx.data + 32 * 4096);
 	assert_int_equal(iommu_detach_group(group), 0);

@@ -56,14 +56,14 @@ static void must_be_proved(const struct hitless_domain_cell *cell, bool hitless)
 	hitless_report_free(&report);
 }
 
+static const char *const archs[] = { "vtd", "vtd-legacy", "amdvi", "smmuv3", "riscv" };
+
 /* ---- What libhitless does is proved ---- */
 
 static void test_proved(void **state)
 {
-	static const char *const archs[] = { "vtd", "vtd-legacy", "amdvi", "riscv" };
-
 	(void)state;
-	for (unsigned a = 0; a < 4; a++) {
+	for (unsigned a = 0; a < sizeof(archs) / sizeof(archs[0]); a++) {
 		struct hitless_domain_cell cell = cell_of(archs[a], &s2, &s2, 2);
 
 		must_be_proved(&cell, true);
@@ -74,7 +74,7 @@ static void test_proved(void **state)
 		must_be_proved(&cell, true);
 		cell = cell_of(archs[a], &s2, &blocked, 2);
 		must_be_proved(&cell, true);
-		if (!hitless_check_knows_domain(archs[a], &s1))
+		if (!hitless_check_knows_domain(archs[a], &s1, HITLESS_PASID_NONE, 8))
 			continue;
 		cell = cell_of(archs[a], &s1, &s2, 1);
 		must_be_proved(&cell, true);
@@ -86,14 +86,14 @@ static void test_proved(void **state)
 
 static void test_identity(void **state)
 {
-	static const char *const archs[] = { "vtd", "amdvi" };
+	static const char *const some[] = { "vtd", "amdvi", "smmuv3", "riscv" };
 
 	(void)state;
-	for (unsigned a = 0; a < 2; a++) {
-		struct hitless_domain_cell cell = cell_of(archs[a], &identity, &s2, 1);
+	for (unsigned a = 0; a < 4; a++) {
+		struct hitless_domain_cell cell = cell_of(some[a], &identity, &s2, 1);
 
 		must_be_proved(&cell, true);
-		cell = cell_of(archs[a], &s1, &identity, 1);
+		cell = cell_of(some[a], &s1, &identity, 1);
 		cell.private_tags = true;
 		must_be_proved(&cell, true);
 	}
@@ -101,6 +101,30 @@ static void test_identity(void **state)
 	struct hitless_domain_cell cell = cell_of("vtd-legacy", &identity, &s2, 1);
 
 	must_be_proved(&cell, false);
+}
+
+/* A PASID comes, changes its domain, goes; and requests without PASID while one stays. */
+static void test_pasids(void **state)
+{
+	static const char *const some[] = { "vtd", "amdvi", "smmuv3", "riscv" };
+
+	(void)state;
+	for (unsigned a = 0; a < 4; a++) {
+		for (unsigned private_tags = 0; private_tags < 2; private_tags++) {
+			struct hitless_domain_cell cells[] = {
+				cell_of(some[a], &blocked, &s1, 1), cell_of(some[a], &s1, &s1, 1), cell_of(some[a], &s1, &blocked, 2),
+				cell_of(some[a], &s1, &identity, 1), cell_of(some[a], &blocked, &s1, 1),
+			};
+
+			for (unsigned i = 0; i < sizeof(cells) / sizeof(cells[0]); i++) {
+				cells[i].private_tags = private_tags;
+				cells[i].pasid = i < 3 ? HITLESS_PASID_REPLACED : HITLESS_PASID_BESIDE;
+				must_be_proved(&cells[i], true);
+			}
+		}
+	}
+	assert_false(hitless_check_knows_domain("vtd-legacy", &blocked, HITLESS_PASID_REPLACED, 8));
+	assert_false(hitless_check_knows_domain("riscv", &s2, HITLESS_PASID_REPLACED, 8));
 }
 
 /* Units that don't snoop, CPUs without 128-bit stores. */
@@ -160,10 +184,8 @@ static void must_find(struct hitless_domain_cell *cell, const char *fault, enum 
 
 static void test_broken_unmap(void **state)
 {
-	static const char *const archs[] = { "vtd", "vtd-legacy", "amdvi", "riscv" };
-
 	(void)state;
-	for (unsigned a = 0; a < 4; a++) {
+	for (unsigned a = 0; a < sizeof(archs) / sizeof(archs[0]); a++) {
 		struct hitless_domain_cell cell = cell_of(archs[a], &s2, &s2, 1);
 
 		for (unsigned shared = 0; shared < 2; shared++) {
@@ -173,15 +195,21 @@ static void test_broken_unmap(void **state)
 			must_find(&cell, "old-tags", HITLESS_UNMAPPED_PAGE_REACHED);
 			must_find(&cell, "early-free", HITLESS_FREED_PAGE_WALKED);
 		}
+		if (!hitless_check_knows_domain(archs[a], &s1, HITLESS_PASID_REPLACED, cell.quantum))
+			continue;
+		cell = cell_of(archs[a], &s1, &s1, 1);
+		cell.pasid = HITLESS_PASID_REPLACED;
+		must_find(&cell, "no-flush", HITLESS_UNMAPPED_PAGE_REACHED);
+		must_find(&cell, "old-tags", HITLESS_UNMAPPED_PAGE_REACHED);
+		cell.from = blocked;
+		must_find(&cell, "no-flush", HITLESS_UNMAPPED_PAGE_REACHED);
 	}
 }
 
 static void test_not_restored(void **state)
 {
-	static const char *const archs[] = { "vtd", "vtd-legacy", "amdvi", "riscv" };
-
 	(void)state;
-	for (unsigned a = 0; a < 4; a++) {
+	for (unsigned a = 0; a < sizeof(archs) / sizeof(archs[0]); a++) {
 		struct hitless_domain_cell cell = cell_of(archs[a], &s2, &s2, 2);
 
 		cell.mapper = HITLESS_MAPPER_NONE;
@@ -275,6 +303,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_proved),
 		cmocka_unit_test(test_identity),
+		cmocka_unit_test(test_pasids),
 		cmocka_unit_test(test_other_machines),
 		cmocka_unit_test(test_broken_unmap),
 		cmocka_unit_test(test_not_restored),

@@ -196,7 +196,7 @@ static unsigned pasid_domains(struct fixture *fx, struct iommu_domain **d)
 	d[n++] = first_stage(fx, 0);
 	d[n++] = first_stage(fx, 16);
 	d[n++] = fixture_domain(fx, IOMMU_DOMAIN_BLOCKED, 0);
-	if (strcmp(arch, "amdvi") != 0)
+	if (is_vtd() || strcmp(arch, "riscv") == 0)
 		d[n++] = fixture_domain(fx, IOMMU_DOMAIN_IDENTITY, 0);
 	if (is_vtd()) {
 		d[n++] = fixture_paging(fx, 2, 32);
@@ -478,6 +478,8 @@ static void test_allocation_failures(void **state)
 	for (unsigned i = 0; i < 3; i++)
 		d[i] = first_stage(&fx, 16 * i);
 	assert_int_equal(iommu_attach_group(group, d[2]), 0);
+	assert_in(&fx, RID, IOMMU_NO_PASID, d[2]);
+	assert_in(&fx, RID2, IOMMU_NO_PASID, d[2]);
 	for (unsigned i = 0; i < sizeof(pasids) / sizeof(pasids[0]); i++) {
 		for (unsigned site = 1;; site++) {
 			struct picture picture;
@@ -810,7 +812,9 @@ static void test_external(void **state)
 static void test_rights(void **state)
 {
 	/* VT-d blocks requests to execute altogether; x86 tables have no right of their own for it, and AMD-Vi lets it pass. */
-	bool riscv = strcmp(arch, "riscv") == 0;
+	bool has_right = strcmp(arch, "riscv") == 0 || strcmp(arch, "smmuv3") == 0;
+	/* VT-d blocks supervisors (SRE), and RISC-V keeps them out of what is mapped for users (SUM); the others don't. */
+	bool keeps_out = is_vtd() || strcmp(arch, "riscv") == 0;
 	struct fixture fx;
 	struct iommu_device *device;
 	struct iommu_domain *d;
@@ -821,16 +825,15 @@ static void test_rights(void **state)
 	d = fixture_domain(&fx, IOMMU_DOMAIN_PAGING, 1);
 	assert_int_equal(iommu_map(d, WINDOW, fx.data, 4096, IOMMU_READ), 0);
 	assert_int_equal(iommu_map(d, WINDOW + 4096, fx.data, 4096, IOMMU_READ | IOMMU_WRITE), 0);
-	assert_int_equal(iommu_map(d, WINDOW + 8192, fx.data, 4096, IOMMU_READ | (riscv ? IOMMU_EXEC : 0)), 0);
+	assert_int_equal(iommu_map(d, WINDOW + 8192, fx.data, 4096, IOMMU_READ | (has_right ? IOMMU_EXEC : 0)), 0);
 	assert_int_equal(iommu_attach_device_pasid(device, 21, d, NULL), 0);
 	assert_int_equal(dma(&fx, RID, 21, WINDOW, IOMMU_READ), fx.data);
 	assert_int_equal(dma(&fx, RID, 21, WINDOW, IOMMU_WRITE), FAULTS);
 	assert_int_equal(dma(&fx, RID, 21, WINDOW + 4096, IOMMU_WRITE), fx.data);
-	if (riscv)
+	if (has_right)
 		assert_int_equal(dma(&fx, RID, 21, WINDOW, IOMMU_READ | IOMMU_EXEC), FAULTS);
 	assert_int_equal(dma(&fx, RID, 21, WINDOW + 8192, IOMMU_READ | IOMMU_EXEC), is_vtd() ? FAULTS : fx.data);
-	/* VT-d blocks supervisors (SRE), and RISC-V keeps them out of what is mapped for users (SUM); AMD-Vi doesn't. */
-	assert_int_equal(dma(&fx, RID, 21, WINDOW, IOMMU_READ | IOMMU_PRIV), strcmp(arch, "amdvi") == 0 ? fx.data : FAULTS);
+	assert_int_equal(dma(&fx, RID, 21, WINDOW, IOMMU_READ | IOMMU_PRIV), keeps_out ? FAULTS : fx.data);
 	assert_int_equal(iommu_detach_device_pasid(device, 21), 0);
 	free_domains(&d, 1);
 	fixture_close(&fx);
@@ -838,7 +841,7 @@ static void test_rights(void **state)
 
 int main(void)
 {
-	static const char *const archs[] = { "vtd", "amdvi", "riscv" };
+	static const char *const archs[] = { "vtd", "amdvi", "riscv", "smmuv3" };
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_attach_detach),
 		cmocka_unit_test(test_errors),

@@ -114,11 +114,20 @@ struct hitless_fault {
 #define HITLESS_UNMAP_EARLY_FREE 0x8u	/* table pages are freed before the invalidation */
 #define HITLESS_FAILURE_KEEPS 0x10u	/* a replace that fails gives no memory back */
 
+enum hitless_pasid {
+	HITLESS_PASID_NONE,		/* requests without PASID; the devices have no PASIDs */
+	HITLESS_PASID_REPLACED,		/* one PASID of the group: attach (from blocked), replace, or detach (to blocked) */
+	HITLESS_PASID_BESIDE,		/* requests without PASID, while a PASID of the same devices stays where it is */
+	HITLESS_PASIDS
+};
+
 struct hitless_domain_cell {
 	const char *arch;		/* "vtd", "vtd-legacy" */
 	struct iommu_domain_desc from, to;
 	unsigned devices;		/* of the group: 1 or 2 */
+	enum hitless_pasid pasid;
 	bool noncoherent;		/* a unit that doesn't snoop CPU caches */
+	bool no_ats;			/* the devices have no TLB of their own; else they use it wherever the driver lets them */
 	bool private_tags;		/* nobody else is in either domain; else a device of another group is in each */
 	unsigned quantum;		/* bytes: 8 or 16 */
 	unsigned strategies;		/* IOMMU_STRATEGY_ANY, or bits */
@@ -134,9 +143,12 @@ struct hitless_domain_cell {
  * allocation in it. Errors as hitless_check_cell(); -EINVAL also: the architecture has no such domain.
  */
 HITLESS_API int hitless_check_domain(const struct hitless_domain_cell *cell, struct hitless_report *report);
-/* Can the domain layer of this architecture be explored, and does it have such domains? */
-HITLESS_API bool hitless_check_knows_domain(const char *arch, const struct iommu_domain_desc *desc);
+/* Can the domain layer of this architecture be explored with stores of `quantum` bytes, and does it have such domains? */
+HITLESS_API bool hitless_check_knows_domain(const char *arch, const struct iommu_domain_desc *desc, enum hitless_pasid pasid,
+					    unsigned quantum);
 HITLESS_API const char *hitless_mapper_name(enum hitless_mapper mapper);
+/* "none", "replaced", "beside" */
+HITLESS_API const char *hitless_pasid_name(enum hitless_pasid pasid);
 
 /*
  * Explores a sequence in the text format of docs/sequence.md. On -EINVAL `error` says what is wrong, with the line.

@@ -206,6 +206,14 @@ struct iommu_unit_ops {
 	 * it is in `before`. */
 	void (*make_entry)(struct iommu_unit *unit, const struct iommu_device *device, const struct entry_place *place,
 			   const struct iommu_domain *domain, uint32_t tag, const uint64_t *before, uint64_t *entry);
+	/*
+	 * Does it take a stand-in (hitless/plan.h) to get from one domain to the other without a gap, and has the old one such an entry, in
+	 * another format but through its own tables? And that entry, under a tag of its own; what is cached of it carries no table
+	 * index: forget_range() gets IOMMU_NO_PASID for it. NULL: never.
+	 */
+	bool (*has_standin)(const struct iommu_unit *unit, const struct iommu_domain *old, const struct iommu_domain *new);
+	void (*make_standin)(struct iommu_unit *unit, const struct iommu_device *device, const struct iommu_domain *old, uint32_t tag,
+			     const uint64_t *before, uint64_t *standin);
 	/* From which space the domain's tag comes; NO_TAG_SPACE: its translations carry none. */
 	unsigned (*tag_space)(const struct iommu_unit *unit, const struct iommu_domain *domain);
 	/* The table index of requests without PASID, for the formats' commands. */

@@ -35,6 +35,7 @@ struct job {
 	uint32_t temporary_tag;			/* 0: none */
 	unsigned temporary_space;
 	bool hops;				/* some strategy pollutes a tag for a while */
+	bool stands;				/* ... by a stand-in under the temporary tag */
 	bool needs_old, needs_new;		/* ... the old or the new domain's own, which must be private for that */
 	struct round rounds[MAX_PLACES];	/* mostly one */
 	struct iommu_plan plan;
@@ -462,12 +463,23 @@ static void note_hop(struct job *job, const struct entry_change *change)
 		else
 			job->needs_new = true;
 		break;
+	case IOMMU_STRATEGY_STANDIN:
+		job->stands = true;
+		/* fall through */
 	case IOMMU_STRATEGY_TEMPORARY_TAG:
 		job->hops = true;
 		break;
 	default:
 		break;
 	}
+}
+
+/* May the old domain have to stand in for itself on the way to the new one? */
+static bool has_standin(const struct switching *s, const struct job *job)
+{
+	const struct iommu_unit_ops *ops = job->unit->ops;
+
+	return ops->has_standin && domain_passing(s->old) && domain_passing(s->new) && ops->has_standin(job->unit, s->old, s->new);
 }
 
 static int plan_change(struct switching *s, struct job *job, const struct iommu_device *device, unsigned rid,
@@ -489,6 +501,10 @@ static int plan_change(struct switching *s, struct job *job, const struct iommu_
 	if (!is_pasid(s) && has_direct_region(device))
 		request->strategies &= ~IOMMU_STRATEGY_BIT(IOMMU_STRATEGY_BREAK);
 	request->temporary_tag = job->temporary_tag;
+	if (job->temporary_tag && has_standin(s, job) && place->format == unit->ops->format) {
+		unit->ops->make_standin(unit, device, s->old, job->temporary_tag, change->before, change->standin);
+		request->standin[0] = change->standin;
+	}
 	err = entry_choose(change);
 	if (!err)
 		note_hop(job, change);
@@ -514,7 +530,7 @@ static int plan_all(struct switching *s)
 	for (unsigned i = 0; i < s->njobs; i++) {
 		for (unsigned r = 0; r < MAX_PLACES; r++)
 			s->jobs[i].rounds[r].filled = 0;
-		s->jobs[i].hops = s->jobs[i].needs_old = s->jobs[i].needs_new = false;
+		s->jobs[i].hops = s->jobs[i].stands = s->jobs[i].needs_old = s->jobs[i].needs_new = false;
 	}
 	for_each_device(s, device)
 		for (unsigned rid = 0; rid < device->nrids; rid++) {
@@ -555,7 +571,7 @@ static void get_temporary_tags(struct switching *s)
 		struct job *job = &s->jobs[i];
 
 		/* Without one the planner has one strategy less. */
-		if (!job->old_tag || job->old_tag->given || !may_hop(s, job))
+		if (!job->old_tag || job->old_tag->given || !(may_hop(s, job) || has_standin(s, job)))
 			continue;
 		job->temporary_space = job->old_tag->space;
 		if (s->query)
@@ -574,12 +590,9 @@ static void put_temporary_tags(struct switching *s)
 	}
 }
 
-static void lend(const struct switching *s, struct iommu_domain *to, struct domain_tag *record, const struct domain_tag *like,
-		 uint32_t tag)
+static void lend(struct iommu_domain *to, struct domain_tag *record, const struct domain_tag *like, uint32_t tag, uint32_t pasid)
 {
-	*record = (struct domain_tag){
-		.unit = like->unit, .space = like->space, .tag = tag, .pasid = unit_pasid_index(like->unit, s->point->pasid),
-	};
+	*record = (struct domain_tag){ .unit = like->unit, .space = like->space, .tag = tag, .pasid = pasid };
 	domain_lend_tag(to, record);
 }
 
@@ -587,14 +600,19 @@ static void lend(const struct switching *s, struct iommu_domain *to, struct doma
  * any more. */
 static bool begin_hop(struct switching *s, struct job *job)
 {
+	uint32_t pasid;
+
 	if ((job->needs_old && !domain_begin_hop(s->old, job->old_tag)) ||
 	    (job->needs_new && !domain_begin_hop(s->new, job->new_tag)))
 		return false;
-	lend(s, s->new, &job->lent_old, job->old_tag, job->old_tag->tag);
-	lend(s, s->old, &job->lent_new, job->new_tag, job->new_tag->tag);
+	pasid = unit_pasid_index(job->unit, s->point->pasid);
+	lend(s->new, &job->lent_old, job->old_tag, job->old_tag->tag, pasid);
+	lend(s->old, &job->lent_new, job->new_tag, job->new_tag->tag, pasid);
+	if (job->stands)
+		pasid = IOMMU_NO_PASID;
 	if (job->temporary_tag) {
-		lend(s, s->old, &job->lent_temporary[0], job->old_tag, job->temporary_tag);
-		lend(s, s->new, &job->lent_temporary[1], job->old_tag, job->temporary_tag);
+		lend(s->old, &job->lent_temporary[0], job->old_tag, job->temporary_tag, pasid);
+		lend(s->new, &job->lent_temporary[1], job->old_tag, job->temporary_tag, pasid);
 	}
 	return true;
 }

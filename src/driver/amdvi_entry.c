@@ -300,7 +300,7 @@ void amdvi_forget_range(struct iommu_unit *unit, struct entry_steps *steps, cons
 
 	if (absent && !(unit->facts & IOMMU_PLAN_CACHES_ABSENT))
 		return;
-	invalidate_pages(steps, tag, domain->stage == 1, pasid, aligned(first, order), order, leaf);
+	invalidate_pages(steps, tag, domain->stage == 1 && pasid != IOMMU_NO_PASID, pasid, aligned(first, order), order, leaf);
 }
 
 void amdvi_forget_device_range(struct iommu_unit *unit, struct entry_steps *steps, const struct iommu_device *device,

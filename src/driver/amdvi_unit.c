@@ -255,6 +255,30 @@ static void amdvi_make_entry(struct iommu_unit *unit, const struct iommu_device 
 		make_dte(to_amdvi_const(unit), device, domain, tag, before, entry);
 }
 
+/*
+ * Between guest tables of different depth both halves of the DTE change. But guest tables are host tables as well (fmt_amdv2.h), and
+ * while the DTE says so, nobody looks at GuestPagingMode. An external root's tables are only what they are.
+ */
+static bool amdvi_has_standin(const struct iommu_unit *unit, const struct iommu_domain *old, const struct iommu_domain *new)
+{
+	(void)unit;
+	return old->type == IOMMU_DOMAIN_PAGING && old->stage == 1 && domain_has_table(new) && new->stage == 1 &&
+	       domain_levels(old) != domain_levels(new);
+}
+
+static void amdvi_make_standin(struct iommu_unit *unit, const struct iommu_device *device, const struct iommu_domain *old,
+			       uint32_t tag, const uint64_t *before, uint64_t *standin)
+{
+	(void)unit;
+	memset(standin, 0, sizeof(*standin) * 4);
+	standin[2] = before[2];
+	standin[3] = before[3];
+	SET(AMDVI_DTE, V, standin, 1);
+	set_passing(device, standin, tag);
+	SET(AMDVI_DTE, MODE, standin, domain_levels(old));
+	SET_ADDR(AMDVI_DTE, HOST_PT_ROOT, standin, domain_root(old));
+}
+
 /* Identity too: every DTE that translates has a DomainID. */
 static unsigned amdvi_tag_space(const struct iommu_unit *unit, const struct iommu_domain *domain)
 {
@@ -327,6 +351,8 @@ static const struct iommu_unit_ops amdvi_ops = {
 	.domain_fini = amdvi_domain_fini,
 	.domain_check = amdvi_domain_check,
 	.make_entry = amdvi_make_entry,
+	.has_standin = amdvi_has_standin,
+	.make_standin = amdvi_make_standin,
 	.tag_space = amdvi_tag_space,
 	.rid_pasid = amdvi_rid_pasid,
 	.tag_has_pasid = amdvi_tag_has_pasid,

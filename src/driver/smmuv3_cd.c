@@ -8,6 +8,8 @@
  */
 #include "smmuv3_driver.h"
 
+#include <string.h>
+
 #define LEAF_BITS  SMMU_L1CD_4K_BITS
 #define LEAF_BYTES ((size_t)SMMU_CD_BYTES << LEAF_BITS)
 
@@ -53,12 +55,15 @@ static uint64_t ste_bits(const struct smmuv3_cds *cds)
 	return word;
 }
 
-int smmuv3_cds_init(struct smmuv3_unit *smmu, struct smmuv3_cds *cds, unsigned bits, struct entry_table *streams, size_t offset)
+int smmuv3_cds_init(struct smmuv3_unit *smmu, struct smmuv3_cds *cds, unsigned bits, bool grows, struct entry_table *streams,
+		    size_t offset)
 {
 	const struct hitless_port *port = smmu->unit.port;
 	size_t bytes;
 	int err;
 
+	if (grows && bits > LEAF_BITS && SMMUV3_IDR(smmu, 0, CD2L))
+		bits = LEAF_BITS;
 	*cds = (struct smmuv3_cds){ .bits = bits, .two_level = bits > LEAF_BITS && SMMUV3_IDR(smmu, 0, CD2L) };
 	bytes = cds->two_level ? sizeof(uint64_t) << (bits - LEAF_BITS) : (size_t)SMMU_CD_BYTES << bits;
 	if (bytes < HITLESS_PAGE_SIZE)
@@ -77,6 +82,7 @@ int smmuv3_cds_init(struct smmuv3_unit *smmu, struct smmuv3_cds *cds, unsigned b
 		smmuv3_cds_fini(smmu, cds);
 		return err;
 	}
+	cds->there = 1;
 	/* No stream table entry points here yet. */
 	*(uint64_t *)cds->root.page = leaf_pointer(smmu, cds->leaves[0]);
 	smmuv3_writeback(smmu, cds->root.page, sizeof(uint64_t));
@@ -100,9 +106,15 @@ void smmuv3_cds_fini(const struct smmuv3_unit *smmu, struct smmuv3_cds *cds)
 int smmuv3_cds_find(const struct smmuv3_cds *cds, uint32_t ssid, struct entry_table **table, size_t *offset,
 		    const struct entry_format **format)
 {
+	*offset = (size_t)ssid * SMMU_CD_BYTES;
+	if (cds->reserved.leaf && cds->reserved.number == ssid >> LEAF_BITS) {
+		*offset %= LEAF_BYTES;
+		*table = cds->reserved.leaf;
+		*format = &smmuv3_cd_2level;
+		return 0;
+	}
 	if (ssid >> cds->bits)
 		return -ERANGE;
-	*offset = (size_t)ssid * SMMU_CD_BYTES;
 	*table = (struct entry_table *)&cds->root;
 	*format = &smmuv3_cd;
 	if (!cds->two_level)
@@ -111,6 +123,112 @@ int smmuv3_cds_find(const struct smmuv3_cds *cds, uint32_t ssid, struct entry_ta
 	*table = cds->leaves[ssid >> LEAF_BITS];
 	*format = &smmuv3_cd_2level;
 	return *table ? 0 : -ENOENT;
+}
+
+/* ---- Growth ---- */
+
+/* Two levels for all descriptors that the device can have. The linear table has LEAF_BYTES, as every leaf. */
+static int reserve_levels(const struct smmuv3_unit *smmu, struct smmuv3_cds *cds, unsigned bits)
+{
+	const struct hitless_port *port = smmu->unit.port;
+	size_t bytes = sizeof(uint64_t) << (bits - LEAF_BITS);
+	int err;
+
+	cds->reserved.bits = bits;
+	cds->reserved.root_bytes = bytes < HITLESS_PAGE_SIZE ? HITLESS_PAGE_SIZE : bytes;
+	cds->reserved.root = port->alloc_pages(port->ctx, cds->reserved.root_bytes);
+	cds->reserved.leaves = port->alloc(port->ctx, sizeof(*cds->leaves) << (bits - LEAF_BITS));
+	if (!cds->reserved.root || !cds->reserved.leaves)
+		return -ENOMEM;
+	cds->reserved.first = port->alloc(port->ctx, sizeof(*cds->reserved.first));
+	if (!cds->reserved.first)
+		return -ENOMEM;
+	err = port->lock_init(port->ctx, &cds->reserved.first->lock);
+	if (err) {
+		port->free(port->ctx, cds->reserved.first, sizeof(*cds->reserved.first));
+		cds->reserved.first = NULL;
+	}
+	return err;
+}
+
+void smmuv3_cds_unreserve(const struct smmuv3_unit *smmu, struct smmuv3_cds *cds)
+{
+	const struct hitless_port *port = smmu->unit.port;
+
+	if (cds->reserved.root)
+		port->free_pages(port->ctx, cds->reserved.root, cds->reserved.root_bytes);
+	if (cds->reserved.leaves)
+		port->free(port->ctx, cds->reserved.leaves, sizeof(*cds->leaves) << (cds->reserved.bits - LEAF_BITS));
+	if (cds->reserved.first) {
+		port->lock_destroy(port->ctx, &cds->reserved.first->lock);
+		port->free(port->ctx, cds->reserved.first, sizeof(*cds->reserved.first));
+	}
+	if (cds->reserved.leaf)
+		free_leaf(port, cds->reserved.leaf);
+	memset(&cds->reserved, 0, sizeof(cds->reserved));
+}
+
+int smmuv3_cds_reserve(const struct smmuv3_unit *smmu, struct smmuv3_cds *cds, uint32_t ssid, unsigned bits)
+{
+	unsigned number = ssid >> LEAF_BITS;
+	int err = 0;
+
+	if (ssid >> cds->bits)
+		err = reserve_levels(smmu, cds, bits);
+	if (!err && (cds->reserved.bits ? number != 0 : cds->two_level && !cds->leaves[number])) {
+		cds->reserved.number = number;
+		err = make_leaf(smmu->unit.port, cds, number, &cds->reserved.leaf);
+	}
+	if (err)
+		smmuv3_cds_unreserve(smmu, cds);
+	return err;
+}
+
+void smmuv3_cds_grow(const struct smmuv3_unit *smmu, struct smmuv3_cds *cds)
+{
+	struct entry_table *first = cds->reserved.first;
+
+	if (!cds->reserved.bits)
+		return;
+	first->page = cds->root.page;
+	first->bytes = cds->root.bytes;
+	first->parent = &cds->root;
+	first->slot = 0;
+	*(uint64_t *)cds->reserved.root = leaf_pointer(smmu, first);
+	smmuv3_writeback(smmu, cds->reserved.root, cds->reserved.root_bytes);
+	cds->root.page = cds->reserved.root;
+	cds->root.bytes = cds->reserved.root_bytes;
+	cds->leaves = cds->reserved.leaves;
+	cds->leaves[0] = first;
+	cds->bits = cds->reserved.bits;
+	cds->nleaves = 1u << (cds->bits - LEAF_BITS);
+	cds->there = 1;
+	cds->two_level = true;
+	cds->root.pointer_bits = ste_bits(cds);
+	cds->reserved.root = NULL;
+	cds->reserved.leaves = NULL;
+	cds->reserved.first = NULL;
+	cds->reserved.bits = 0;
+}
+
+bool smmuv3_cds_build(const struct smmuv3_unit *smmu, struct smmuv3_cds *cds)
+{
+	const struct hitless_port *port = smmu->unit.port;
+	struct entry_table *leaf = cds->reserved.leaf;
+	char *live;
+
+	if (!leaf)
+		return false;
+	smmuv3_writeback(smmu, leaf->page, leaf->bytes);
+	port->lock(port->ctx, &cds->root.lock);
+	live = (char *)cds->root.page + leaf->slot;
+	port->store64(port->ctx, live, leaf_pointer(smmu, leaf));
+	smmuv3_writeback(smmu, live, sizeof(uint64_t));
+	port->unlock(port->ctx, &cds->root.lock);
+	cds->leaves[cds->reserved.number] = leaf;
+	cds->there++;
+	cds->reserved.leaf = NULL;
+	return true;
 }
 
 void smmuv3_cds_point(const struct smmuv3_unit *smmu, const struct smmuv3_cds *cds, uint64_t *ste)
@@ -135,7 +253,7 @@ void smmuv3_make_cd(const struct smmuv3_unit *smmu, const struct iommu_domain *d
 
 	SET(SMMU_CD, V, cd, 1);
 	SET(SMMU_CD, AA64, cd, 1);
-	SET(SMMU_CD, T0SZ, cd, 64 - config->input_bits);
+	SET(SMMU_CD, T0SZ, cd, 64 - (domain->type == IOMMU_DOMAIN_EXTERNAL ? SMMUV3_EXTERNAL_BITS : config->input_bits));
 	SET(SMMU_CD, TG0, cd, granules[smmu->page_shift]);
 	SET(SMMU_CD, IR0, cd, snoops ? SMMU_CACHE_WB : SMMU_CACHE_NC);
 	SET(SMMU_CD, OR0, cd, snoops ? SMMU_CACHE_WB : SMMU_CACHE_NC);
@@ -148,7 +266,7 @@ void smmuv3_make_cd(const struct smmuv3_unit *smmu, const struct iommu_domain *d
 	SET(SMMU_CD, A, cd, 1);
 	SET(SMMU_CD, ASET, cd, 1);
 	SET(SMMU_CD, ASID, cd, asid);
-	SET(SMMU_CD, TTB0, cd, domain->pgtable.ops->root_phys(&domain->pgtable) >> 4);
+	SET(SMMU_CD, TTB0, cd, domain_root(domain) >> 4);
 	SET(SMMU_CD, MAIR0, cd, mair);
 	SET(SMMU_CD, MAIR1, cd, mair >> 32);
 }

@@ -75,6 +75,12 @@ static unsigned bbm_level(const struct smmuv3_unit *smmu)
 	return (unsigned)SMMUV3_IDR(smmu, 3, BBML);
 }
 
+/* A table of CPUs with pages of 4 KiB. Its memory attributes are indexes into smmuv3_make_cd()'s MAIR. */
+static bool takes_external(const struct smmuv3_unit *smmu)
+{
+	return has_stage(smmu, 1) && smmu->page_shift == 12 && most_input_bits(smmu, 1) == SMMUV3_EXTERNAL_BITS;
+}
+
 int smmuv3_domain_init(struct iommu_unit *unit, struct iommu_domain *domain, const struct iommu_domain_desc *desc)
 {
 	const struct smmuv3_unit *smmu = to_smmuv3_const(unit);
@@ -91,8 +97,12 @@ int smmuv3_domain_init(struct iommu_unit *unit, struct iommu_domain *domain, con
 
 	if (desc->type == IOMMU_DOMAIN_BLOCKED || desc->type == IOMMU_DOMAIN_IDENTITY)
 		return 0;
-	if (desc->type != IOMMU_DOMAIN_PAGING)
-		return -EINVAL;
+	if (desc->type == IOMMU_DOMAIN_EXTERNAL) {
+		domain->external_levels = desc->levels ? desc->levels : 4;
+		if (domain->external_levels != 4 || !takes_external(smmu))
+			return -EINVAL;
+		return smmuv3_noncoherent(smmu) ? -EOPNOTSUPP : 0;
+	}
 	/* A first stage is replaced behind the device's own table of contexts: nobody else's entries are flushed. */
 	if (domain->stage == 0)
 		domain->stage = has_stage(smmu, 1) ? 1 : 2;
@@ -115,6 +125,8 @@ int smmuv3_domain_check(struct iommu_unit *unit, const struct iommu_device *devi
 	const struct iommu_pgtable_config *config = &domain->pgtable.config;
 
 	(void)device;
+	if (domain->type == IOMMU_DOMAIN_EXTERNAL)
+		return takes_external(smmu) && !smmuv3_noncoherent(smmu) ? 0 : -EINVAL;
 	if (domain->type != IOMMU_DOMAIN_PAGING)
 		return domain->type == IOMMU_DOMAIN_BLOCKED || domain->type == IOMMU_DOMAIN_IDENTITY ? 0 : -EINVAL;
 	if (!has_stage(smmu, domain->stage) || domain->pgtable.ops != table_ops(smmu, domain->stage) ||

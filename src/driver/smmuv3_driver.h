@@ -28,6 +28,9 @@
 /* The cache tags come in two kinds: ASIDs of first-stage domains, VMIDs of second-stage domains. Identity has none. */
 enum { SMMUV3_SPACE_ASID, SMMUV3_SPACE_VMID };
 
+/* External tables: four levels of 4 KiB. */
+#define SMMUV3_EXTERNAL_BITS 48u
+
 /* What tells a VMID from an ASID of the same number where the planner compares tags. */
 #define SMMUV3_TAG_VMID 0x40000000u
 
@@ -52,7 +55,17 @@ struct smmuv3_cds {
 	bool two_level;
 	struct entry_table root;	/* descriptors, or pointers to `leaves` */
 	struct entry_table **leaves;	/* NULL where there is none yet */
-	unsigned nleaves;
+	unsigned nleaves, there;	/* ... and how many are there */
+	/* What the next build puts in place; NULL or 0: it has that already. */
+	struct {
+		unsigned bits;		/* more of them, in two levels, with... */
+		void *root;		/* ... a table of pointers, ... */
+		size_t root_bytes;
+		struct entry_table **leaves; /* ... an array, ... */
+		struct entry_table *first; /* ... and the linear table as its first leaf: without a page of its own */
+		struct entry_table *leaf;
+		unsigned number;	/* the leaf's */
+	} reserved;
 };
 
 struct smmuv3_unit {
@@ -169,9 +182,27 @@ void smmuv3_stream_fini(struct smmuv3_unit *smmu);
 /* Where the entry of a StreamID is; makes its table if need be. -EINVAL: out of range; -ENOMEM; -EIO. */
 int smmuv3_stream_find(struct smmuv3_unit *smmu, uint32_t sid, struct entry_table **table, size_t *offset);
 
+/* ---- smmuv3_pasid.c ---- */
+/* A device with PASIDs gets a stream table entry that leads to its table, or one that is not valid; nothing passes before or after. -EIO. */
+int smmuv3_pasid_add(struct smmuv3_unit *smmu, struct iommu_device *device);
+int smmuv3_pasid_remove(struct smmuv3_unit *smmu, struct iommu_device *device);
+/* Which requests without SubstreamID of such a device reach descriptor 0: S1DSS; -1: the table is not reached at all. */
+int smmuv3_pasid_dss(const struct iommu_domain *domain);
+unsigned smmuv3_pasid_places(const struct iommu_device *device, uint32_t pasid, const struct iommu_domain *old,
+			     const struct iommu_domain *new, struct entry_place *places);
+extern const struct iommu_pasid_ops smmuv3_pasid_ops;
+
 /* ---- smmuv3_cd.c ---- */
-/* An empty table of 2^bits descriptors, for the STE at `offset` of a stream table. -ENOMEM. */
-int smmuv3_cds_init(struct smmuv3_unit *smmu, struct smmuv3_cds *cds, unsigned bits, struct entry_table *streams, size_t offset);
+/* What it takes to have a descriptor of a device with so many bits of SubstreamID: nothing that hardware can reach. -ENOMEM. */
+int smmuv3_cds_reserve(const struct smmuv3_unit *smmu, struct smmuv3_cds *cds, uint32_t ssid, unsigned bits);
+void smmuv3_cds_unreserve(const struct smmuv3_unit *smmu, struct smmuv3_cds *cds);
+/* A linear table becomes the first leaf of two levels, if that is reserved: smmuv3_cds_point() says so then. */
+void smmuv3_cds_grow(const struct smmuv3_unit *smmu, struct smmuv3_cds *cds);
+/* Links the reserved leaf. True: there was one, and what the hardware knows of it must be forgotten. */
+bool smmuv3_cds_build(const struct smmuv3_unit *smmu, struct smmuv3_cds *cds);
+/* An empty table of 2^bits descriptors, for the STE at `offset` of a stream table; with `grows`, one that starts small. -ENOMEM. */
+int smmuv3_cds_init(struct smmuv3_unit *smmu, struct smmuv3_cds *cds, unsigned bits, bool grows, struct entry_table *streams,
+		    size_t offset);
 void smmuv3_cds_fini(const struct smmuv3_unit *smmu, struct smmuv3_cds *cds);
 /* Where a descriptor is. -ERANGE; -ENOENT: its leaf table does not exist. */
 int smmuv3_cds_find(const struct smmuv3_cds *cds, uint32_t ssid, struct entry_table **table, size_t *offset,

@@ -52,7 +52,7 @@ static int add_requester(struct smmuv3_unit *smmu, struct iommu_device *device, 
 	cds = port->alloc(port->ctx, sizeof(*cds));
 	if (!cds)
 		return -ENOMEM;
-	err = smmuv3_cds_init(smmu, cds, cd_bits(smmu, device), device->entry[rid].table, device->entry[rid].offset);
+	err = smmuv3_cds_init(smmu, cds, cd_bits(smmu, device), device->pasid_bits != 0, device->entry[rid].table, device->entry[rid].offset);
 	if (err)
 		port->free(port->ctx, cds, sizeof(*cds));
 	else
@@ -68,24 +68,32 @@ static int smmuv3_device_add(struct iommu_unit *unit, struct iommu_device *devic
 	driver_find_ats(unit->port, device, SMMUV3_IDR(smmu, 0, ATS));
 	/* 3.9.1: the smallest translation unit of all devices is the unit's smallest granule. */
 	device->ats_on |= (uint16_t)(smmu->smallest_shift - 12);
+	driver_enable_pasids(unit->port, device, SMMUV3_IDR(smmu, 0, S1P) ? smmu->ssid_bits : 0);
 	for (unsigned rid = 0; rid < device->nrids && !err; rid++)
 		err = add_requester(smmu, device, rid);
-	if (err)
+	if (err) {
 		free_tables(smmu, device);
-	return err;
+		return err;
+	}
+	/* What the hardware may have seen is never freed if it does not answer. */
+	return device->pasid_bits ? smmuv3_pasid_add(smmu, device) : 0;
 }
 
 /* Its entries are not valid, and stay so; nothing reaches its tables any more. */
 static void smmuv3_device_remove(struct iommu_unit *unit, struct iommu_device *device)
 {
-	free_tables(to_smmuv3(unit), device);
+	struct smmuv3_unit *smmu = to_smmuv3(unit);
+
+	if (!device->pasid_bits || smmuv3_pasid_remove(smmu, device) == 0)
+		free_tables(smmu, device);
+	driver_disable_pasids(unit->port, device);
 }
 
 /* ---- Entries ---- */
 
 static bool is_first_stage(const struct iommu_domain *domain)
 {
-	return domain && domain->type == IOMMU_DOMAIN_PAGING && domain->stage == 1;
+	return domain && domain_has_table(domain) && domain->stage == 1;
 }
 
 /* Does the stream table entry lead to the table of contexts? (A domain that blocks is NULL here.) */
@@ -123,7 +131,8 @@ static unsigned smmuv3_places(struct iommu_unit *unit, const struct iommu_device
 	bool reached = reaches_table(cds, old), reaches = reaches_table(cds, new);
 
 	(void)unit;
-	(void)pasid;
+	if (device->pasid_bits)
+		return smmuv3_pasid_places(device, pasid, old, new, places);
 	if (is_first_stage(old) && is_first_stage(new)) {
 		places[0] = cd_place(cds, 0);
 		return 1;
@@ -170,19 +179,21 @@ static void make_second_stage(const struct smmuv3_unit *smmu, const struct iommu
 static void make_ste(const struct smmuv3_unit *smmu, const struct iommu_device *device, const struct smmuv3_cds *cds,
 		     const struct iommu_domain *domain, uint32_t tag, uint64_t *ste)
 {
-	bool snoops = !smmuv3_noncoherent(smmu), identity = domain->type == IOMMU_DOMAIN_IDENTITY;
+	bool snoops = !smmuv3_noncoherent(smmu), identity = domain && domain->type == IOMMU_DOMAIN_IDENTITY;
+	bool blocked = !domain || domain->type == IOMMU_DOMAIN_BLOCKED;
 	unsigned config = SMMU_CONFIG_S1;
 
 	if (identity && !bypasses_by_table(cds))
 		config = SMMU_CONFIG_BYPASS;
-	else if (!identity && domain->stage == 2)
+	else if (!identity && !blocked && domain->stage == 2)
 		config = SMMU_CONFIG_S2;
 	SET(SMMU_STE, V, ste, 1);
 	SET(SMMU_STE, CONFIG, ste, config);
 	/* What the kind does not look at is as in the others. */
 	if (cds)
 		smmuv3_cds_point(smmu, cds, ste);
-	SET(SMMU_STE, S1DSS, ste, identity && config == SMMU_CONFIG_S1 ? SMMU_S1DSS_BYPASS : SMMU_S1DSS_CD0);
+	SET(SMMU_STE, S1DSS, ste, blocked ? SMMU_S1DSS_TERMINATE :
+				  identity && config == SMMU_CONFIG_S1 ? SMMU_S1DSS_BYPASS : SMMU_S1DSS_CD0);
 	SET(SMMU_STE, S1CIR, ste, snoops ? SMMU_CACHE_WB : SMMU_CACHE_NC);
 	SET(SMMU_STE, S1COR, ste, snoops ? SMMU_CACHE_WB : SMMU_CACHE_NC);
 	SET(SMMU_STE, S1CSH, ste, snoops ? SMMU_SH_INNER : SMMU_SH_OUTER);
@@ -206,7 +217,10 @@ static void smmuv3_make_entry(struct iommu_unit *unit, const struct iommu_device
 	const struct smmuv3_unit *smmu = to_smmuv3_const(unit);
 	unsigned rid = 0;
 
-	if (!domain || domain->type == IOMMU_DOMAIN_BLOCKED || (place->format != &smmuv3_ste && !is_first_stage(domain))) {
+	bool blocked = !domain || domain->type == IOMMU_DOMAIN_BLOCKED, stays = device->pasid_bits && place->format == &smmuv3_ste;
+
+	/* The entry of a device with PASIDs says who is blocked, and leads on to them. */
+	if ((blocked && !stays) || (place->format != &smmuv3_ste && !is_first_stage(domain))) {
 		/* Not valid: what else there is, is ignored, and one store does it. */
 		memcpy(entry, before, place->format->words * sizeof(*entry));
 		invalidate(place->format, entry);
@@ -226,7 +240,7 @@ static void smmuv3_make_entry(struct iommu_unit *unit, const struct iommu_device
 static unsigned smmuv3_tag_space(const struct iommu_unit *unit, const struct iommu_domain *domain)
 {
 	(void)unit;
-	if (domain->type != IOMMU_DOMAIN_PAGING)
+	if (!domain_has_table(domain))
 		return NO_TAG_SPACE;
 	return domain->stage == 1 ? SMMUV3_SPACE_ASID : SMMUV3_SPACE_VMID;
 }
@@ -294,6 +308,7 @@ static const struct iommu_unit_ops smmuv3_ops = {
 	.commands = smmuv3_commands,
 	.submit = smmuv3_submit,
 	.handle_faults = smmuv3_handle_faults,
+	.pasid = &smmuv3_pasid_ops,
 };
 
 static int choose_page_size(struct smmuv3_unit *smmu, unsigned wanted)

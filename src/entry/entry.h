@@ -93,6 +93,7 @@ struct entry_change {
 	struct iommu_plan_request request;	/* its words point to the arrays below */
 	uint64_t before[IOMMU_ENTRY_WORDS];
 	uint64_t after[IOMMU_ENTRY_WORDS];
+	uint64_t standin[IOMMU_ENTRY_WORDS];	/* where the request has one */
 	unsigned device;
 	enum entry_ats ats;
 	/* The device's ATS control register: its place in config space and its value on and off. */

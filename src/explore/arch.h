@@ -28,6 +28,11 @@ struct xp_target {
 	size_t standin_bytes;
 };
 
+/* What can be behind a PASID. */
+#define XP_PASID_S1 0x1u
+#define XP_PASID_S2 0x2u
+#define XP_PASID_IDENTITY 0x4u
+
 /* What of an architecture driver.c needs to run its driver on its model. */
 struct xp_driver {
 	uint64_t registers, register_bytes;
@@ -41,6 +46,8 @@ struct xp_driver {
 	unsigned quantum;		/* bytes of an entry that the hardware reads at once, at most; 0: 16 */
 	bool first_stage;		/* its domains can have stage 1 */
 	bool noncoherent;		/* there are units that don't snoop */
+	unsigned pasid_kinds;		/* XP_PASID_ bits; 0: it has none */
+	unsigned pasid_quantum;		/* ... if stores have so many bytes at least */
 };
 
 struct xp_arch {
@@ -63,6 +70,8 @@ extern const struct xp_arch xp_arch_vtd, xp_arch_vtd_legacy, xp_arch_amdvi, xp_a
 	xp_arch_riscv_dc, xp_arch_riscv_pc;
 /* `entry` NULL: the architecture's first. NULL: there is none. */
 const struct xp_arch *xp_arch_find(const char *name, const char *entry);
+/* By the name of the entry's structure, as steps have it. */
+const struct xp_arch *xp_arch_of_structure(const char *name, const char *structure);
 
 /* record.c: plans the change and has the commit engine carry it out; the steps go to c->steps. */
 int xp_record(const struct xp_arch *arch, const struct hitless_cell *cell, struct xp_case *c, const struct xp_target *target,

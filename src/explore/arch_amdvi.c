@@ -273,6 +273,8 @@ static const struct xp_driver driver = {
 	.queue = queue,
 	.doorbell = AMDVI_REG_CMD_TAIL,
 	.first_stage = true,
+	.pasid_kinds = XP_PASID_S1,
+	.pasid_quantum = 16,
 };
 
 const struct xp_arch xp_arch_amdvi = {

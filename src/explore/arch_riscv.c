@@ -323,6 +323,7 @@ static void queue(struct iommu_model *model, struct xp_queue *queue)
 	queue->count = 2u << GET(RISCV_QUEUE_BASE, LOG2SZ, &base);
 	queue->doorbell = RISCV_REG_CQT;
 	queue->doorbell_bytes = 4;
+	queue->head = RISCV_REG_CQH;
 }
 
 static const struct xp_driver driver = {
@@ -333,6 +334,8 @@ static const struct xp_driver driver = {
 	.doorbell = RISCV_REG_CQT,
 	.quantum = 8,
 	.first_stage = true,
+	.noncoherent = true,
+	.pasid_kinds = XP_PASID_S1 | XP_PASID_IDENTITY,
 };
 
 const struct xp_arch xp_arch_riscv_dc = {

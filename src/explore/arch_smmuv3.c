@@ -344,10 +344,58 @@ static void changes_cd(const uint64_t *old, const uint64_t *new, unsigned first,
 	xp_changes(fields, sizeof(fields) / sizeof(fields[0]), old, new, first, count, text, size);
 }
 
+/* ---- The whole driver ---- */
+
+#define REGISTERS 0x09050000u
+
+static int create(const struct hitless_port *port, bool noncoherent, struct iommu_unit **unit)
+{
+	(void)noncoherent; /* its registers say so */
+	return smmuv3_unit_create(port, &(struct smmuv3_unit_desc){ .registers = REGISTERS, .sid_bits = 7 }, unit);
+}
+
+/* 6.3.26 to 6.3.28: the pointers have a wrap bit above the index. */
+static void queue(struct iommu_model *model, struct xp_queue *queue)
+{
+	uint64_t base = iommu_model_read(model, SMMU_REG_CMDQ_BASE, 8);
+
+	queue->ring = GET_ADDR(SMMU_QUEUE_BASE, ADDR, &base);
+	queue->shift = 0;
+	queue->bytes = SMMU_CMD_BYTES;
+	queue->count = 1u << GET(SMMU_QUEUE_BASE, LOG2SIZE, &base);
+	queue->turn = 2 * queue->count;
+	queue->doorbell = SMMU_REG_CMDQ_PROD;
+	queue->doorbell_bytes = 4;
+	queue->head = SMMU_REG_CMDQ_CONS;
+}
+
+/* IDR0.COHACC off. */
+static void capabilities(bool noncoherent, uint64_t *capabilities)
+{
+	if (!noncoherent)
+		return;
+	smmuv3_model_default_capabilities(capabilities);
+	SET(SMMU_IDR0, COHACC, &capabilities[0], 0);
+	capabilities[1] = 0;
+}
+
+static const struct xp_driver driver = {
+	.registers = REGISTERS,
+	.register_bytes = 0x20000,
+	.create = create,
+	.capabilities = capabilities,
+	.queue = queue,
+	.doorbell = SMMU_REG_CMDQ_PROD,
+	.first_stage = true,
+	.noncoherent = true,
+	.pasid_kinds = XP_PASID_S1,
+};
+
 const struct xp_arch xp_arch_smmuv3_ste = {
 	.name = "smmuv3",
 	.entry = "ste",
 	.model = &smmuv3_model,
+	.driver = &driver,
 	.format = &smmuv3_ste,
 	.temporary_tag = 9,
 	.build = build_ste,

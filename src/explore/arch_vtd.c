@@ -332,6 +332,7 @@ static const struct xp_driver driver_scalable = {
 	.doorbell = VTD_REG_IQT,
 	.first_stage = true,
 	.noncoherent = true,
+	.pasid_kinds = XP_PASID_S1 | XP_PASID_S2 | XP_PASID_IDENTITY,
 };
 
 static const struct xp_driver driver_legacy = {

@@ -36,14 +36,22 @@ const char *hitless_violation_name(enum hitless_violation violation)
 	return (unsigned)violation < HITLESS_VIOLATIONS ? names[violation] : NULL;
 }
 
+static const struct xp_arch *const archs[] = { &xp_arch_vtd, &xp_arch_vtd_legacy, &xp_arch_amdvi, &xp_arch_smmuv3_ste, &xp_arch_smmuv3_cd,
+					       &xp_arch_riscv_dc, &xp_arch_riscv_pc };
+
 const struct xp_arch *xp_arch_find(const char *name, const char *entry)
 {
-	static const struct xp_arch *const archs[] = { &xp_arch_vtd, &xp_arch_vtd_legacy, &xp_arch_amdvi, &xp_arch_smmuv3_ste,
-						       &xp_arch_smmuv3_cd, &xp_arch_riscv_dc,
-						       &xp_arch_riscv_pc };
-
 	for (unsigned i = 0; i < sizeof(archs) / sizeof(archs[0]); i++) {
 		if (strcmp(archs[i]->name, name) == 0 && (!entry || strcmp(archs[i]->entry, entry) == 0))
+			return archs[i];
+	}
+	return NULL;
+}
+
+const struct xp_arch *xp_arch_of_structure(const char *name, const char *structure)
+{
+	for (unsigned i = 0; i < sizeof(archs) / sizeof(archs[0]); i++) {
+		if (strcmp(archs[i]->name, name) == 0 && strcmp(iommu_entry_name(archs[i]->format), structure) == 0)
 			return archs[i];
 	}
 	return NULL;

@@ -22,11 +22,33 @@ const char *hitless_mapper_name(enum hitless_mapper mapper)
 	return (unsigned)mapper < HITLESS_MAPPERS ? names[mapper] : NULL;
 }
 
-bool hitless_check_knows_domain(const char *name, const struct iommu_domain_desc *desc)
+const char *hitless_pasid_name(enum hitless_pasid pasid)
+{
+	static const char *const names[] = { "none", "replaced", "beside" };
+
+	return (unsigned)pasid < HITLESS_PASIDS ? names[pasid] : NULL;
+}
+
+bool hitless_check_knows_domain(const char *name, const struct iommu_domain_desc *desc, enum hitless_pasid pasid, unsigned quantum)
 {
 	const struct xp_arch *arch = xp_arch_find(name, NULL);
+	const struct xp_driver *driver = arch ? arch->driver : NULL;
+	unsigned kinds = driver ? driver->pasid_kinds : 0;
 
-	return arch && arch->driver && (desc->type != IOMMU_DOMAIN_PAGING || desc->stage != 1 || arch->driver->first_stage);
+	if (!driver || (quantum != 8 && quantum != 16) || (driver->quantum && quantum > driver->quantum) || pasid >= HITLESS_PASIDS ||
+	    (pasid && (!kinds || quantum < driver->pasid_quantum)))
+		return false;
+	switch (desc->type) {
+	case IOMMU_DOMAIN_BLOCKED:
+		return true;
+	case IOMMU_DOMAIN_IDENTITY:
+		return pasid != HITLESS_PASID_REPLACED || (kinds & XP_PASID_IDENTITY);
+	default:
+		if (desc->stage == 1)
+			return driver->first_stage;
+		/* A second stage leaves room for PASIDs where it can be behind one, too. */
+		return !pasid || (kinds & XP_PASID_S2);
+	}
 }
 
 /* ---- Replay ids ---- */
@@ -35,9 +57,9 @@ static void put_id(struct xp_text *id, const struct hitless_domain_cell *cell, e
 {
 	char s[200];
 
-	snprintf(s, sizeof(s), "domain,%s,%u,%u.%u.%u.%u,%u.%u.%u.%u,%u,%u,%u,%x,%x,%u,%u,%u,%s", cell->arch, cell->quantum, cell->from.type,
+	snprintf(s, sizeof(s), "domain,%s,%u,%u.%u.%u.%u,%u.%u.%u.%u,%u,%u,%u,%u,%u,%x,%x,%u,%u,%u,%s", cell->arch, cell->quantum, cell->from.type,
 		 cell->from.stage, cell->from.levels, cell->from.dirty, cell->to.type, cell->to.stage, cell->to.levels, cell->to.dirty,
-		 cell->devices, cell->private_tags, cell->noncoherent, cell->strategies, cell->freedoms & ((1u << IOMMU_FREEDOMS) - 1), mapper, failure,
+		 cell->devices, cell->pasid, cell->private_tags, cell->noncoherent, cell->no_ats, cell->strategies, cell->freedoms & ((1u << IOMMU_FREEDOMS) - 1), mapper, failure,
 		 cell->mutant, cell->fault ? cell->fault->name : "");
 	xp_append(id, s);
 }
@@ -61,7 +83,7 @@ static bool take_desc(const char **at, struct iommu_domain_desc *desc)
 
 static bool take_id(const char *id, struct hitless_domain_cell *cell, struct names *names, unsigned *failure, const char **events)
 {
-	unsigned private_tags, noncoherent;
+	unsigned pasid, private_tags, noncoherent, no_ats;
 	size_t n;
 	int used = 0;
 
@@ -72,8 +94,8 @@ static bool take_id(const char *id, struct hitless_domain_cell *cell, struct nam
 	if (!take_desc(&id, &cell->from) || !take_desc(&id, &cell->to))
 		return false;
 	used = 0;
-	if (sscanf(id, "%u,%u,%u,%x,%x,%u,%u,%u,%n", &cell->devices, &private_tags, &noncoherent, &cell->strategies, &cell->freedoms, &cell->mapper, failure,
-		   &cell->mutant, &used) != 8 || !used || cell->mapper >= HITLESS_MAPPERS)
+	if (sscanf(id, "%u,%u,%u,%u,%u,%x,%x,%u,%u,%u,%n", &cell->devices, &pasid, &private_tags, &noncoherent, &no_ats, &cell->strategies, &cell->freedoms, &cell->mapper, failure,
+		   &cell->mutant, &used) != 10 || !used || cell->mapper >= HITLESS_MAPPERS)
 		return false;
 	id += used;
 	n = strcspn(id, ":");
@@ -83,8 +105,10 @@ static bool take_id(const char *id, struct hitless_domain_cell *cell, struct nam
 	names->fault[n] = '\0';
 	*events = id + n + 1;
 	cell->arch = names->arch;
+	cell->pasid = (enum hitless_pasid)pasid;
 	cell->private_tags = private_tags;
 	cell->noncoherent = noncoherent;
+	cell->no_ats = no_ats;
 	return true;
 }
 
@@ -172,6 +196,22 @@ static int try_failures(const struct hitless_domain_cell *cell, struct hitless_r
 	return 0;
 }
 
+/* The library says that it can't be done without a gap, before it has touched anything. */
+static int check_refusal(const struct hitless_domain_cell *cell, struct hitless_report *report)
+{
+	struct iommu_replace_report said;
+	struct xp_case c;
+	int err = xp_domain_fail(cell, UINT32_MAX, &c, &said, report->detail, sizeof(report->detail));
+
+	report->why = "refused: the device's tables can't take it without a gap";
+	if (err == -EUCLEAN) {
+		report->verdict = HITLESS_VIOLATED;
+		report->violation = HITLESS_ENTRY_NOT_RESTORED;
+		err = 0;
+	}
+	return err;
+}
+
 int hitless_check_domain(const struct hitless_domain_cell *cell, struct hitless_report *report)
 {
 	unsigned first = cell->mapper == HITLESS_MAPPERS ? HITLESS_MAPPER_NONE : cell->mapper;
@@ -179,7 +219,9 @@ int hitless_check_domain(const struct hitless_domain_cell *cell, struct hitless_
 	int err = 0;
 
 	memset(report, 0, sizeof(*report));
-	if (!hitless_check_knows_domain(cell->arch, &cell->from) || !hitless_check_knows_domain(cell->arch, &cell->to) ||
+	if (!hitless_check_knows_domain(cell->arch, &cell->from, cell->pasid, cell->quantum) ||
+	    !hitless_check_knows_domain(cell->arch, &cell->to, cell->pasid, cell->quantum) ||
+	    (cell->pasid == HITLESS_PASID_REPLACED && cell->from.type == IOMMU_DOMAIN_BLOCKED && cell->to.type == IOMMU_DOMAIN_BLOCKED) ||
 	    cell->mapper > HITLESS_MAPPERS || (cell->mutant && first != HITLESS_MAPPER_NONE))
 		return -EINVAL;
 	if (!xp_domain_has_mapper(cell, first))
@@ -190,6 +232,8 @@ int hitless_check_domain(const struct hitless_domain_cell *cell, struct hitless_
 		if (!xp_domain_has_mapper(cell, mapper))
 			continue;
 		err = build(cell, mapper, &c, report);
+		if (err == -EOPNOTSUPP && cell->strategies == IOMMU_STRATEGY_ANY)
+			return check_refusal(cell, report);
 		if (err)
 			break;
 		err = explore(cell, mapper, 0, &c, report);

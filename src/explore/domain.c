@@ -24,15 +24,23 @@
 #include <string.h>
 
 /* As in setup.h, and more. */
+#define RID_WARM 0x08u
 #define RID_SECOND 0x18u
 #define RID_NEXT 0x28u
 
 #define IOVA_SAME 0x602000ull		/* the same page in both */
 #define IOVA_GONE 0x605000ull		/* the mapper's */
 #define IOVA_ALONE 0x40000000ull	/* the mapper's, with no other page in its table */
+#define ALONE_SPAN 0x400000ull		/* more than its table maps: that goes with it, and not into idleness */
 #define PHYS_SAME 0x180000000ull
 
-enum { OLD, NEW, NEXT, SIDES };
+/* KEEP: where PASIDs are about; what those are in that stay where they are. */
+enum { OLD, NEW, NEXT, KEEP, SIDES };
+
+/* The PASID that is replaced, and one of the same device beside it. One that is attached lies far from that: tables grow. */
+#define PASID_NEAR 1u
+#define PASID_FAR 0x12345u
+#define PASID_BESIDE 2u
 
 static uint64_t data(unsigned side)
 {
@@ -45,6 +53,7 @@ struct scene {
 	struct iommu_unit *unit;
 	struct iommu_domain *domains[SIDES];
 	struct iommu_group *group, *bystanders[SIDES];
+	struct iommu_device *device, *new_device;	/* the first of the group; the one in the new domain */
 	unsigned domain_locks[SIDES];
 	/* A mapper that is recorded now. */
 	struct iommu_domain *unmap_from;
@@ -58,9 +67,19 @@ struct scene {
 
 /* ---- Setting it up ---- */
 
+static bool of_pasid(const struct hitless_domain_cell *cell)
+{
+	return cell->pasid == HITLESS_PASID_REPLACED;
+}
+
 static bool passes(const struct iommu_domain_desc *desc)
 {
 	return desc->type != IOMMU_DOMAIN_BLOCKED;
+}
+
+static uint32_t the_pasid(const struct hitless_domain_cell *cell)
+{
+	return passes(&cell->from) ? PASID_NEAR : PASID_FAR;
 }
 
 static int fill_domain(struct iommu_domain *domain, unsigned side)
@@ -95,33 +114,89 @@ static int add_domain(struct scene *s, unsigned side, const struct iommu_domain_
 	return fill_domain(s->domains[side], side);
 }
 
-static int add_group(struct scene *s, const uint32_t *rids, unsigned count, bool ats, struct iommu_group **group)
+static int add_group(struct scene *s, const uint32_t *rids, unsigned count, bool ats, struct iommu_group **group,
+		     struct iommu_device **first)
 {
 	int err = iommu_group_alloc(&s->host.port, group);
 
 	for (unsigned i = 0; i < count && !err; i++) {
-		struct iommu_device_desc desc = { .unit = s->unit, .rids = { rids[i] }, .nrids = 1, .ats = ats };
-		struct iommu_device *device;
+		struct iommu_device_desc desc = {
+			.unit = s->unit, .rids = { rids[i] }, .nrids = 1, .ats = ats, .pasid_bits = !s->cell->pasid ? 0 : the_pasid(s->cell) == PASID_FAR ? 20 : 4,
+		};
+		struct iommu_device *device = NULL;
 
-		if (s->host.nfunctions < XP_MAX_FUNCTIONS)
-			s->host.functions[s->host.nfunctions++].rid = rids[i];
+		xp_host_add_function(&s->host, rids[i]);
 		err = iommu_group_add_device(*group, &desc, &device);
+		if (!i)
+			*first = device;
 	}
 	return err;
 }
 
-/* Goes there, sets all accessed and dirty flags, and leaves: then no walk writes any more. */
-static int warm_up(struct scene *s, struct iommu_group *group, uint32_t rid, unsigned side)
+/* A device that comes for that alone goes there, sets all accessed and dirty flags, and leaves: then no walk writes any more. */
+static int warm_up(struct scene *s, unsigned side)
 {
 	/* The first is read-only in the old domain. */
 	static const uint64_t iovas[] = { XP_IOVA_RIGHTS, XP_IOVA_SMALL, XP_IOVA_LARGE, IOVA_SAME, IOVA_GONE, IOVA_ALONE };
-	int err = iommu_attach_group(group, s->domains[side]);
+	static const uint32_t rid = RID_WARM;
+	struct iommu_device *device = NULL;
+	struct iommu_group *group = NULL;
+	int err;
 
-	if (err)
-		return err;
-	for (unsigned i = 0; i < sizeof(iovas) / sizeof(iovas[0]) && s->domain_locks[side]; i++)
+	if (!s->domain_locks[side])
+		return 0; /* no tables */
+	err = add_group(s, &rid, 1, false, &group, &device);
+	if (!err)
+		err = iommu_attach_group(group, s->domains[side]);
+	for (unsigned i = 0; i < sizeof(iovas) / sizeof(iovas[0]) && !err; i++)
 		xp_host_dma(&s->host, rid, iovas[i], i || side != OLD ? IOMMU_READ | IOMMU_WRITE : IOMMU_READ);
-	return iommu_detach_group(group);
+	if (!err)
+		err = iommu_detach_group(group);
+	if (!err)
+		err = iommu_group_remove_device(group, device);
+	return err ? err : iommu_group_free(group);
+}
+
+/*
+ * A cell of a PASID. Requests without PASID are in a domain of their own. With shared tags another PASID of the devices is in the old
+ * domain, if that is one, and the PASID of another device in the new one.
+ */
+static int populate_pasids(struct scene *s)
+{
+	const struct iommu_domain_desc keep = { .type = IOMMU_DOMAIN_PAGING, .stage = 1 };
+	const struct hitless_domain_cell *cell = s->cell;
+	static const uint32_t rid_new = XP_RID_NEW;
+	int err = add_domain(s, KEEP, &keep);
+
+	if (!err)
+		err = warm_up(s, KEEP);
+	if (!err && passes(&cell->from))
+		err = iommu_attach_device_pasid(s->device, the_pasid(cell), s->domains[OLD], NULL);
+	if (!err && !cell->private_tags)
+		err = iommu_attach_device_pasid(s->device, PASID_BESIDE, s->domains[passes(&cell->from) ? OLD : KEEP], NULL);
+	/* Where tables for PASIDs can only be had while the device is blocked, now is the time. */
+	if (!err)
+		err = iommu_attach_group(s->group, s->domains[KEEP]);
+	if (err || cell->private_tags || !passes(&cell->to))
+		return err;
+	err = add_group(s, &rid_new, 1, false, &s->bystanders[NEW], &s->new_device);
+	return err ? err : iommu_attach_device_pasid(s->new_device, the_pasid(cell), s->domains[NEW], NULL);
+}
+
+/* Requests without PASID; with PASIDs beside, one of those comes first. */
+static int attach_old(struct scene *s)
+{
+	const struct iommu_domain_desc keep = { .type = IOMMU_DOMAIN_PAGING, .stage = 1 };
+	int err = 0;
+
+	if (s->cell->pasid == HITLESS_PASID_BESIDE) {
+		err = add_domain(s, KEEP, &keep);
+		if (!err)
+			err = warm_up(s, KEEP);
+		if (!err)
+			err = iommu_attach_device_pasid(s->device, PASID_BESIDE, s->domains[KEEP], NULL);
+	}
+	return err ? err : iommu_attach_group(s->group, s->domains[OLD]);
 }
 
 static int open_scene(struct scene *s, const struct hitless_domain_cell *cell)
@@ -129,13 +204,13 @@ static int open_scene(struct scene *s, const struct hitless_domain_cell *cell)
 	static const uint32_t group[] = { XP_RID_DEVICE, RID_SECOND }, others[] = { XP_RID_OLD, XP_RID_NEW, RID_NEXT };
 	const struct iommu_domain_desc next = { .type = IOMMU_DOMAIN_PAGING, .stage = cell->to.stage, .levels = cell->to.levels };
 	const struct xp_arch *arch = xp_arch_find(cell->arch, NULL);
+	struct iommu_device *ignored;
 	struct iommu_model_config config = xp_config(cell->freedoms, cell->quantum);
 	int err;
 
 	memset(s, 0, sizeof(*s));
 	s->cell = cell;
-	if (!arch || !arch->driver || cell->devices < 1 || cell->devices > 2 || (cell->quantum != 8 && cell->quantum != 16) ||
-	    (arch->driver->quantum && cell->quantum > arch->driver->quantum))
+	if (cell->devices < 1 || cell->devices > 2)
 		return -EINVAL;
 	if (cell->noncoherent && !arch->driver->noncoherent)
 		return -EINVAL;
@@ -147,26 +222,26 @@ static int open_scene(struct scene *s, const struct hitless_domain_cell *cell)
 	if (!err)
 		err = add_domain(s, NEW, &cell->to);
 	if (!err)
-		err = add_group(s, group, cell->devices, true, &s->group);
+		err = warm_up(s, NEW);
 	if (!err)
-		err = warm_up(s, s->group, XP_RID_DEVICE, NEW);
+		err = warm_up(s, OLD);
 	if (!err)
-		err = warm_up(s, s->group, XP_RID_DEVICE, OLD);
+		err = add_group(s, group, cell->devices, !cell->no_ats, &s->group, &s->device);
 	if (!err)
-		err = iommu_attach_group(s->group, s->domains[OLD]);
-	for (unsigned side = OLD; side <= NEW && !err && !cell->private_tags; side++) {
+		err = of_pasid(cell) ? populate_pasids(s) : attach_old(s);
+	for (unsigned side = OLD; side <= NEW && !err && !cell->private_tags && !of_pasid(cell); side++) {
 		if (!passes(side == OLD ? &cell->from : &cell->to))
 			continue;
-		err = add_group(s, &others[side], 1, false, &s->bystanders[side]);
+		err = add_group(s, &others[side], 1, false, &s->bystanders[side], &s->new_device);
 		if (!err)
 			err = iommu_attach_group(s->bystanders[side], s->domains[side]);
 	}
 	if (!err && cell->private_tags) {
 		err = add_domain(s, NEXT, &next);
 		if (!err)
-			err = add_group(s, &others[NEXT], 1, false, &s->bystanders[NEXT]);
+			err = add_group(s, &others[NEXT], 1, false, &s->bystanders[NEXT], &ignored);
 		if (!err)
-			err = warm_up(s, s->bystanders[NEXT], RID_NEXT, NEXT);
+			err = warm_up(s, NEXT);
 	}
 	return err;
 }
@@ -199,7 +274,17 @@ static int replace(struct scene *s, struct iommu_replace_report *report)
 		s->host.edit = fault->edit;
 		s->host.port.review = review;
 	}
-	err = iommu_group_replace_domain(s->group, s->domains[NEW], &options, report);
+	if (!of_pasid(s->cell))
+		err = iommu_group_replace_domain(s->group, s->domains[NEW], &options, report);
+	else if (!passes(&s->cell->from))
+		err = iommu_attach_device_pasid(s->device, the_pasid(s->cell), s->domains[NEW], NULL);
+	else if (!passes(&s->cell->to))
+		err = iommu_detach_device_pasid(s->device, the_pasid(s->cell));
+	else
+		err = iommu_replace_device_pasid(s->device, the_pasid(s->cell), s->domains[NEW], &options, report);
+	/* Attach and detach report nothing: a PASID comes or goes. */
+	if (of_pasid(s->cell) && !(passes(&s->cell->from) && passes(&s->cell->to)))
+		*report = (struct iommu_replace_report){ .hitless = true, .cost = s->host.cost };
 	if (fault && fault->edit) {
 		s->host.port.review = NULL;
 		pthread_mutex_unlock(&editing);
@@ -216,6 +301,8 @@ static void start_recording(struct scene *s, struct xp_ops *ops)
 	h->step = NULL;
 	h->commands[0] = '\0';
 	h->wrote_at = 0;
+	h->submitted = false;
+	memset(&h->cost, 0, sizeof(h->cost));
 }
 
 static void stop_recording(struct scene *s)
@@ -240,7 +327,7 @@ static int pad_queue(struct scene *s)
 	for (unsigned i = 0; i < MAPPER_SLOT; i++)
 		h->arch->wait(true, 0, 0, words + i * per);
 	for (;;) {
-		unsigned slots = (h->queue.first + h->queue.count - s->first_slot) % h->queue.count;
+		unsigned slots = (h->queue.first + h->queue.turn - s->first_slot) % h->queue.turn;
 		unsigned waits = h->waits - s->first_wait;
 		unsigned fences = waits + 1 < MAPPER_WAIT ? 1 : MAPPER_SLOT - 1 - slots;
 		int err;
@@ -268,7 +355,7 @@ static void run_mapper(struct scene *s)
 	h->unlocked = NULL;
 	err = pad_queue(s);
 	start_recording(s, s->list);
-	s->unmapped = err ? err : iommu_unmap(s->unmap_from, s->unmap_iova, XP_PAGE);
+	s->unmapped = err ? err : iommu_unmap(s->unmap_from, s->unmap_iova, s->unmap_iova == IOVA_ALONE ? ALONE_SPAN : XP_PAGE);
 	stop_recording(s);
 	memcpy(h->shadow, h->ram, XP_MAX_PAGES * XP_PAGE);
 	h->record = record;
@@ -344,7 +431,7 @@ static bool same_ops(const struct xp_ops *a, const struct xp_ops *b)
 	for (unsigned i = 0; i < a->n; i++) {
 		const struct xp_op *x = &a->v[i], *y = &b->v[i];
 
-		if (x->kind != y->kind || x->width != y->width || x->addr != y->addr || x->nbulk != y->nbulk ||
+		if (x->kind != y->kind || x->by_head != y->by_head || x->width != y->width || x->addr != y->addr || x->nbulk != y->nbulk ||
 		    memcmp(x->words, y->words, sizeof(x->words)) != 0 ||
 		    (x->nbulk && memcmp(x->bulk, y->bulk, x->nbulk * sizeof(*x->bulk)) != 0))
 			return false;
@@ -526,7 +613,7 @@ static bool waits_differ(const struct xp_case *c)
 	for (unsigned i = 0; i < c->steps.n; i++) {
 		const struct xp_op *a = &c->steps.v[i];
 
-		if (a->kind != XP_WAIT)
+		if (a->kind != XP_WAIT || a->by_head)
 			continue;
 		for (unsigned k = i + 1; k < c->steps.n; k++) {
 			if (c->steps.v[k].kind == XP_WAIT && c->steps.v[k].addr == a->addr)
@@ -544,61 +631,78 @@ static bool waits_differ(const struct xp_case *c)
 
 /* ---- Actors ---- */
 
-static void actor(struct xp_case *c, enum xp_role role, uint32_t rid, uint64_t iova, unsigned access, enum iommu_request_kind kind)
+static void actor(struct xp_case *c, enum xp_role role, uint32_t rid, uint32_t pasid, uint64_t iova, unsigned access,
+		  enum iommu_request_kind kind)
 {
 	if (c->nactors < XP_MAX_ACTORS)
-		c->actors[c->nactors++] = (struct xp_actor){ role, rid, IOMMU_NO_PASID, iova, (uint8_t)access, (uint8_t)kind };
+		c->actors[c->nactors++] = (struct xp_actor){ role, rid, pasid, iova, (uint8_t)access, (uint8_t)kind };
 }
 
 /* Untranslated, and by way of the device's own TLB if it may have one. */
-static void actors(struct xp_case *c, enum xp_role role, uint32_t rid, uint64_t iova, unsigned access, bool ats)
+static void actors(struct xp_case *c, uint32_t rid, uint32_t pasid, uint64_t iova, unsigned access, bool ats)
 {
-	actor(c, role, rid, iova, access, IOMMU_REQUEST_UNTRANSLATED);
+	actor(c, XP_DEVICE, rid, pasid, iova, access, IOMMU_REQUEST_UNTRANSLATED);
 	if (!ats)
 		return;
-	actor(c, role, rid, iova, access, IOMMU_REQUEST_TRANSLATION);
-	actor(c, role, rid, iova, access, IOMMU_REQUEST_TRANSLATED);
+	actor(c, XP_DEVICE, rid, pasid, iova, access, IOMMU_REQUEST_TRANSLATION);
+	actor(c, XP_DEVICE, rid, pasid, iova, access, IOMMU_REQUEST_TRANSLATED);
+}
+
+/* Who else is about: `iova` by reading, and with write, another page by writing. */
+static void add_bystanders(const struct scene *s, struct xp_case *c, uint64_t iova, bool write)
+{
+	const struct hitless_domain_cell *cell = s->cell;
+	const uint32_t none = IOMMU_NO_PASID;
+	struct {
+		bool there;
+		enum xp_role role;
+		uint32_t rid, pasid;
+	} who[] = {
+		{ s->bystanders[OLD] != NULL, XP_OLD, XP_RID_OLD, none },
+		{ s->bystanders[NEW] != NULL, XP_NEW, XP_RID_NEW, of_pasid(cell) ? the_pasid(cell) : none },
+		{ of_pasid(cell) && !cell->private_tags, passes(&cell->from) ? XP_OLD : XP_SIBLING, XP_RID_DEVICE, PASID_BESIDE },
+		{ of_pasid(cell), XP_SIBLING, XP_RID_DEVICE, none },
+		{ cell->pasid == HITLESS_PASID_BESIDE, XP_SIBLING, XP_RID_DEVICE, PASID_BESIDE },
+	};
+
+	for (unsigned i = 0; i < sizeof(who) / sizeof(who[0]); i++) {
+		if (!who[i].there)
+			continue;
+		actor(c, who[i].role, who[i].rid, who[i].pasid, iova, IOMMU_READ, IOMMU_REQUEST_UNTRANSLATED);
+		if (write)
+			actor(c, who[i].role, who[i].rid, who[i].pasid, XP_IOVA_RIGHTS, IOMMU_WRITE, IOMMU_REQUEST_UNTRANSLATED);
+	}
 }
 
 static void add_actors(const struct scene *s, struct xp_case *c, enum hitless_mapper mapper, bool ats)
 {
 	const struct hitless_domain_cell *cell = s->cell;
+	const uint32_t pasid = of_pasid(cell) ? the_pasid(cell) : IOMMU_NO_PASID;
 
 	if (mapper != HITLESS_MAPPER_NONE) {
 		uint64_t iova = mapper_iova(mapper);
 
-		actors(c, XP_DEVICE, XP_RID_DEVICE, iova, IOMMU_READ, ats);
-		actor(c, XP_DEVICE, XP_RID_DEVICE, XP_IOVA_SMALL, IOMMU_READ, IOMMU_REQUEST_UNTRANSLATED);
+		actors(c, XP_RID_DEVICE, pasid, iova, IOMMU_READ, ats);
+		actor(c, XP_DEVICE, XP_RID_DEVICE, pasid, XP_IOVA_SMALL, IOMMU_READ, IOMMU_REQUEST_UNTRANSLATED);
 		if (cell->devices > 1)
-			actors(c, XP_DEVICE, RID_SECOND, iova, IOMMU_READ, ats);
-		for (unsigned side = OLD; side <= NEW; side++) {
-			if (s->bystanders[side])
-				actor(c, side == OLD ? XP_OLD : XP_NEW, side == OLD ? XP_RID_OLD : XP_RID_NEW, iova, IOMMU_READ,
-				      IOMMU_REQUEST_UNTRANSLATED);
-		}
+			actors(c, RID_SECOND, pasid, iova, IOMMU_READ, ats);
+		add_bystanders(s, c, iova, false);
 		return;
 	}
-	actors(c, XP_DEVICE, XP_RID_DEVICE, XP_IOVA_SMALL, IOMMU_READ, ats);
-	actor(c, XP_DEVICE, XP_RID_DEVICE, XP_IOVA_SMALL, IOMMU_WRITE, IOMMU_REQUEST_UNTRANSLATED);
-	actor(c, XP_DEVICE, XP_RID_DEVICE, XP_IOVA_RIGHTS, IOMMU_READ, IOMMU_REQUEST_UNTRANSLATED);
-	actors(c, XP_DEVICE, XP_RID_DEVICE, XP_IOVA_RIGHTS, IOMMU_WRITE, ats);
-	actor(c, XP_DEVICE, XP_RID_DEVICE, IOVA_SAME, IOMMU_READ, IOMMU_REQUEST_UNTRANSLATED);
-	actor(c, XP_DEVICE, XP_RID_DEVICE, XP_IOVA_LARGE, IOMMU_READ, IOMMU_REQUEST_UNTRANSLATED);
+	actors(c, XP_RID_DEVICE, pasid, XP_IOVA_SMALL, IOMMU_READ, ats);
+	actor(c, XP_DEVICE, XP_RID_DEVICE, pasid, XP_IOVA_SMALL, IOMMU_WRITE, IOMMU_REQUEST_UNTRANSLATED);
+	actor(c, XP_DEVICE, XP_RID_DEVICE, pasid, XP_IOVA_RIGHTS, IOMMU_READ, IOMMU_REQUEST_UNTRANSLATED);
+	actors(c, XP_RID_DEVICE, pasid, XP_IOVA_RIGHTS, IOMMU_WRITE, ats);
+	actor(c, XP_DEVICE, XP_RID_DEVICE, pasid, IOVA_SAME, IOMMU_READ, IOMMU_REQUEST_UNTRANSLATED);
+	actor(c, XP_DEVICE, XP_RID_DEVICE, pasid, XP_IOVA_LARGE, IOMMU_READ, IOMMU_REQUEST_UNTRANSLATED);
 	if (cell->devices > 1) {
-		actors(c, XP_DEVICE, RID_SECOND, XP_IOVA_SMALL, IOMMU_READ, ats);
-		actor(c, XP_DEVICE, RID_SECOND, XP_IOVA_RIGHTS, IOMMU_WRITE, IOMMU_REQUEST_UNTRANSLATED);
+		actors(c, RID_SECOND, pasid, XP_IOVA_SMALL, IOMMU_READ, ats);
+		actor(c, XP_DEVICE, RID_SECOND, pasid, XP_IOVA_RIGHTS, IOMMU_WRITE, IOMMU_REQUEST_UNTRANSLATED);
 	}
-	if (s->bystanders[OLD]) {
-		actor(c, XP_OLD, XP_RID_OLD, XP_IOVA_SMALL, IOMMU_READ, IOMMU_REQUEST_UNTRANSLATED);
-		actor(c, XP_OLD, XP_RID_OLD, XP_IOVA_RIGHTS, IOMMU_WRITE, IOMMU_REQUEST_UNTRANSLATED);
-	}
-	if (s->bystanders[NEW]) {
-		actor(c, XP_NEW, XP_RID_NEW, XP_IOVA_SMALL, IOMMU_READ, IOMMU_REQUEST_UNTRANSLATED);
-		actor(c, XP_NEW, XP_RID_NEW, XP_IOVA_RIGHTS, IOMMU_WRITE, IOMMU_REQUEST_UNTRANSLATED);
-	}
+	add_bystanders(s, c, XP_IOVA_SMALL, true);
 	if (s->bystanders[NEXT]) {
-		actor(c, XP_NEXT, RID_NEXT, XP_IOVA_SMALL, IOMMU_READ, IOMMU_REQUEST_UNTRANSLATED);
-		actor(c, XP_NEXT, RID_NEXT, XP_IOVA_RIGHTS, IOMMU_READ, IOMMU_REQUEST_UNTRANSLATED);
+		actor(c, XP_NEXT, RID_NEXT, IOMMU_NO_PASID, XP_IOVA_SMALL, IOMMU_READ, IOMMU_REQUEST_UNTRANSLATED);
+		actor(c, XP_NEXT, RID_NEXT, IOMMU_NO_PASID, XP_IOVA_RIGHTS, IOMMU_READ, IOMMU_REQUEST_UNTRANSLATED);
 	}
 }
 
@@ -624,6 +728,7 @@ static int take_picture(const struct scene *s, struct xp_case *c)
 	c->queue = h->queue;
 	c->thorough = s->cell->thorough;
 	c->noncoherent = s->cell->noncoherent;
+	c->max_places = 200000;
 	if (!c->ram || !c->state)
 		return -ENOMEM;
 	memset((char *)c->state + prefix, 0, h->state_bytes - prefix);
@@ -705,7 +810,7 @@ static int finish(struct scene *s, struct xp_case *c, enum hitless_mapper mapper
 	c->ram_after = copy_of(s->host.ram, XP_MAX_PAGES * XP_PAGE);
 	if (!c->ram_after)
 		return -ENOMEM;
-	add_actors(s, c, mapper, ats || s->host.functions[0].ats);
+	add_actors(s, c, mapper, ats || xp_host_ats(&s->host, XP_RID_DEVICE));
 	return 0;
 }
 
@@ -723,7 +828,7 @@ int xp_domain_build(const struct hitless_domain_cell *cell, enum hitless_mapper 
 		err = take_picture(&s, c);
 	if (err)
 		goto out;
-	ats = s.host.functions[0].ats;
+	ats = xp_host_ats(&s.host, XP_RID_DEVICE);
 	start_recording(&s, &c->steps);
 	err = replace(&s, report);
 	if (!err)
@@ -742,15 +847,6 @@ out:
 }
 
 /* ---- Failures ---- */
-
-static unsigned live_pages(const struct xp_host *h)
-{
-	unsigned n = h->pages;
-
-	for (unsigned i = 0; i < XP_MAX_PAGES / 64; i++)
-		n -= (unsigned)__builtin_popcountll(h->freed[i]);
-	return n;
-}
 
 /* After a replace that has failed: is all as it was? */
 static int compare(const struct scene *s, const struct xp_case *before, unsigned pages, unsigned live, size_t heap, uint32_t tags,
@@ -780,9 +876,9 @@ static int compare(const struct scene *s, const struct xp_case *before, unsigned
 		snprintf(detail, size, "%u tags were in use, and %u are", tags, info.tags_used);
 		return -EUCLEAN;
 	}
-	if (h->heap_live != heap || live_pages(h) != live) {
+	if (h->heap_live != heap || h->live_pages != live) {
 		snprintf(detail, size, "%zu bytes and %u pages were allocated, and %zu and %u are", heap, live, h->heap_live,
-			 live_pages(h));
+			 h->live_pages);
 		return -EUCLEAN;
 	}
 	return 0;
@@ -807,14 +903,14 @@ int xp_domain_fail(const struct hitless_domain_cell *cell, unsigned n, struct xp
 		goto out;
 	iommu_unit_get_info(s.unit, &info);
 	pages = s.host.pages;
-	live = live_pages(&s.host);
+	live = s.host.live_pages;
 	heap = s.host.heap_live;
-	ats = s.host.functions[0].ats;
+	ats = xp_host_ats(&s.host, XP_RID_DEVICE);
 	start_recording(&s, &c->steps);
 	s.host.fail_at = n;
 	s.host.keeps = cell->fault && (cell->fault->bits & HITLESS_FAILURE_KEEPS);
 	err = replace(&s, report);
-	if (s.host.fail_at) {
+	if (!err && s.host.fail_at) {
 		err = -ENOENT; /* it hasn't come to that */
 		goto out;
 	}
@@ -823,7 +919,10 @@ int xp_domain_fail(const struct hitless_domain_cell *cell, unsigned n, struct xp
 
 		stop_recording(&s);
 		err = compare(&s, c, pages, live, heap, info.tags_used, what, sizeof(what));
-		snprintf(detail, size, "allocation %u failed: %s", n, err ? what : "all is as it was");
+		if (s.host.failed)
+			snprintf(detail, size, "allocation %u failed: %s", n, err ? what : "all is as it was");
+		else
+			snprintf(detail, size, "it was refused: %s", err ? what : "all is as it was");
 		goto out;
 	}
 	err = finish(&s, c, HITLESS_MAPPER_NONE, report, ats);

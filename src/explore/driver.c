@@ -58,11 +58,12 @@ static void add_plain(struct xp_host *h, unsigned n)
 		op.bulk[op.nbulk][0] = i * 8;
 		op.bulk[op.nbulk++][1] = h->ram[i];
 	}
-	if (n == 1)
-		snprintf(op.text, sizeof(op.text), "store 0x%llx at 0x%llx (was 0x%llx)", (unsigned long long)op.bulk[0][1],
-			 (unsigned long long)op.bulk[0][0], (unsigned long long)h->shadow[op.bulk[0][0] / 8]);
-	else
-		snprintf(op.text, sizeof(op.text), "store %u words, from 0x%llx on", n, (unsigned long long)op.bulk[0][0]);
+	for (unsigned i = 0, used = 0; i < n && i < 2 && used < sizeof(op.text); i++)
+		used += (unsigned)snprintf(op.text + used, sizeof(op.text) - used, "%s 0x%llx at 0x%llx (was 0x%llx)", i ? "," : "store",
+					   (unsigned long long)op.bulk[i][1], (unsigned long long)op.bulk[i][0],
+					   (unsigned long long)h->shadow[op.bulk[i][0] / 8]);
+	if (n > 2)
+		snprintf(op.text + strlen(op.text), sizeof(op.text) - strlen(op.text), " and %u words more", n - 2);
 	add(h, &op);
 }
 
@@ -93,11 +94,11 @@ static void name_store(const struct xp_host *h, struct xp_op *op)
 	const struct iommu_step *step = h->step;
 	unsigned words = op->width / 8;
 	uint64_t old[IOMMU_ENTRY_WORDS] = { 0 }, new[IOMMU_ENTRY_WORDS] = { 0 };
-	const struct entry_format *format = h->arch->format;
+	const struct xp_arch *arch = step && step->op == IOMMU_STEP_STORE ? xp_arch_of_structure(h->arch->name, step->structure) : NULL;
 	uint64_t base;
 	char text[100];
 
-	if (!step || step->op != IOMMU_STEP_STORE) {
+	if (!step || step->op != IOMMU_STEP_STORE || (!arch && step->place != IOMMU_PLACE_PARENT)) {
 		snprintf(op->text, sizeof(op->text), "store 0x%llx at 0x%llx", (unsigned long long)op->words[0], (unsigned long long)op->addr);
 		return;
 	}
@@ -107,10 +108,10 @@ static void name_store(const struct xp_host *h, struct xp_op *op)
 		return;
 	}
 	base = op->addr - (uint64_t)step->quantum * words * 8;
-	memcpy(old, h->ram + base / 8, format->words * 8);
+	memcpy(old, h->ram + base / 8, arch->format->words * 8);
 	memcpy(new, old, sizeof(new));
 	memcpy(new + step->quantum * words, op->words, op->width);
-	h->arch->changes(old, new, step->quantum * words, words, text, sizeof(text));
+	arch->changes(old, new, step->quantum * words, words, text, sizeof(text));
 	snprintf(op->text, sizeof(op->text), "store %s of device %u, %u bits at word %u: %s", step->structure, step->device, op->width * 8,
 		 step->quantum * words, text);
 }
@@ -164,6 +165,12 @@ static void port_trace(void *ctx, const struct iommu_step *step)
 	size_t used = strlen(h->commands);
 
 	h->step = step;
+	if (h->record) {
+		h->cost.stores += step->op == IOMMU_STEP_STORE;
+		h->cost.commands += step->op == IOMMU_STEP_INVALIDATE && step->nwords;
+		h->cost.rounds += step->op == IOMMU_STEP_WAIT;
+		h->cost.polls += step->op == IOMMU_STEP_WAIT && step->poll;
+	}
 	if (step->op == IOMMU_STEP_INVALIDATE && step->nwords)
 		snprintf(h->commands + used, sizeof(h->commands) - used, "%s%s %s", used ? "; " : "", step->structure, step->scope);
 	else if (step->op == IOMMU_STEP_WAIT)
@@ -193,6 +200,7 @@ static void *port_alloc_pages(void *ctx, size_t bytes)
 		return NULL;
 	}
 	h->pages = first + count;
+	h->live_pages += count;
 	return (char *)h->ram + first * XP_PAGE;
 }
 
@@ -205,7 +213,7 @@ static void port_free_pages(void *ctx, void *pages, size_t bytes)
 	for (uint64_t at = addr; at < addr + bytes && !(h->failed && h->keeps); at += XP_PAGE) {
 		struct xp_op op = { .kind = XP_FREE, .addr = at };
 
-		h->freed[at / XP_PAGE / 64] |= 1ull << at / XP_PAGE % 64;
+		h->live_pages--;
 		snprintf(op.text, sizeof(op.text), "free the page at 0x%llx", (unsigned long long)at);
 		if (h->record)
 			add(h, &op);
@@ -252,11 +260,12 @@ static uint64_t mmio_read(struct xp_host *h, uint64_t addr, unsigned size)
 static void ring_doorbell(struct xp_host *h, uint64_t value)
 {
 	struct xp_queue *q = &h->queue;
-	unsigned tail = (unsigned)(value >> q->shift) % q->count;
+	unsigned tail = (unsigned)(value >> q->shift) % q->turn;
 	struct xp_op op = { .kind = XP_SUBMIT };
 
 	h->wrote_at = 0;
-	op.nbulk = (tail + q->count - q->first) % q->count;
+	h->submitted = true;
+	op.nbulk = (tail + q->turn - q->first) % q->turn;
 	if (h->record && op.nbulk) {
 		xp_host_sync(h);
 		op.bulk = malloc(op.nbulk * sizeof(*op.bulk));
@@ -309,16 +318,52 @@ static void port_write64(void *ctx, uint64_t addr, uint64_t value)
 	mmio_write(ctx, addr, 8, value);
 }
 
-/* PCI Express: one extended capability at 0x100, ATS; its control register has Enable in bit 15. */
+/* PCI Express: extended capabilities. ATS, whose control register has Enable in bit 15; and PASID, 20 bits wide. */
 #define ATS_CAPABILITY 0x100u
+#define PASID_CAPABILITY 0x110u
+
+void xp_host_add_function(struct xp_host *h, uint32_t rid)
+{
+	for (unsigned i = 0; i < h->nfunctions; i++) {
+		if (h->functions[i].rid == rid)
+			return;
+	}
+	if (h->nfunctions < XP_MAX_FUNCTIONS)
+		h->functions[h->nfunctions++].rid = rid;
+	else
+		h->full = true;
+}
+
+bool xp_host_ats(const struct xp_host *h, uint32_t rid)
+{
+	for (unsigned i = 0; i < h->nfunctions; i++) {
+		if (h->functions[i].rid == rid)
+			return h->functions[i].ats >> 15 & 1;
+	}
+	return false;
+}
 
 static uint32_t port_pci_read(void *ctx, uint32_t rid, unsigned offset, unsigned size)
 {
 	const struct xp_host *h = ctx;
 
 	for (unsigned i = 0; i < h->nfunctions; i++) {
-		if (h->functions[i].rid == rid)
-			return offset == ATS_CAPABILITY ? 0x0001000f : offset == ATS_CAPABILITY + 6 ? h->functions[i].ats : 0;
+		if (h->functions[i].rid != rid)
+			continue;
+		switch (offset) {
+		case ATS_CAPABILITY:
+			return PASID_CAPABILITY << 20 | 0x1000f;
+		case ATS_CAPABILITY + 6:
+			return h->functions[i].ats;
+		case PASID_CAPABILITY:
+			return 0x1001b;
+		case PASID_CAPABILITY + 4:
+			return 20 << 8;
+		case PASID_CAPABILITY + 6:
+			return h->functions[i].pasid;
+		default:
+			return 0;
+		}
 	}
 	return size == 2 ? 0xffff : 0xffffffffu;
 }
@@ -329,13 +374,16 @@ static void port_pci_write(void *ctx, uint32_t rid, unsigned offset, unsigned si
 	struct xp_op op = { .kind = XP_ATS, .addr = rid, .words = { value >> 15 & 1 } };
 
 	(void)size;
-	if (offset != ATS_CAPABILITY + 6)
-		return;
 	xp_host_sync(h);
 	for (unsigned i = 0; i < h->nfunctions; i++) {
-		if (h->functions[i].rid == rid)
+		if (h->functions[i].rid == rid && offset == ATS_CAPABILITY + 6)
 			h->functions[i].ats = (uint16_t)value;
+		if (h->functions[i].rid == rid && offset == PASID_CAPABILITY + 6)
+			h->functions[i].pasid = (uint16_t)value;
 	}
+	/* PASIDs are on as long as the device is there. */
+	if (offset != ATS_CAPABILITY + 6)
+		return;
 	snprintf(op.text, sizeof(op.text), "switch ATS of the device %02x:%02x %s", rid >> 8 & 0xff, rid & 0xff, op.words[0] ? "on" : "off");
 	if (h->record)
 		add(h, &op);
@@ -416,11 +464,14 @@ static void port_relax(void *ctx)
 	while (iommu_model_tick(&h->model))
 		;
 	iommu_model_settle(&h->model);
-	if (!h->wrote_at)
+	if (!h->submitted)
 		return;
+	/* It polls a word that a command has written, or where the unit has got to in the queue. */
+	h->submitted = false;
 	h->waits++;
 	op.addr = h->wrote_at;
 	op.words[0] = h->wrote;
+	op.by_head = !h->wrote_at;
 	h->wrote_at = 0;
 	snprintf(op.text, sizeof(op.text), "wait until all that is done");
 	if (h->record)
@@ -560,6 +611,8 @@ int xp_host_open(struct xp_host *h, const struct xp_arch *arch, const struct iom
 	if (err)
 		return err;
 	arch->driver->queue(&h->model, &h->queue);
+	if (!h->queue.turn)
+		h->queue.turn = h->queue.count;
 	h->queue.first = (unsigned)(iommu_model_read(&h->model, h->queue.doorbell, h->queue.doorbell_bytes) >> h->queue.shift);
 	h->queue_known = true;
 	h->commands[0] = '\0';

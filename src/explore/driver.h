@@ -24,8 +24,7 @@ struct xp_host {
 	struct iommu_model model;
 	size_t state_bytes;
 	uint64_t *ram, *shadow;		/* shadow: as it was at the port's last call, but for what the unit has written */
-	unsigned pages;			/* handed out */
-	uint64_t freed[XP_MAX_PAGES / 64];
+	unsigned pages, live_pages;	/* handed out, some for alignment only; allocated now */
 	char *heap;
 	size_t heap_used, heap_live;
 	struct xp_queue queue;		/* `first`: the next free slot */
@@ -37,7 +36,7 @@ struct xp_host {
 	bool deadlock;			/* somebody wanted a lock that was held: with one thread that can't be */
 	struct {
 		uint32_t rid;
-		uint16_t ats;
+		uint16_t ats, pasid;	/* control registers */
 	} functions[XP_MAX_FUNCTIONS];
 	unsigned nfunctions;
 	uint64_t clock;
@@ -49,6 +48,8 @@ struct xp_host {
 	const struct iommu_step *step;	/* the commit engine is at */
 	char commands[160];		/* ... and those that it is about to submit */
 	uint64_t wrote_at, wrote;	/* what the unit has written last; 0: nothing since the last doorbell */
+	bool submitted;			/* there was a doorbell since the last wait */
+	struct iommu_cost cost;		/* of the steps recorded */
 	unsigned waits;			/* polls that are over */
 	/* A fault's: port.review calls it. */
 	void (*edit)(const char *arch, struct iommu_plan *plan);
@@ -61,6 +62,9 @@ struct xp_host {
 int xp_host_open(struct xp_host *host, const struct xp_arch *arch, const struct iommu_model_config *config, bool store128,
 		 bool noncoherent, struct iommu_unit **unit);
 void xp_host_close(struct xp_host *host);
+/* A PCI function, if it isn't there yet; and is its ATS on? */
+void xp_host_add_function(struct xp_host *host, uint32_t rid);
+bool xp_host_ats(const struct xp_host *host, uint32_t rid);
 /* A request, from beginning to end. It sets flags in tables, and leaves lines in the caches. */
 void xp_host_dma(struct xp_host *host, uint32_t rid, uint64_t iova, unsigned access);
 /* Plain stores since the last call of the port become a step. At the end of a recording. */

@@ -337,8 +337,9 @@ static bool seen_before(struct xp_engine *e, const struct xp_place *place)
 {
 	const struct xp_world *w = &place->world;
 	uint64_t key[2] = { 0, 0 }, sum[2] = { 0, 0 };
-	uint64_t misc[12] = { w->op, w->slot, w->ats, w->ram_hash, w->freed[0], w->freed[1], w->npending, w->quiet,
-			      w->list, w->map_op, w->locks[0], w->locks[1] };
+	uint64_t misc[13] = { w->op, w->slot, w->ats, w->ram_hash, xp_hash(w->freed, sizeof(w->freed), 3), 0, w->npending, w->quiet,
+			      w->list, w->map_op, w->locks[0], w->locks[1],
+			      (uint64_t)w->submitted[0] << 32 | w->submitted[1] };
 	uint32_t at;
 
 	for (uint32_t i = 0; i < place->nlive; i++) {
@@ -590,6 +591,8 @@ int xp_explore(struct xp_case *c, struct xp_result *result)
 	xp_views(c);
 	err = xp_machine_open(&e.m, c);
 	e.seen_size = 1u << 16;
+	while (e.seen_size < c->max_places * 2)
+		e.seen_size *= 2;
 	e.seen = calloc(e.seen_size, 2 * sizeof(*e.seen));
 	if (!e.seen)
 		err = -ENOMEM;

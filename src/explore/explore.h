@@ -20,7 +20,7 @@
 
 #define XP_PAGE 4096ull
 #define XP_PAGE_WORDS 512u
-#define XP_MAX_PAGES 128u
+#define XP_MAX_PAGES 256u
 #define XP_MAX_ACTORS 32u
 #define XP_MAX_MAPPERS 16u
 #define XP_MAX_CHOICES 10u
@@ -32,7 +32,7 @@ enum xp_op_kind {
 	XP_STORE,	/* words[0 .. width / 8 - 1] to addr, at once */
 	XP_BULK,	/* plain stores to memory that the hardware can't reach yet */
 	XP_SUBMIT,	/* a command to the queue; or several at once, in bulk[] */
-	XP_WAIT,	/* until the word at addr is words[0] */
+	XP_WAIT,	/* until the word at addr is words[0]; or, see by_head */
 	XP_FREE,	/* the page at addr */
 	XP_ATS,		/* words[0]: on or off, in the device whose requester id is `addr` (XP_NONE: all that are replaced) */
 	XP_QUIET,	/* words[0]: the device issues nothing, and has nothing in flight; or it does again */
@@ -50,7 +50,7 @@ struct xp_op {
 	uint32_t width;		/* bytes */
 	uint64_t addr;
 	uint64_t words[4];
-	bool whole;		/* STORE: of a whole entry, quantum by quantum on the way */
+	bool by_head;		/* WAIT: not for a word, but until the unit has consumed all that its thread has submitted */
 	uint32_t nbulk;
 	uint64_t (*bulk)[2];	/* BULK: address, value; SUBMIT: commands */
 	char text[168];
@@ -101,7 +101,9 @@ struct xp_queue {
 	uint64_t ring;
 	unsigned bytes;			/* of a command */
 	unsigned count;			/* slots */
-	unsigned first;			/* the next that is free */
+	unsigned turn;			/* how many values head and tail have: twice as many, where they have a wrap bit */
+	unsigned first;			/* the next that is free, as the tail register counts */
+	uint64_t head;			/* offset of the head register, of as many bytes as the tail */
 	uint64_t doorbell;		/* offset of the tail register */
 	unsigned doorbell_bytes;
 	unsigned shift;			/* what is written there is the slot, shifted */

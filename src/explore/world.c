@@ -307,12 +307,24 @@ static bool pending_in(const struct xp_world *w, uint64_t addr, uint64_t bytes)
 	return false;
 }
 
+/* How many of our slots the unit has consumed. */
+static unsigned consumed(const struct xp_machine *m)
+{
+	const struct xp_queue *q = &m->c->queue;
+	struct iommu_model model = m->model;
+	uint64_t head = iommu_model_read(&model, q->head, q->doorbell_bytes) >> q->shift;
+
+	return (unsigned)(head + q->turn - q->first) % q->turn;
+}
+
 static bool op_ready(const struct xp_machine *m, const struct xp_op *op, unsigned who)
 {
 	const struct xp_world *w = m->world;
 
 	switch (op->kind) {
 	case XP_WAIT:
+		if (op->by_head)
+			return consumed(m) >= w->submitted[who];
 		return (uint32_t)(xp_load64(m, op->addr) >> op->addr % 8 * 8) == (uint32_t)op->words[0];
 	case XP_LOCK:
 		return !(w->locks[!who] >> op->addr & 1);
@@ -337,7 +349,7 @@ static void ring_put(struct xp_machine *m, unsigned slot, const uint64_t *words,
 		xp_store64(m, at + i * 8, i < nwords ? words[i] : 0);
 }
 
-static void submit(struct xp_machine *m, const struct xp_op *op)
+static void submit(struct xp_machine *m, const struct xp_op *op, unsigned who)
 {
 	const struct xp_queue *q = &m->c->queue;
 	struct xp_world *w = m->world;
@@ -351,7 +363,8 @@ static void submit(struct xp_machine *m, const struct xp_op *op)
 		ring_put(m, w->slot++, op->bulk[i], 2);
 	if (!op->nbulk)
 		ring_put(m, w->slot++, op->words, 4);
-	iommu_model_write(&m->model, q->doorbell, q->doorbell_bytes, (uint64_t)((q->first + w->slot) % q->count) << q->shift);
+	w->submitted[who] = w->slot;
+	iommu_model_write(&m->model, q->doorbell, q->doorbell_bytes, (uint64_t)((q->first + w->slot) % q->turn) << q->shift);
 }
 
 static void set_ats(struct xp_machine *m, uint32_t rid, bool on)
@@ -381,7 +394,7 @@ static void op_do(struct xp_machine *m, const struct xp_op *op, unsigned who)
 			xp_store64(m, op->bulk[i][0], op->bulk[i][1]);
 		break;
 	case XP_SUBMIT:
-		submit(m, op);
+		submit(m, op, who);
 		break;
 	case XP_REGISTER:
 		iommu_model_write(&m->model, op->addr, op->width, op->words[0]);

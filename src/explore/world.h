@@ -18,6 +18,7 @@ struct xp_world {
 	unsigned slot;			/* commands submitted */
 	unsigned list, map_op;		/* the mapper: which of its lists, from 1 (0: not started), and how many of its steps are done */
 	uint64_t locks[2];		/* held by the driver, by the mapper */
+	unsigned submitted[2];		/* slots up to what each has submitted last */
 	uint64_t ats;			/* bits by actor */
 	bool quiet;
 	/* Stores that memory doesn't have yet: a CPU cache that the unit doesn't snoop. */

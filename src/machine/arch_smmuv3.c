@@ -11,7 +11,7 @@
 static int create(struct machine *machine, struct iommu_unit **unit)
 {
 	const struct smmuv3_unit_desc desc = {
-		.registers = SMMUV3_REGISTERS,
+		.registers = machine->firmware.registers,
 		.timeout_ns = machine->config.timeout_ns,
 	};
 
@@ -37,6 +37,10 @@ const struct machine_arch machine_smmuv3 = {
 	.entry = &smmuv3_ste,
 	.both_quanta = true,	/* 128 bits where the CPUs have FEAT_LSE2 */
 	.poison_bits = 0x743,	/* valid, a table or a page, accessed, inner shareable; stage 1: unprivileged; stage 2: readable */
+	.pasid_bits = 20,
+	/* A table; a page: accessed, inner shareable, not global, unprivileged, not executable; bit 7 is read-only. */
+	.cpu = { .table = 0x3, .read_only = 0x0060000000000fc3, .writable = 0x0060000000000f43 },
+	.pasid_denies = IOMMU_EXEC,
 	.create_unit = create,
 	.noncoherent = noncoherent,
 };

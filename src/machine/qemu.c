@@ -31,7 +31,7 @@
 #define EDU_TAKES_NS 100000000u
 
 const struct qemu_board *const qemu_boards[] = {
-	&qemu_vtd_legacy, &qemu_vtd_second, &qemu_vtd_first, &qemu_amdvi, &qemu_riscv_pci, &qemu_riscv_sys, NULL
+	&qemu_vtd_legacy, &qemu_vtd_second, &qemu_vtd_first, &qemu_amdvi, &qemu_smmuv3, &qemu_riscv_pci, &qemu_riscv_sys, NULL
 };
 
 const struct qemu_board *qemu_board_by_name(const char *name)
@@ -153,11 +153,13 @@ static uint64_t tail_address(const struct machine *machine)
 	return machine->firmware.registers + machine->qemu->board->queue_tail;
 }
 
-static void find_ring(struct machine *machine, struct qemu_ring *ring)
+/* False: QEMU is gone. */
+static bool find_ring(struct machine *machine, struct qemu_ring *ring)
 {
 	const struct qemu_board *board = machine->qemu->board;
 
 	board->ring(qtest_read(&machine->qemu->qtest, machine->firmware.registers + board->queue_base, 8), ring);
+	return !machine->qemu->qtest.lost;
 }
 
 static uint64_t read_tail(struct machine *machine)
@@ -183,7 +185,8 @@ static void go_around(struct machine *machine, const struct qemu_command *comman
 	void *saved;
 	char *slots;
 
-	find_ring(machine, &ring);
+	if (!find_ring(machine, &ring))
+		return;
 	slots = machine_virt(machine, ring.phys);
 	saved = malloc((size_t)ring.entries * ring.entry_bytes);
 	if (!saved)
@@ -217,7 +220,8 @@ static void one_by_one(struct machine *machine, uint64_t value)
 	struct qemu_ring ring;
 	unsigned at, to, count;
 
-	find_ring(machine, &ring);
+	if (!find_ring(machine, &ring))
+		return;
 	at = (unsigned)(read_tail(machine) >> ring.tail_shift);
 	to = (unsigned)(value >> ring.tail_shift);
 	count = (to + ring.period - at) % ring.period;

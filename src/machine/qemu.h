@@ -38,6 +38,8 @@ struct qemu_board {
 	uint64_t fw_cfg;		/* its registers; 0: x86's ports */
 	/* Finds the unit: fills machine->firmware. -ENODEV. */
 	int (*find_unit)(struct machine *machine);
+	/* QEMU ends itself when its unit reads an entry that is no entry (a stream table entry without a second stage): that is a verdict. */
+	bool ends_on_torn_entry;
 	/* A blocked write fails. QEMU's AMD-Vi drops it silently instead. */
 	bool reports_faults;
 	/* The command queue: its registers, from the unit's base. */
@@ -60,7 +62,8 @@ struct qemu_board {
 extern const struct qemu_board *const qemu_boards[];
 const struct qemu_board *qemu_board_by_name(const char *name);
 
-extern const struct qemu_board qemu_vtd_legacy, qemu_vtd_second, qemu_vtd_first, qemu_amdvi, qemu_riscv_pci, qemu_riscv_sys;
+extern const struct qemu_board qemu_vtd_legacy, qemu_vtd_second, qemu_vtd_first, qemu_amdvi, qemu_riscv_pci, qemu_riscv_sys,
+	qemu_smmuv3;
 
 /* Every board has two of each: what does DMA. */
 #define QEMU_DEVICES \

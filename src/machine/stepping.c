@@ -73,6 +73,7 @@ struct stepping {
 	char commands[MAX_COMMANDS][STEPPING_LABEL]; /* that go to the queue together */
 	unsigned ncommands;
 	int error;
+	bool ended;			/* QEMU has, over an entry */
 };
 
 /* ---- Objects and frames ---- */
@@ -210,6 +211,22 @@ static void count(struct stepping *s, const struct qemu_function *function, int 
 		 dma->point < STEPPING_MAX_POINTS ? result->points[dma->point].label : "later", place);
 }
 
+/* It was well before the DMA of this point. */
+static void note_end(struct stepping *s)
+{
+	struct stepping_result *result = &s->results[s->direction];
+
+	if (s->ended || !s->machine.qemu->qtest.lost || !s->config.board->ends_on_torn_entry || !s->switching)
+		return;
+	s->ended = true;
+	result->dma.wrong++;
+	if (s->point < STEPPING_MAX_POINTS)
+		result->points[s->point].dma[s->cold].wrong++;
+	if (!result->seen[0])
+		snprintf(result->seen, sizeof(result->seen), "wrong: %s caches, %s: the unit read an entry that can't be one, and QEMU ended "
+			 "itself", s->cold ? "cold" : "warm", s->label);
+}
+
 /* ---- DMA ---- */
 
 static struct pending describe(const struct stepping *s, int object, unsigned page, bool counted)
@@ -244,6 +261,10 @@ static void write_page(struct stepping *s, const struct qemu_function *function,
 		if (__atomic_load_n(word_at(s, frame, word), __ATOMIC_ACQUIRE))
 			found = found ? 1 : frame;
 	}
+	if (s->machine.qemu->qtest.lost) {
+		note_end(s);
+		return;
+	}
 	/* It says that it has written, but to no frame of ours. */
 	if (!found && said && s->config.board->reports_faults)
 		found = 1;
@@ -258,6 +279,7 @@ static void read_page(struct stepping *s, struct reader *reader, unsigned page)
 	}
 	reader->reads[reader->nreads] = describe(s, reader->object, page, true);
 	qemu_edu_read(s->machine.qemu, reader->function, iova_of(s, page), reader->nreads * 8, 8);
+	note_end(s);
 	reader->nreads++;
 }
 
@@ -289,19 +311,44 @@ static void judge_reads(struct stepping *s, struct reader *reader)
 	reader->nreads = 0;
 }
 
+/*
+ * Which point of the list this is: the next one of that name. A later switch may have fewer steps than the first one, or others; what is new
+ * goes in where it happens.
+ */
+static bool find_point(struct stepping *s, struct stepping_result *result)
+{
+	unsigned at = s->point;
+
+	while (at < result->npoints && strcmp(result->points[at].label, s->label) != 0)
+		at++;
+	if (at < result->npoints) {
+		s->point = at;
+		return true;
+	}
+	if (result->npoints == STEPPING_MAX_POINTS)
+		return false;
+	memmove(&result->points[s->point + 1], &result->points[s->point], (result->npoints - s->point) * sizeof(result->points[0]));
+	memset(&result->points[s->point], 0, sizeof(result->points[0]));
+	snprintf(result->points[s->point].label, STEPPING_LABEL, "%s", s->label);
+	result->npoints++;
+	for (unsigned i = 0; i < s->nreaders; i++)
+		for (unsigned k = 0; k < s->readers[i].nreads; k++)
+			if (s->readers[i].reads[k].direction == s->direction && s->readers[i].reads[k].point >= (int)s->point)
+				s->readers[i].reads[k].point++;
+	return true;
+}
+
 /* A point: every device does its DMAs. */
 static void visit(struct stepping *s)
 {
 	struct stepping_result *result = &s->results[s->direction];
 
-	if (s->point >= STEPPING_MAX_POINTS) {
+	if (!find_point(s, result)) {
 		s->error = -E2BIG;
 		return;
 	}
-	if (s->point >= result->npoints) {
-		snprintf(result->points[s->point].label, STEPPING_LABEL, "%s", s->label);
-		result->npoints = s->point + 1;
-	}
+	if (s->machine.qemu->qtest.lost)
+		return;
 	if (s->cold)
 		qemu_make_cold(&s->machine);
 	for (unsigned i = 0; i < s->nparties; i++)
@@ -338,7 +385,8 @@ static void on_step(void *ctx, const struct iommu_step *step)
 	/* Commands go to the queue together; the points are after each. */
 	if (step->op == IOMMU_STEP_INVALIDATE || step->op == IOMMU_STEP_WAIT) {
 		if (s->ncommands < MAX_COMMANDS)
-			snprintf(s->commands[s->ncommands++], STEPPING_LABEL, "after %s %s%s%s", iommu_step_op_name(step->op),
+			snprintf(s->commands[s->ncommands++], STEPPING_LABEL, "after %s%s%s%s%s", iommu_step_op_name(step->op),
+				 step->op == IOMMU_STEP_WAIT ? "" : " ",
 				 step->op == IOMMU_STEP_WAIT ? "" : iommu_cache_name(step->cache), step->scope ? ", " : "",
 				 step->scope ? step->scope : "");
 		return;
@@ -405,7 +453,9 @@ static int step_through(struct stepping *s)
 	s->switching = true;
 	err = do_switch(s, to, &report);
 	s->switching = false;
-	if (err)
+	if (s->ended)
+		result->switches++;
+	if (err || s->ended)
 		return err;
 	s->switches = n;
 	s->from = (uint8_t)to;
@@ -573,11 +623,11 @@ static int run(struct stepping *s)
 	s->machine.qemu->between_ctx = s;
 	for (unsigned i = 0; i < 2 && !err; i++) {
 		s->cold = i;
-		for (unsigned n = 0; n < rounds * 2 && !err; n++)
+		for (unsigned n = 0; n < rounds * 2 && !err && !s->ended; n++)
 			err = step_through(s);
 	}
 	/* Where it has ended in a blocking object the last reads are still in the device. */
-	if (!err && is_blocked(s, s->to)) {
+	if (!err && !s->ended && is_blocked(s, s->to)) {
 		err = iommu_group_replace_domain(s->parties[0].group, s->domains[2], NULL, NULL);
 		s->from = s->to = 2;
 		s->point = 0;
@@ -611,7 +661,9 @@ int stepping_run(const struct stepping_config *config, struct stepping_result re
 	s.machine.port.review = on_review;
 	s.machine.port.trace = on_step;
 	err = run(&s);
-	if (take_down(&s) && !err)
+	if (s.ended)
+		err = 0;
+	else if (take_down(&s) && !err)
 		err = -ENOTRECOVERABLE;
 	machine_destroy(&s.machine);
 	return err;

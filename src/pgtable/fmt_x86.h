@@ -4,6 +4,9 @@
  * AMD's v2 tables are that. The includer defines FMT_NAME, FMT_OPS and FMT_LAYOUT, the prefix of the structure's layout.
  *
  * Bit 7 of a last-level entry is PAT, bit 12 of a large one too; both stay 0.
+ *
+ * An includer may have something to say in the bits that a processor ignores (11:9 and 62:52): X86_TABLE_BESIDES(level) and
+ * X86_LEAF_BESIDES(prot). Then the count goes where only an entry that points to a table has bits to spare: D and G.
  */
 #ifndef FMT_X86_H
 #define FMT_X86_H
@@ -17,13 +20,21 @@
 #define X86_BITS(field) X86_BITS_OF(FMT_LAYOUT, field)
 #define X86_IGNORED_LSB 52
 
+#ifdef X86_TABLE_BESIDES
+#define X86_COUNT_MAX 3
+#else
+#define X86_COUNT_MAX 512
+#define X86_TABLE_BESIDES(level) 0
+#define X86_LEAF_BESIDES(prot) 0
+#endif
+
 enum {
 	FMT_PAGE_SHIFT = 12,
 	FMT_TABLE_SHIFT = 12,
 	FMT_MAX_TOP = 4,	/* 5 levels */
 	FMT_MAX_LEAF_LEVEL = 2, /* 1 GiB */
 	FMT_MAX_OUTPUT_BITS = 52,
-	FMT_COUNT_MAX = 512,
+	FMT_COUNT_MAX = X86_COUNT_MAX,
 };
 
 static inline bool fmt_config_ok(const struct iommu_pgtable_config *config)
@@ -66,7 +77,7 @@ static inline bool fmt_is_table(uint64_t entry, unsigned level)
 static inline uint64_t fmt_table(uint64_t phys, unsigned level)
 {
 	(void)level;
-	return phys | X86_BITS(P) | X86_BITS(RW) | X86_BITS(US) | X86_BITS(A);
+	return phys | X86_BITS(P) | X86_BITS(RW) | X86_BITS(US) | X86_BITS(A) | X86_TABLE_BESIDES(level);
 }
 
 static inline uint64_t fmt_table_phys(uint64_t entry)
@@ -84,14 +95,18 @@ static inline uint64_t fmt_unpark(uint64_t entry)
 	return entry | X86_BITS(P);
 }
 
-/* Bits 62:52 are ignored in every level: eleven bits, enough for 512. */
+/* Bits 62:52 are ignored in every level: eleven bits, enough for 512. D and G are ignored where there is a table below. */
 static inline unsigned fmt_count(uint64_t entry)
 {
+	if (X86_COUNT_MAX == 3)
+		return (entry & X86_BITS(D) ? 1u : 0) | (entry & X86_BITS(G) ? 2u : 0);
 	return (unsigned)((entry & X86_BITS(IGNORED)) >> X86_IGNORED_LSB);
 }
 
 static inline uint64_t fmt_with_count(uint64_t entry, unsigned count)
 {
+	if (X86_COUNT_MAX == 3)
+		return (entry & ~(X86_BITS(D) | X86_BITS(G))) | (count & 1 ? X86_BITS(D) : 0) | (count & 2 ? X86_BITS(G) : 0);
 	return (entry & ~X86_BITS(IGNORED)) | (uint64_t)count << X86_IGNORED_LSB;
 }
 
@@ -104,8 +119,7 @@ static inline bool fmt_attributes(const struct iommu_pgtable_config *config, uns
 {
 	if (!(prot & IOMMU_READ) || prot & ~(IOMMU_READ | IOMMU_WRITE))
 		return false;
-	*attributes =
-		X86_BITS(P) | X86_BITS(US) | (prot & IOMMU_WRITE ? X86_BITS(RW) : 0);
+	*attributes = X86_BITS(P) | X86_BITS(US) | (prot & IOMMU_WRITE ? X86_BITS(RW) : 0) | X86_LEAF_BESIDES(prot);
 	if (!config->dirty)
 		*attributes |= X86_BITS(A) | X86_BITS(D);
 	return true;

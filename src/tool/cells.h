@@ -29,6 +29,7 @@ extern const struct tool_kind tool_kinds[];
 struct iommu_domain_desc tool_find_kind(const char *name);
 unsigned tool_find_mapper(const char *name);
 unsigned tool_devices(const char *value);
+enum hitless_pasid tool_find_pasid(const char *name);
 /* "domain" is true, "entry" is false. */
 bool tool_layer(const char *value);
 

@@ -11,15 +11,17 @@
 #include <string.h>
 
 enum { OPTION_ARCH = 0x2000, OPTION_FROM, OPTION_TO, OPTION_TAGS, OPTION_STRATEGY, OPTION_QUANTUM, OPTION_SEQUENCE, OPTION_WITHOUT,
-       OPTION_STEP, OPTION_SVG, OPTION_ATS, OPTION_LAYER, OPTION_DEVICES, OPTION_MAPPER, OPTION_INJECT };
+       OPTION_STEP, OPTION_SVG, OPTION_ATS, OPTION_LAYER, OPTION_PASID, OPTION_DEVICES, OPTION_MAPPER, OPTION_INJECT };
 
 struct check {
 	const struct tool_arch *arch;
 	const char *from, *to, *file, *id, *svg;
 	struct tool_config before, after;
 	unsigned quantum, strategies, freedoms;
-	bool private_tags, ats;
+	bool private_tags;
+	int ats;			/* -1: the layer's default */
 	bool domain_layer;
+	enum hitless_pasid pasid;
 	unsigned devices, mapper;
 	const struct run_fault *fault;
 	uint64_t step;
@@ -32,9 +34,10 @@ static const struct argp_option check_options[] = {
 	{ "from", OPTION_FROM, "C", 0, "The configuration now, like s2 or s2:did=2,root=a", 0 },
 	{ "to", OPTION_TO, "C", 0, "The configuration to come", 0 },
 	{ "tags", OPTION_TAGS, "WHOSE", 0, "private or shared", 0 },
-	{ "ats", OPTION_ATS, "on|off", 0, "The entries let the device have a TLB of its own, where names leave that open", 0 },
+	{ "ats", OPTION_ATS, "on|off", 0, "The device has a TLB of its own (domain layer: on), where names leave that open (off)", 0 },
 	{ "layer", OPTION_LAYER, "LAYER", 0, "entry (default) or domain: from one domain to another, by the public API", 0 },
 	{ "devices", OPTION_DEVICES, "N", 0, "Domain layer: 1 (default) or 2 devices in the group", 0 },
+	{ "pasid", OPTION_PASID, "WHICH", 0, "Domain layer: replaced (the domain of a PASID; from or to blocked: attach, detach), beside (it stays) or none (default)", 0 },
 	{ "mapper", OPTION_MAPPER, "WHO", 0, "Domain layer: who unmaps: none, old, old-table, new, new-table, or all (default)", 0 },
 	{ "inject", OPTION_INJECT, "FAULT", 0, "Domain layer: with a fault in the driver (see hitless run --inject list)", 0 },
 	{ "strategy", OPTION_STRATEGY, "NAME", 0, "Allow only this one", 0 },
@@ -116,6 +119,9 @@ static error_t parse(int key, char *value, struct argp_state *state)
 		return 0;
 	case OPTION_DEVICES:
 		check->devices = tool_devices(value);
+		return 0;
+	case OPTION_PASID:
+		check->pasid = tool_find_pasid(value);
 		return 0;
 	case OPTION_MAPPER:
 		check->mapper = tool_find_mapper(value);
@@ -283,7 +289,8 @@ static void print_text(const struct check *check)
 	if (check->file)
 		printf("%s\n", check->file);
 	else if (check->domain_layer)
-		printf("%s, domain %s -> %s, %u-bit stores, %s tags, %u device%s%s%s: %s, %s\n", check->arch->name, check->before.name,
+		printf("%s, domain%s %s -> %s, %u-bit stores, %s tags, %u device%s%s%s: %s, %s\n", check->arch->name,
+		       check->pasid == HITLESS_PASID_REPLACED ? " of a PASID" : check->pasid ? " beside a PASID" : "", check->before.name,
 		       check->after.name, check->quantum * 8, check->private_tags ? "private" : "shared", check->devices,
 		       check->devices > 1 ? "s" : "", check->fault ? ", with " : "", check->fault ? check->fault->fault.name : "",
 		       iommu_strategy_name(r->strategy), r->hitless ? "hitless" : "disruptive");
@@ -341,6 +348,7 @@ static void print_json(const struct check *check)
 	if (check->domain_layer) {
 		json_object_set_new(document, "layer", json_string("domain"));
 		json_object_set_new(document, "devices", json_integer(check->devices));
+		json_object_set_new(document, "pasid", json_string(hitless_pasid_name(check->pasid)));
 		json_object_set_new(document, "failed_allocations", json_integer(r->failures));
 		json_object_set_new(document, "mapper", r->mapper ? json_string(r->mapper) : json_null());
 	}
@@ -374,7 +382,9 @@ static int check_domain(struct check *check)
 	check->after.name = check->to;
 	cell.from = tool_find_kind(check->from);
 	cell.to = tool_find_kind(check->to);
-	if (!hitless_check_knows_domain(cell.arch, &cell.from) || !hitless_check_knows_domain(cell.arch, &cell.to))
+	cell.pasid = check->pasid;
+	cell.no_ats = check->ats == 0;
+	if (!hitless_check_knows_domain(cell.arch, &cell.from, cell.pasid, check->quantum) || !hitless_check_knows_domain(cell.arch, &cell.to, cell.pasid, check->quantum))
 		tool_fail(TOOL_SKIPPED, "this build can't explore %s -> %s of %s", check->from, check->to, cell.arch);
 	cell.devices = check->devices;
 	cell.private_tags = check->private_tags;
@@ -389,7 +399,8 @@ static int check_domain(struct check *check)
 int tool_check(int argc, char **argv)
 {
 	const struct argp argp = { check_options, parse, NULL, check_doc, NULL, NULL, NULL };
-	struct check check = { .arch = &tool_vtd, .strategies = IOMMU_STRATEGY_ANY, .freedoms = ~0u, .devices = 1, .mapper = HITLESS_MAPPERS };
+	struct check check = { .arch = &tool_vtd, .strategies = IOMMU_STRATEGY_ANY, .freedoms = ~0u, .devices = 1, .mapper = HITLESS_MAPPERS,
+			       .ats = -1 };
 	int err, status;
 
 	tool_parse(&argp, argc, argv, &check);
@@ -416,7 +427,7 @@ int tool_check(int argc, char **argv)
 			tool_fail(TOOL_SKIPPED, "this build can't explore %s of %s yet", entry->name, check.arch->name);
 		if (!check.quantum)
 			check.quantum = check.arch->quantum ? check.arch->quantum : 16;
-		tool_cell(check.arch, entry, &check.before, &check.after, check.quantum, check.private_tags, check.ats, &cell);
+		tool_cell(check.arch, entry, &check.before, &check.after, check.quantum, check.private_tags, check.ats > 0, &cell);
 		cell.strategies = check.strategies;
 		cell.freedoms = check.freedoms;
 		err = hitless_check_cell(&cell, &check.report);

@@ -54,6 +54,14 @@ unsigned tool_find_mapper(const char *name)
 	tool_fail(TOOL_USAGE, "--mapper: '%s' is not none, old, old-table, new, new-table or all", name);
 }
 
+enum hitless_pasid tool_find_pasid(const char *name)
+{
+	for (unsigned i = 0; i < HITLESS_PASIDS; i++)
+		if (strcmp(hitless_pasid_name((enum hitless_pasid)i), name) == 0)
+			return (enum hitless_pasid)i;
+	tool_fail(TOOL_USAGE, "--pasid: '%s' is not none, replaced or beside", name);
+}
+
 unsigned tool_devices(const char *value)
 {
 	if (strcmp(value, "1") != 0 && strcmp(value, "2") != 0)

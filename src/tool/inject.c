@@ -279,6 +279,9 @@ static void wrong_pasid(const char *arch, struct iommu_plan *plan)
 		} else if (strcmp(arch, "riscv") == 0) {
 			if (GET(RISCV_CMD, OPCODE, words) == RISCV_OP_IODIR && GET(RISCV_IODIR, FUNC3, words) == RISCV_FUNC_IODIR_INVAL_PDT)
 				SET(RISCV_IODIR, PID, words, GET(RISCV_IODIR, PID, words) ^ 1);
+		} else if (strcmp(arch, "smmuv3") == 0) {
+			if (GET(SMMU_CMD, OPCODE, words) == SMMU_CMD_CFGI_CD)
+				SET(SMMU_CMD_CFGI_CD, SSID, words, GET(SMMU_CMD_CFGI_CD, SSID, words) ^ 1);
 		} else if (GET(VTD_DESC, TYPE, words) == VTD_DESC_PIOTLB || GET(VTD_DESC, TYPE, words) == VTD_DESC_PASID) {
 			/* In the same place in both. */
 			SET(VTD_DESC_PIOTLB, PASID, words, GET(VTD_DESC_PIOTLB, PASID, words) ^ 1);
@@ -333,10 +336,8 @@ static void narrow_range(const char *arch, struct iommu_plan *plan)
 /* ---- The list ---- */
 
 static const char *const all[] = { "vtd", "vtd-legacy", "amdvi", "riscv", "smmuv3", NULL };
-/* Whose domains the explorer knows. */
-static const char *const explored[] = { "vtd", "vtd-legacy", "amdvi", "riscv", NULL };
 static const char *const smmuv3_only[] = { "smmuv3", NULL };
-static const char *const with_pasids[] = { "vtd", "amdvi", "riscv", NULL };
+static const char *const with_pasids[] = { "vtd", "amdvi", "riscv", "smmuv3", NULL };
 static const char *const amdvi_only[] = { "amdvi", NULL };
 /* Whose entries have a tag and a root in quanta that are preloaded apart. */
 static const char *const preloading[] = { "vtd", "riscv", NULL };
@@ -383,15 +384,15 @@ static const struct run_fault faults[] = {
 	  { .from = "s2", .to = "s2", .strategy = "table swap", .quantum = 64 } },
 	{ { "skip-writeback", skip_writeback, 0 }, all_but_amdvi, "the unit does not snoop, and stores stay in the CPU's cache", "run",
 	  { .from = "s2", .to = "s2", .noncoherent = true, .quantum = 128 } },
-	{ { "unmap-skips-invalidation", NULL, HITLESS_UNMAP_NO_FLUSH }, explored, "unmap during a replace invalidates nothing", "check",
+	{ { "unmap-skips-invalidation", NULL, HITLESS_UNMAP_NO_FLUSH }, all, "unmap during a replace invalidates nothing", "check",
 	  { .from = "s2", .to = "s2", .quantum = 128 } },
-	{ { "unmap-skips-wait", NULL, HITLESS_UNMAP_NO_WAIT }, explored, "unmap during a replace doesn't wait for its invalidations", "check",
+	{ { "unmap-skips-wait", NULL, HITLESS_UNMAP_NO_WAIT }, all, "unmap during a replace doesn't wait for its invalidations", "check",
 	  { .from = "s2", .to = "s2", .quantum = 128 } },
-	{ { "unmap-misses-tag", NULL, HITLESS_UNMAP_OLD_TAGS }, explored, "unmap doesn't know the tags that a replace has published", "check",
+	{ { "unmap-misses-tag", NULL, HITLESS_UNMAP_OLD_TAGS }, all, "unmap doesn't know the tags that a replace has published", "check",
 	  { .from = "s2", .to = "s2", .quantum = 128 } },
-	{ { "failure-keeps-memory", NULL, HITLESS_FAILURE_KEEPS }, explored, "a replace that finds no memory keeps what it has", "check",
+	{ { "failure-keeps-memory", NULL, HITLESS_FAILURE_KEEPS }, all, "a replace that finds no memory keeps what it has", "check",
 	  { .from = "s2", .to = "s2", .quantum = 128 } },
-	{ { "unmap-frees-early", NULL, HITLESS_UNMAP_EARLY_FREE }, explored, "unmap frees table pages before its invalidations", "check",
+	{ { "unmap-frees-early", NULL, HITLESS_UNMAP_EARLY_FREE }, all, "unmap frees table pages before its invalidations", "check",
 	  { .from = "s2", .to = "s2", .quantum = 128 } },
 };
 

@@ -12,7 +12,8 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { OPTION_ARCH = 0x2000, OPTION_LAYER, OPTION_QUANTUM, OPTION_MUTANTS, OPTION_TAGS, OPTION_ATS, OPTION_DEVICES, OPTION_INJECT };
+enum { OPTION_ARCH = 0x2000, OPTION_LAYER, OPTION_QUANTUM, OPTION_MUTANTS, OPTION_TAGS, OPTION_ATS, OPTION_DEVICES, OPTION_INJECT,
+       OPTION_PASID };
 
 enum { LAYER_ENTRY = 1, LAYER_DOMAIN = 2 };
 
@@ -36,6 +37,7 @@ struct matrix {
 	unsigned quantum;		/* 0: both */
 	int private_tags;		/* -1: both */
 	unsigned devices;		/* 0: one and two */
+	int pasid;			/* enum hitless_pasid; -1: all */
 	const struct hitless_fault *fault;
 	bool mutants, ats;
 	struct cell *cells;
@@ -53,6 +55,7 @@ static const struct argp_option options[] = {
 	{ "tags", OPTION_TAGS, "WHOSE", 0, "private or shared; without it, both", 0 },
 	{ "ats", OPTION_ATS, "on|off", 0, "The entries let the device have a TLB of its own, where names leave that open (off)", 0 },
 	{ "devices", OPTION_DEVICES, "N", 0, "Domain layer: 1 or 2 devices in the group; without it, both", 0 },
+	{ "pasid", OPTION_PASID, "WHICH", 0, "Domain layer: none, replaced (the domain of a PASID) or beside (it stays); without it, all", 0 },
 	{ "inject", OPTION_INJECT, "FAULT", 0, "Domain layer: with a fault in the driver (see hitless run --inject list)", 0 },
 	{ "mutants", OPTION_MUTANTS, NULL, 0, "Damage each sequence in every way, and see whether that is noticed", 0 },
 	{ 0 },
@@ -79,6 +82,9 @@ static error_t parse(int key, char *value, struct argp_state *state)
 		return 0;
 	case OPTION_DEVICES:
 		matrix->devices = tool_devices(value);
+		return 0;
+	case OPTION_PASID:
+		matrix->pasid = (int)tool_find_pasid(value);
 		return 0;
 	case OPTION_INJECT:
 		matrix->fault = tool_find_fault(value);
@@ -213,7 +219,8 @@ static void add_domain(struct matrix *matrix, const struct cell *made)
 	}
 }
 
-static void add_domains(struct matrix *matrix, const struct tool_arch *arch, unsigned quantum, bool private_tags, unsigned devices)
+static void add_domains(struct matrix *matrix, const struct tool_arch *arch, unsigned quantum, bool private_tags, unsigned devices,
+			enum hitless_pasid pasid)
 {
 	for (const struct tool_kind *from = tool_kinds; from->name; from++) {
 		for (const struct tool_kind *to = tool_kinds; to->name; to++) {
@@ -230,6 +237,7 @@ static void add_domains(struct matrix *matrix, const struct tool_arch *arch, uns
 					.from = from->desc,
 					.to = to->desc,
 					.devices = devices,
+					.pasid = pasid,
 					.private_tags = private_tags,
 					.quantum = quantum,
 					.strategies = IOMMU_STRATEGY_ANY,
@@ -239,8 +247,8 @@ static void add_domains(struct matrix *matrix, const struct tool_arch *arch, uns
 			};
 
 			/* Two domains of a kind without tables are the same. */
-			if ((from == to && from->desc.type != IOMMU_DOMAIN_PAGING) || !hitless_check_knows_domain(arch->name, &from->desc) ||
-			    !hitless_check_knows_domain(arch->name, &to->desc))
+			if ((from == to && from->desc.type != IOMMU_DOMAIN_PAGING) || !hitless_check_knows_domain(arch->name, &from->desc, pasid, quantum) ||
+			    !hitless_check_knows_domain(arch->name, &to->desc, pasid, quantum))
 				continue;
 			add_domain(matrix, &cell);
 		}
@@ -253,8 +261,9 @@ static void add_arch(struct matrix *matrix, const struct tool_arch *arch, unsign
 		if (hitless_check_knows(arch->name, arch->entries[e].name))
 			add_pairs(matrix, arch, &arch->entries[e], quantum, private_tags);
 	for (unsigned devices = 1; devices <= 2 && (matrix->layers & LAYER_DOMAIN); devices++)
-		if ((!matrix->devices || matrix->devices == devices) && (!arch->quantum || quantum <= arch->quantum))
-			add_domains(matrix, arch, quantum, private_tags, devices);
+		for (int pasid = 0; pasid < HITLESS_PASIDS; pasid++)
+			if ((!matrix->devices || matrix->devices == devices) && (matrix->pasid < 0 || matrix->pasid == pasid))
+				add_domains(matrix, arch, quantum, private_tags, devices, (enum hitless_pasid)pasid);
 }
 
 static void *work(void *argument)
@@ -331,6 +340,7 @@ static json_t *json_cell(const struct cell *cell)
 		json_object_set_new(row, "harmless", text_or_null(r->harmless));
 	if (cell->layer == LAYER_DOMAIN) {
 		json_object_set_new(row, "devices", json_integer(cell->domain.devices));
+		json_object_set_new(row, "pasid", json_string(hitless_pasid_name(cell->domain.pasid)));
 		json_object_set_new(row, "mappers", tool_json_mappers(&cell->domain));
 		json_object_set_new(row, "failed_allocations", json_integer(r->failures));
 		json_object_set_new(row, "mapper", text_or_null(r->mapper));
@@ -386,8 +396,9 @@ static void print_text(const struct matrix *matrix, const struct summary *s)
 
 		if (tool_options.verbosity < 0 && r->verdict == HITLESS_PROVED)
 			continue;
-		printf("%-10s %3u %c %c %-28s %-28s %-20s %-10s %s%-8s%s %8llu", cell->arch->name, cell->quantum * 8,
+		printf("%-10s %3u %c%c%c  %-28s %-28s %-20s %-10s %s%-8s%s %8llu", cell->arch->name, cell->quantum * 8,
 		       cell->private_tags ? 'p' : 's', cell->layer == LAYER_ENTRY ? 'e' : cell->domain.devices == 1 ? '1' : '2',
+		       " Pb"[cell->layer == LAYER_DOMAIN ? cell->domain.pasid : 0],
 		       cell->before.name, cell->after.name, iommu_strategy_name(r->strategy), r->hitless ? "hitless" : "disruptive",
 		       verdict_color(r->verdict), hitless_verdict_name(r->verdict), tool_palette.off, (unsigned long long)r->states);
 		if (cell->mutant)
@@ -406,7 +417,7 @@ static void print_text(const struct matrix *matrix, const struct summary *s)
 int tool_matrix(int argc, char **argv)
 {
 	const struct argp argp = { options, parse, NULL, doc, NULL, NULL, NULL };
-	struct matrix matrix = { .private_tags = -1, .lock = PTHREAD_MUTEX_INITIALIZER };
+	struct matrix matrix = { .private_tags = -1, .pasid = -1, .lock = PTHREAD_MUTEX_INITIALIZER };
 	struct summary s = { 0 };
 
 	tool_parse(&argp, argc, argv, &matrix);

@@ -28,7 +28,6 @@
 struct run_case {
 	const char *from, *to;
 	bool shared, ats;
-	const char *not_on;		/* an architecture where it can't be hitless; NULL: none */
 	bool grows;			/* the page table gets more levels, instead of a replace */
 	bool narrow;			/* without 128-bit stores, whatever the architecture has */
 	const char *pasids_on;		/* only there: of devices that may have PASIDs */
@@ -44,8 +43,7 @@ static const struct run_case default_cases[] = {
 	{ .from = "identity", .to = "s2" },
 	{ .from = "s1", .to = "s1" },
 	{ .from = "s1", .to = "s1", .shared = true },
-	/* AMD-Vi: both halves of the device table entry would have to change at once. */
-	{ .from = "s1", .to = "s1:levels=5", .not_on = "amdvi" },
+	{ .from = "s1", .to = "s1:levels=5" },
 	{ .from = "identity", .to = "s1" },
 	{ .from = "s1", .to = "s2" },
 	{ .from = "s2", .to = "s2", .grows = true },
@@ -820,7 +818,7 @@ static void add_cases(const struct options *options, const struct run_case *list
 									    options->method != LIVE_GROW)
 			    : options->method == LIVE_GROW)
 			continue;
-		if ((options->qemu || options->method == LIVE_REMAP) && c.beside)
+		if ((options->qemu || options->guest || options->method == LIVE_REMAP) && c.beside)
 			continue;
 		if (options->beside && !c.grows) {
 			c.beside = true;
@@ -901,8 +899,6 @@ static void run_all(struct run *run)
 		for (unsigned i = 0; i < ncases; i++) {
 			const char *reason;
 
-			if (!options->qemu && cases[i].not_on && strcmp(cases[i].not_on, arch->name) == 0)
-				continue;
 			if (cases[i].pasids_on && strcmp(cases[i].pasids_on, arch->name) != 0)
 				continue;
 			reason = run_at_both_quanta(run, arch, &cases[i]);
