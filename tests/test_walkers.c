@@ -8,8 +8,12 @@
  */
 #include "fixture.h"
 
+#include <hitless/smmuv3.h>
+
 #define RID 0x0300u
-#define PAGE 4096ull
+/* The smallest of the format under test. */
+static uint64_t page_bytes;
+#define PAGE page_bytes
 #define OPS 1500
 #define NOT_MAPPED UINT64_MAX
 
@@ -17,14 +21,18 @@ static const struct format {
 	const char *arch;
 	unsigned stage, levels;
 	bool dirty;		/* dirty pages can be recorded: leaves have other flags then, and other sizes */
+	unsigned page_shift;
 } formats[] = {
-	{ "vtd", 2, 4, true }, { "vtd", 2, 5, true }, { "vtd", 1, 4, false }, { "vtd", 1, 5, false },
-	{ "vtd-legacy", 2, 4, false }, { "vtd-legacy", 2, 5, false },
-	{ "amdvi", 2, 1, true }, { "amdvi", 2, 2, true }, { "amdvi", 2, 3, true }, { "amdvi", 2, 4, true }, { "amdvi", 2, 5, true },
-	{ "amdvi", 2, 6, true }, { "amdvi", 2, 0, true }, /* the last one grows */
-	{ "amdvi", 1, 4, false }, { "amdvi", 1, 5, false },
-	{ "riscv", 2, 3, true }, { "riscv", 2, 4, true }, { "riscv", 2, 5, true },
-	{ "riscv", 1, 3, true }, { "riscv", 1, 4, true }, { "riscv", 1, 5, true },
+	{ "smmuv3", 1, 3, true, 12 }, { "smmuv3", 1, 4, true, 12 }, { "smmuv3", 2, 3, true, 12 }, { "smmuv3", 2, 4, true, 12 },
+	{ "smmuv3", 1, 3, true, 14 }, { "smmuv3", 1, 4, true, 14 }, { "smmuv3", 2, 2, true, 14 }, { "smmuv3", 2, 3, true, 14 },
+	{ "smmuv3", 1, 2, true, 16 }, { "smmuv3", 1, 3, true, 16 }, { "smmuv3", 2, 2, true, 16 }, { "smmuv3", 2, 3, true, 16 },
+	{ "vtd", 2, 4, true, 12 }, { "vtd", 2, 5, true, 12 }, { "vtd", 1, 4, false, 12 }, { "vtd", 1, 5, false, 12 },
+	{ "vtd-legacy", 2, 4, false, 12 }, { "vtd-legacy", 2, 5, false, 12 },
+	{ "amdvi", 2, 1, true, 12 }, { "amdvi", 2, 2, true, 12 }, { "amdvi", 2, 3, true, 12 }, { "amdvi", 2, 4, true, 12 }, { "amdvi", 2, 5, true, 12 },
+	{ "amdvi", 2, 6, true, 12 }, { "amdvi", 2, 0, true, 12 }, /* the last one grows */
+	{ "amdvi", 1, 4, false, 12 }, { "amdvi", 1, 5, false, 12 },
+	{ "riscv", 2, 3, true, 12 }, { "riscv", 2, 4, true, 12 }, { "riscv", 2, 5, true, 12 },
+	{ "riscv", 1, 3, true, 12 }, { "riscv", 1, 4, true, 12 }, { "riscv", 1, 5, true, 12 },
 };
 
 /* ---- The oracle ---- */
@@ -66,6 +74,21 @@ static void add_window(struct box *box, uint64_t first, uint64_t bytes)
 	box->nwindows++;
 }
 
+/* As the machine brings it up, but for the page size. */
+static void open_smmuv3(struct fixture *fx, unsigned page_shift)
+{
+	const struct machine_config config = {
+		.arch = machine_arch_by_name("smmuv3"), .seed = 1, .freedoms = IOMMU_FREE_BIT(IOMMU_FREE_KEEP),
+	};
+	const struct smmuv3_unit_desc desc = { .registers = config.arch->registers, .page_shift = page_shift };
+
+	memset(fx, 0, sizeof(*fx));
+	assert_int_equal(machine_create(&fx->machine, &config), 0);
+	fx->machine.observer = fx;
+	fx->data = machine_reserve_frames(&fx->machine, 64);
+	assert_int_equal(smmuv3_unit_create(&fx->machine.port, &desc, &fx->machine.unit), 0);
+}
+
 static void box_open(struct box *box, const struct format *format, bool dirty)
 {
 	const struct iommu_domain_desc desc = {
@@ -75,7 +98,11 @@ static void box_open(struct box *box, const struct format *format, bool dirty)
 
 	memset(box, 0, sizeof(*box));
 	box->format = format;
-	fixture_open(&box->fx, format->arch);
+	page_bytes = 1ull << format->page_shift;
+	if (strcmp(format->arch, "smmuv3") == 0)
+		open_smmuv3(&box->fx, format->page_shift);
+	else
+		fixture_open(&box->fx, format->arch);
 	fixture_device(&box->fx, fixture_group(&box->fx), RID);
 	assert_int_equal(iommu_domain_alloc(box->fx.machine.unit, &desc, &box->domain), 0);
 	assert_int_equal(iommu_attach_group(box->fx.groups[0], box->domain), 0);
@@ -100,8 +127,8 @@ static void box_close(struct box *box)
 
 static void disagree(const struct box *box, const char *what, uint64_t iova)
 {
-	fail_msg("%s, stage %u, %u levels: %s at %#llx", box->format->arch, box->format->stage, box->format->levels, what,
-		 (unsigned long long)iova);
+	fail_msg("%s, stage %u, %u levels, pages of %llu: %s at %#llx", box->format->arch, box->format->stage, box->format->levels,
+		 (unsigned long long)PAGE, what, (unsigned long long)iova);
 }
 
 /* Where a DMA of the device would land. */

@@ -26,7 +26,7 @@ struct plan {
 };
 
 static const struct argp_option options[] = {
-	{ "arch", OPTION_ARCH, "A", 0, "vtd, vtd-legacy, riscv", 0 },
+	{ "arch", OPTION_ARCH, "A", 0, "vtd, vtd-legacy, amdvi, smmuv3, riscv", 0 },
 	{ "from", OPTION_FROM, "C", 0, "The configuration now, like s2 or s2:did=2,root=a", 0 },
 	{ "to", OPTION_TO, "C", 0, "The configuration to come", 0 },
 	{ "tags", OPTION_TAGS, "WHOSE", 0, "private or shared", 0 },
