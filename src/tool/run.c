@@ -763,6 +763,11 @@ static const char *run_case(struct run *run, const struct machine_arch *arch, co
 			 config.options.assumptions ? " (it takes a tag that is private: --devices 1, --tags private)" : "");
 		return reason;
 	}
+	/* AMD-Vi: a device's permission for its TLB lies in another word than its GCR3 table. */
+	if (err == -EOPNOTSUPP && config.pasid_bits && config.ats && config.quantum64) {
+		snprintf(reason, sizeof(reason), "%s: not with a TLB of its own and PASIDs, with 64-bit stores", arch->name);
+		return reason;
+	}
 	if (err == -EOPNOTSUPP && config.method == LIVE_GROW) {
 		snprintf(reason, sizeof(reason), "%s: page tables of %s don't grow%s", arch->name, c->from,
 			 config.quantum64 ? ", or there is no hitless replace once they have" : "");
