@@ -31,7 +31,7 @@ static bool valid(const struct iommu_domain_desc *desc)
 	}
 }
 
-int iommu_domain_alloc(struct iommu_unit *unit, const struct iommu_domain_desc *desc, struct iommu_domain **result)
+RARE int iommu_domain_alloc(struct iommu_unit *unit, const struct iommu_domain_desc *desc, struct iommu_domain **result)
 {
 	const struct hitless_port *port;
 	struct iommu_domain *domain;
@@ -70,7 +70,7 @@ free:
 	return err;
 }
 
-int iommu_domain_free(struct iommu_domain *domain)
+RARE int iommu_domain_free(struct iommu_domain *domain)
 {
 	const struct hitless_port *port;
 	int err = 0;
@@ -550,7 +550,7 @@ int domain_lookup(struct iommu_domain *domain, uint64_t iova, uint64_t *phys, un
 	return err;
 }
 
-int iommu_read_and_clear_dirty(struct iommu_domain *domain, uint64_t iova, uint64_t size,
+RARE int iommu_read_and_clear_dirty(struct iommu_domain *domain, uint64_t iova, uint64_t size,
 			       void (*report)(void *ctx, uint64_t iova, uint64_t size), void *ctx)
 {
 	struct iommu_gather gather = IOMMU_GATHER_INIT;

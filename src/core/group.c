@@ -161,7 +161,7 @@ int iommu_group_release_dma_owner(struct iommu_group *group)
 
 /* ---- Groups and devices come and go ---- */
 
-int iommu_group_alloc(const struct hitless_port *port, struct iommu_group **result)
+RARE int iommu_group_alloc(const struct hitless_port *port, struct iommu_group **result)
 {
 	struct iommu_group *group;
 	int err;
@@ -189,7 +189,7 @@ free:
 	return err;
 }
 
-int iommu_group_free(struct iommu_group *group)
+RARE int iommu_group_free(struct iommu_group *group)
 {
 	const struct hitless_port *port;
 	bool busy;
@@ -263,7 +263,7 @@ static int alloc_device(const struct hitless_port *port, const struct iommu_devi
 	return 0;
 }
 
-int iommu_group_add_device(struct iommu_group *group, const struct iommu_device_desc *desc, struct iommu_device **result)
+RARE int iommu_group_add_device(struct iommu_group *group, const struct iommu_device_desc *desc, struct iommu_device **result)
 {
 	const struct hitless_port *port;
 	struct iommu_device *device;
@@ -322,7 +322,7 @@ free:
 	return err;
 }
 
-int iommu_group_remove_device(struct iommu_group *group, struct iommu_device *device)
+RARE int iommu_group_remove_device(struct iommu_group *group, struct iommu_device *device)
 {
 	const struct hitless_port *port;
 	unsigned nresv;

@@ -223,7 +223,7 @@ static void adopt(struct iommu_pgtable *pt, const struct iommu_pgtable *other)
 }
 
 /* One level. Under the domain's lock. */
-static int grow(struct iommu_domain *domain)
+static RARE int grow(struct iommu_domain *domain)
 {
 	struct iommu_gather gather = IOMMU_GATHER_INIT;
 	struct iommu_pgtable old = domain->pgtable, grown;

@@ -986,7 +986,7 @@ int switch_point(struct iommu_group *group, struct attach_point *point, struct i
 	return err;
 }
 
-int switch_query(struct iommu_group *group, struct attach_point *point, struct iommu_domain *domain,
+RARE int switch_query(struct iommu_group *group, struct attach_point *point, struct iommu_domain *domain,
 		 const struct iommu_replace_options *options, struct iommu_replace_report *report)
 {
 	struct switching s = { .group = group, .point = point, .old = point->domain, .new = domain, .query = true };
@@ -1023,7 +1023,7 @@ size_t switch_reserve_bytes(void)
 	return sizeof(struct job) + IOMMU_MAX_RIDS * sizeof(struct entry_change) + RESERVE_STEPS * sizeof(struct iommu_step);
 }
 
-int switch_to_blocked(struct iommu_group *group, struct attach_point *point)
+RARE int switch_to_blocked(struct iommu_group *group, struct attach_point *point)
 {
 	const struct hitless_port *port = group->port;
 	struct switching all = { .group = group, .point = point };

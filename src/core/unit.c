@@ -45,7 +45,7 @@ static int make_tag_spaces(struct iommu_unit *unit, const struct tag_space_size 
 	return 0;
 }
 
-int unit_init(struct iommu_unit *unit, const struct iommu_unit_ops *ops, const struct hitless_port *port,
+RARE int unit_init(struct iommu_unit *unit, const struct iommu_unit_ops *ops, const struct hitless_port *port,
 	      const struct tag_space_size *spaces)
 {
 	int err;
@@ -77,7 +77,7 @@ free_tags:
 	return err;
 }
 
-void unit_fini(struct iommu_unit *unit)
+RARE void unit_fini(struct iommu_unit *unit)
 {
 	unit->port->lock_destroy(unit->port->ctx, &unit->reserve_lock);
 	unit->port->lock_destroy(unit->port->ctx, &unit->lock);

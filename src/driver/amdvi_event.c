@@ -105,7 +105,7 @@ static uint32_t pasid_of(const uint64_t *event)
 }
 
 /* Events that are no request's: rid is that of no device then. */
-static void parse(const struct amdvi_unit *amdvi, const uint64_t *event, struct iommu_fault *fault)
+static RARE void parse(const struct amdvi_unit *amdvi, const uint64_t *event, struct iommu_fault *fault)
 {
 	*fault = (struct iommu_fault){
 		.rid = (uint32_t)GET(AMDVI_EV_ILLEGAL_DTE, DEVICE_ID, event) | (uint32_t)amdvi->segment << 16,
@@ -257,7 +257,7 @@ int amdvi_devtlb_verdict(struct amdvi_unit *amdvi, unsigned restarts)
 	return err;
 }
 
-int amdvi_handle_faults(struct iommu_unit *unit)
+RARE int amdvi_handle_faults(struct iommu_unit *unit)
 {
 	struct amdvi_unit *amdvi = to_amdvi(unit);
 	struct iommu_fault fault;

@@ -135,7 +135,7 @@ static int reserve_middle(const struct hitless_port *port, struct amdvi_gcr3 *gc
 	return gcr3->reserved.middle ? 0 : -ENOMEM;
 }
 
-static int reserve_leaf(const struct hitless_port *port, struct amdvi_gcr3 *gcr3, unsigned number)
+static RARE int reserve_leaf(const struct hitless_port *port, struct amdvi_gcr3 *gcr3, unsigned number)
 {
 	if (number < leaf_count(gcr3) && gcr3->leaves[number])
 		return 0;

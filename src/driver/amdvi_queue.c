@@ -51,7 +51,7 @@ static size_t power_of_two(size_t bytes)
 	return size;
 }
 
-int amdvi_queue_init(struct amdvi_unit *amdvi, unsigned order)
+RARE int amdvi_queue_init(struct amdvi_unit *amdvi, unsigned order)
 {
 	const struct hitless_port *port = amdvi->unit.port;
 	struct amdvi_queue *queue = &amdvi->queue;
@@ -79,7 +79,7 @@ int amdvi_queue_init(struct amdvi_unit *amdvi, unsigned order)
 	return 0;
 }
 
-void amdvi_queue_fini(struct amdvi_unit *amdvi)
+RARE void amdvi_queue_fini(struct amdvi_unit *amdvi)
 {
 	const struct hitless_port *port = amdvi->unit.port;
 	struct amdvi_queue *queue = &amdvi->queue;
@@ -253,7 +253,7 @@ int amdvi_commands(void *unit, const struct iommu_step *steps, unsigned count)
 }
 
 /* A command that the hardware would choke on would stop the buffer for everybody: it never gets there. */
-static bool is_valid(const struct amdvi_unit *amdvi, const uint64_t *command)
+static RARE bool is_valid(const struct amdvi_unit *amdvi, const uint64_t *command)
 {
 	uint64_t used[2] = { 0 };
 
@@ -323,7 +323,7 @@ static int submit(struct amdvi_unit *amdvi, const uint64_t *commands, unsigned c
 	return err ? err : poll(amdvi, &pending);
 }
 
-int amdvi_submit(struct iommu_unit *unit, const void *commands, unsigned count)
+RARE int amdvi_submit(struct iommu_unit *unit, const void *commands, unsigned count)
 {
 	struct amdvi_unit *amdvi = to_amdvi(unit);
 	unsigned restarts;

@@ -21,7 +21,7 @@ static bool serves(const struct amdvi_unit *amdvi, uint32_t rid)
 	return rid >> 16 == amdvi->segment && (rid & 0xffff) < amdvi->devices;
 }
 
-static int amdvi_device_add(struct iommu_unit *unit, struct iommu_device *device)
+static RARE int amdvi_device_add(struct iommu_unit *unit, struct iommu_device *device)
 {
 	struct amdvi_unit *amdvi = to_amdvi(unit);
 
@@ -36,7 +36,7 @@ static int amdvi_device_add(struct iommu_unit *unit, struct iommu_device *device
 }
 
 /* Its entries stay where they are, and block. */
-static void amdvi_device_remove(struct iommu_unit *unit, struct iommu_device *device)
+static RARE void amdvi_device_remove(struct iommu_unit *unit, struct iommu_device *device)
 {
 	amdvi_pasid_remove(to_amdvi(unit), device);
 	driver_disable_pasids(unit->port, device);
@@ -114,7 +114,7 @@ static int make_gcr3_table(struct iommu_domain *domain)
 	return 0;
 }
 
-static void amdvi_domain_fini(struct iommu_domain *domain)
+static RARE void amdvi_domain_fini(struct iommu_domain *domain)
 {
 	struct amdvi_gcr3 *gcr3 = domain->driver_data;
 
@@ -125,7 +125,7 @@ static void amdvi_domain_fini(struct iommu_domain *domain)
 	domain->driver_data = NULL;
 }
 
-static int amdvi_domain_init(struct iommu_unit *unit, struct iommu_domain *domain, const struct iommu_domain_desc *desc)
+static RARE int amdvi_domain_init(struct iommu_unit *unit, struct iommu_domain *domain, const struct iommu_domain_desc *desc)
 {
 	const struct amdvi_unit *amdvi = to_amdvi_const(unit);
 	struct iommu_pgtable_config config = { .port = unit->port, .output_bits = 52, .max_page_shift = 30 };
@@ -302,7 +302,7 @@ static uint32_t amdvi_rid_pasid(const struct iommu_unit *unit)
 
 /* ---- The unit ---- */
 
-static void free_unit(struct amdvi_unit *amdvi)
+static RARE void free_unit(struct amdvi_unit *amdvi)
 {
 	const struct hitless_port *port = amdvi->unit.port;
 
@@ -316,7 +316,7 @@ static void free_unit(struct amdvi_unit *amdvi)
 }
 
 /* Everything off; the hardware has stopped reading and writing our memory when it returns 0. */
-static int disable(struct amdvi_unit *amdvi)
+static RARE int disable(struct amdvi_unit *amdvi)
 {
 	const uint64_t running = BITS(AMDVI_STATUS, CMD_BUF_RUN) | BITS(AMDVI_STATUS, EVENT_LOG_RUN);
 	int err;
@@ -328,7 +328,7 @@ static int disable(struct amdvi_unit *amdvi)
 	return err;
 }
 
-static int amdvi_destroy(struct iommu_unit *unit)
+static RARE int amdvi_destroy(struct iommu_unit *unit)
 {
 	struct amdvi_unit *amdvi = to_amdvi(unit);
 	int err = disable(amdvi);
@@ -365,7 +365,7 @@ static const struct iommu_unit_ops amdvi_ops = {
 };
 
 /* The tables are in place before the unit looks at them; what it may remember of others is forgotten at once. */
-static int enable(struct amdvi_unit *amdvi)
+static RARE int enable(struct amdvi_unit *amdvi)
 {
 	const uint64_t running = BITS(AMDVI_STATUS, CMD_BUF_RUN) | BITS(AMDVI_STATUS, EVENT_LOG_RUN);
 	uint64_t set = 0, clear = 0;
@@ -399,7 +399,7 @@ static int check_idle(const struct amdvi_unit *amdvi)
 	return GET(AMDVI_CONTROL, CMD_BUF_EN, &control) || GET(AMDVI_STATUS, CMD_BUF_RUN, &status) ? -EBUSY : 0;
 }
 
-int amdvi_unit_create(const struct hitless_port *port, const struct amdvi_unit_desc *desc, struct iommu_unit **result)
+RARE int amdvi_unit_create(const struct hitless_port *port, const struct amdvi_unit_desc *desc, struct iommu_unit **result)
 {
 	/* DomainIDs have 16 bits; 0 is left to firmware. */
 	struct tag_space_size spaces[TAG_SPACES] = { { .first = 1, .count = 0x10000 } };

@@ -13,7 +13,7 @@ struct reason {
 #define REASON_ROW(name, code, cause, dtf, text) { code, IOMMU_FAULT_##cause, text },
 static const struct reason reasons[] = { RISCV_FAULT_CAUSES(REASON_ROW) };
 
-static void explain(struct iommu_fault *fault)
+static RARE void explain(struct iommu_fault *fault)
 {
 	fault->cause = IOMMU_FAULT_UNKNOWN;
 	fault->text = "unknown fault cause";
@@ -38,7 +38,7 @@ static unsigned access_of(unsigned ttyp)
 	}
 }
 
-static void parse(const uint64_t *record, struct iommu_fault *fault)
+static RARE void parse(const uint64_t *record, struct iommu_fault *fault)
 {
 	*fault = (struct iommu_fault){
 		.rid = (uint32_t)GET(RISCV_FAULT, DID, record),
@@ -115,7 +115,7 @@ static bool take(struct riscv_unit *riscv, uint64_t *record)
 	return head != tail;
 }
 
-int riscv_handle_faults(struct iommu_unit *unit)
+RARE int riscv_handle_faults(struct iommu_unit *unit)
 {
 	struct riscv_unit *riscv = to_riscv(unit);
 	uint64_t record[RISCV_FAULT_WORDS], fqcsr;

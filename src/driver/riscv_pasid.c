@@ -184,7 +184,7 @@ static int reserve_middle(const struct hitless_port *port, struct riscv_pdt *pdt
 	return make_table(port, &pdt->reserved.middle);
 }
 
-static int reserve_leaf(const struct hitless_port *port, struct riscv_pdt *pdt, unsigned number)
+static RARE int reserve_leaf(const struct hitless_port *port, struct riscv_pdt *pdt, unsigned number)
 {
 	if (number < leaf_count(pdt->levels) && pdt->leaves[number])
 		return 0;

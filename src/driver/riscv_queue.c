@@ -48,7 +48,7 @@ static unsigned index_of(const struct riscv_queue *queue, uint64_t position)
 	return (unsigned)(position & (count_of(queue) - 1));
 }
 
-static void free_memory(struct riscv_unit *riscv)
+static RARE void free_memory(struct riscv_unit *riscv)
 {
 	const struct hitless_port *port = riscv->unit.port;
 	struct riscv_queue *queue = &riscv->queue;
@@ -63,7 +63,7 @@ static void free_memory(struct riscv_unit *riscv)
 }
 
 /* 6.2: base and size, tail, enable; then the queue is on. */
-int riscv_queue_init(struct riscv_unit *riscv, unsigned order)
+RARE int riscv_queue_init(struct riscv_unit *riscv, unsigned order)
 {
 	const struct hitless_port *port = riscv->unit.port;
 	struct riscv_queue *queue = &riscv->queue;
@@ -91,7 +91,7 @@ int riscv_queue_init(struct riscv_unit *riscv, unsigned order)
 			    (uint32_t)BITS(RISCV_CQCSR, CQON));
 }
 
-int riscv_queue_fini(struct riscv_unit *riscv)
+RARE int riscv_queue_fini(struct riscv_unit *riscv)
 {
 	int err;
 
@@ -310,7 +310,7 @@ static bool is_valid_iotinval(const struct riscv_unit *riscv, const uint64_t *co
 }
 
 /* A command that the hardware would choke on would stop the queue for everybody: it never gets there (3.1). */
-static bool is_valid(const struct riscv_unit *riscv, const uint64_t *command)
+static RARE bool is_valid(const struct riscv_unit *riscv, const uint64_t *command)
 {
 	const uint64_t fctl = riscv->fctl;
 	uint64_t used[RISCV_CMD_WORDS] = { 0 };
@@ -347,7 +347,7 @@ static bool is_valid(const struct riscv_unit *riscv, const uint64_t *command)
 	return ok && !(command[0] & ~used[0]) && !(command[1] & ~used[1]);
 }
 
-int riscv_submit(struct iommu_unit *unit, const void *commands, unsigned count)
+RARE int riscv_submit(struct iommu_unit *unit, const void *commands, unsigned count)
 {
 	struct riscv_unit *riscv = to_riscv(unit);
 	const struct hitless_port *port = unit->port;

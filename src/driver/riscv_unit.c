@@ -104,7 +104,7 @@ static int directory_table(struct riscv_unit *riscv, uint32_t did, unsigned leve
 	return link_table(riscv, &directory->table);
 }
 
-static int riscv_device_add(struct iommu_unit *unit, struct iommu_device *device)
+static RARE int riscv_device_add(struct iommu_unit *unit, struct iommu_device *device)
 {
 	struct riscv_unit *riscv = to_riscv(unit);
 	const struct hitless_port *port = unit->port;
@@ -127,7 +127,7 @@ static int riscv_device_add(struct iommu_unit *unit, struct iommu_device *device
 }
 
 /* Its contexts are not valid, and stay so; the tables are its neighbours' too. */
-static void riscv_device_remove(struct iommu_unit *unit, struct iommu_device *device)
+static RARE void riscv_device_remove(struct iommu_unit *unit, struct iommu_device *device)
 {
 	riscv_pasid_remove(to_riscv(unit), device);
 	driver_disable_pasids(unit->port, device);
@@ -174,7 +174,7 @@ static unsigned output_bits(const struct riscv_unit *riscv)
 	return pas > 56 ? 56 : pas;
 }
 
-static int riscv_domain_init(struct iommu_unit *unit, struct iommu_domain *domain, const struct iommu_domain_desc *desc)
+static RARE int riscv_domain_init(struct iommu_unit *unit, struct iommu_domain *domain, const struct iommu_domain_desc *desc)
 {
 	const struct riscv_unit *riscv = to_riscv_const(unit);
 	struct iommu_pgtable_config config = {
@@ -315,7 +315,7 @@ static uint32_t riscv_rid_pasid(const struct iommu_unit *unit)
 
 /* ---- The unit ---- */
 
-static void free_unit(struct riscv_unit *riscv)
+static RARE void free_unit(struct riscv_unit *riscv)
 {
 	const struct hitless_port *port = riscv->unit.port;
 
@@ -351,7 +351,7 @@ static int turn_off(const struct riscv_unit *riscv)
 	return wait_ddtp(riscv);
 }
 
-static int riscv_destroy(struct iommu_unit *unit)
+static RARE int riscv_destroy(struct iommu_unit *unit)
 {
 	struct riscv_unit *riscv = to_riscv(unit);
 	int err = turn_off(riscv);
@@ -392,7 +392,7 @@ static const struct iommu_unit_ops base_ops = RISCV_OPS(&riscv_dc);
 static const struct iommu_unit_ops extended_ops = RISCV_OPS(&riscv_dc_extended);
 
 /* What the unit can do, and whether that is enough (6.2). */
-static int probe(struct riscv_unit *riscv)
+static RARE int probe(struct riscv_unit *riscv)
 {
 	const uint32_t wanted_off = (uint32_t)(BITS(RISCV_FCTL, BE) | BITS(RISCV_FCTL, GXL));
 	uint64_t cqcsr;
@@ -459,7 +459,7 @@ static int choose_levels(struct riscv_unit *riscv, unsigned wanted)
 }
 
 /* 6.2. Whatever was cached before is forgotten while the unit is still off (5.5: it may have kept it). */
-static int enable(struct riscv_unit *riscv, const struct riscv_unit_desc *desc)
+static RARE int enable(struct riscv_unit *riscv, const struct riscv_unit_desc *desc)
 {
 	struct iommu_step array[8];
 	struct entry_steps steps = { .v = array, .capacity = 8 };
@@ -480,7 +480,7 @@ static int enable(struct riscv_unit *riscv, const struct riscv_unit_desc *desc)
 
 #define MAX_IDS 65536u
 
-int riscv_unit_create(const struct hitless_port *port, const struct riscv_unit_desc *desc, struct iommu_unit **result)
+RARE int riscv_unit_create(const struct hitless_port *port, const struct riscv_unit_desc *desc, struct iommu_unit **result)
 {
 	/* 0 stands for "none" in the planner. */
 	struct tag_space_size spaces[TAG_SPACES] = {

@@ -81,7 +81,7 @@ static bool takes_external(const struct smmuv3_unit *smmu)
 	return has_stage(smmu, 1) && smmu->page_shift == 12 && most_input_bits(smmu, 1) == SMMUV3_EXTERNAL_BITS;
 }
 
-int smmuv3_domain_init(struct iommu_unit *unit, struct iommu_domain *domain, const struct iommu_domain_desc *desc)
+RARE int smmuv3_domain_init(struct iommu_unit *unit, struct iommu_domain *domain, const struct iommu_domain_desc *desc)
 {
 	const struct smmuv3_unit *smmu = to_smmuv3_const(unit);
 	struct iommu_pgtable_config config = {

@@ -70,7 +70,7 @@ static unsigned access_of(unsigned code, const uint64_t *record)
 	return access;
 }
 
-static void parse(const uint64_t *record, struct iommu_fault *fault)
+static RARE void parse(const uint64_t *record, struct iommu_fault *fault)
 {
 	unsigned code = (unsigned)GET(SMMU_EVENT, CODE, record);
 
@@ -206,7 +206,7 @@ static int handle_errors(struct smmuv3_unit *smmu)
 	return 1;
 }
 
-int smmuv3_handle_faults(struct iommu_unit *unit)
+RARE int smmuv3_handle_faults(struct iommu_unit *unit)
 {
 	struct smmuv3_unit *smmu = to_smmuv3(unit);
 	uint64_t record[SMMU_EVENT_WORDS];

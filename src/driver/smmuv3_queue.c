@@ -59,7 +59,7 @@ static uint32_t pointer_of(const struct smmuv3_queue *queue, uint64_t position)
 	return (uint32_t)(position & (2 * count_of(queue) - 1));
 }
 
-int smmuv3_queue_init(struct smmuv3_unit *smmu, unsigned order)
+RARE int smmuv3_queue_init(struct smmuv3_unit *smmu, unsigned order)
 {
 	const struct hitless_port *port = smmu->unit.port;
 	struct smmuv3_queue *queue = &smmu->queue;
@@ -87,7 +87,7 @@ int smmuv3_queue_init(struct smmuv3_unit *smmu, unsigned order)
 	return smmuv3_set_cr0(smmu, (uint32_t)BITS(SMMU_CR0, CMDQEN), true);
 }
 
-int smmuv3_queue_fini(struct smmuv3_unit *smmu)
+RARE int smmuv3_queue_fini(struct smmuv3_unit *smmu)
 {
 	const struct hitless_port *port = smmu->unit.port;
 	int err;
@@ -279,7 +279,7 @@ static bool range_is_valid(const struct smmuv3_unit *smmu, const uint64_t *comma
  * A command that the hardware would choke on would stop the queue for everybody (CERROR_ILL): it never gets there. Reserved bits and
  * Secure streams are refused too.
  */
-static bool is_valid(const struct smmuv3_unit *smmu, const uint64_t *command)
+static RARE bool is_valid(const struct smmuv3_unit *smmu, const uint64_t *command)
 {
 	unsigned opcode = (unsigned)GET(SMMU_CMD, OPCODE, command);
 	uint64_t used[SMMU_CMD_WORDS] = { 0 };
@@ -360,7 +360,7 @@ static bool is_valid(const struct smmuv3_unit *smmu, const uint64_t *command)
 	return ok && !(command[0] & ~used[0]) && !(command[1] & ~used[1]);
 }
 
-int smmuv3_submit(struct iommu_unit *unit, const void *commands, unsigned count)
+RARE int smmuv3_submit(struct iommu_unit *unit, const void *commands, unsigned count)
 {
 	struct smmuv3_unit *smmu = to_smmuv3(unit);
 	const struct hitless_port *port = unit->port;

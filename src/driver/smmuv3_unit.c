@@ -60,7 +60,7 @@ static int add_requester(struct smmuv3_unit *smmu, struct iommu_device *device, 
 	return err;
 }
 
-static int smmuv3_device_add(struct iommu_unit *unit, struct iommu_device *device)
+static RARE int smmuv3_device_add(struct iommu_unit *unit, struct iommu_device *device)
 {
 	struct smmuv3_unit *smmu = to_smmuv3(unit);
 	int err = 0;
@@ -80,7 +80,7 @@ static int smmuv3_device_add(struct iommu_unit *unit, struct iommu_device *devic
 }
 
 /* Its entries are not valid, and stay so; nothing reaches its tables any more. */
-static void smmuv3_device_remove(struct iommu_unit *unit, struct iommu_device *device)
+static RARE void smmuv3_device_remove(struct iommu_unit *unit, struct iommu_device *device)
 {
 	struct smmuv3_unit *smmu = to_smmuv3(unit);
 
@@ -253,7 +253,7 @@ static uint32_t smmuv3_rid_pasid(const struct iommu_unit *unit)
 
 /* ---- The unit ---- */
 
-static void free_unit(struct smmuv3_unit *smmu)
+static RARE void free_unit(struct smmuv3_unit *smmu)
 {
 	const struct hitless_port *port = smmu->unit.port;
 
@@ -274,7 +274,7 @@ static int abort_the_rest(struct smmuv3_unit *smmu)
 	return smmuv3_wait32(smmu, SMMU_REG_GBPA, update, 0);
 }
 
-static int smmuv3_destroy(struct iommu_unit *unit)
+static RARE int smmuv3_destroy(struct iommu_unit *unit)
 {
 	struct smmuv3_unit *smmu = to_smmuv3(unit);
 	int err = smmuv3_set_cr0(smmu, (uint32_t)BITS(SMMU_CR0, SMMUEN), false);
@@ -329,7 +329,7 @@ static int choose_page_size(struct smmuv3_unit *smmu, unsigned wanted)
 }
 
 /* What the unit can do, and whether that is enough. */
-static int probe(struct smmuv3_unit *smmu, const struct smmuv3_unit_desc *desc)
+static RARE int probe(struct smmuv3_unit *smmu, const struct smmuv3_unit_desc *desc)
 {
 	uint64_t aidr = smmuv3_read32(smmu, SMMU_REG_AIDR), cr0;
 
@@ -378,7 +378,7 @@ static int configure(struct smmuv3_unit *smmu)
 	return 0;
 }
 
-static int enable(struct smmuv3_unit *smmu, const struct smmuv3_unit_desc *desc)
+static RARE int enable(struct smmuv3_unit *smmu, const struct smmuv3_unit_desc *desc)
 {
 	struct iommu_step array[8];
 	struct entry_steps steps = { .v = array, .capacity = 8 };
@@ -415,7 +415,7 @@ static bool desc_is_sane(const struct smmuv3_unit_desc *desc)
 	       (!desc->page_shift || desc->page_shift == 12 || desc->page_shift == 14 || desc->page_shift == 16);
 }
 
-int smmuv3_unit_create(const struct hitless_port *port, const struct smmuv3_unit_desc *desc, struct iommu_unit **result)
+RARE int smmuv3_unit_create(const struct hitless_port *port, const struct smmuv3_unit_desc *desc, struct iommu_unit **result)
 {
 	struct tag_space_size spaces[TAG_SPACES] = { { 0 } };
 	struct smmuv3_unit *smmu;

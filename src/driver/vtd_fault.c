@@ -11,7 +11,7 @@ struct reason {
 #define REASON_ROW(name, code, cause, text) { code, IOMMU_FAULT_##cause, text },
 static const struct reason reasons[] = { VTD_FAULT_REASONS(REASON_ROW) };
 
-static void explain(struct iommu_fault *fault)
+static RARE void explain(struct iommu_fault *fault)
 {
 	fault->cause = IOMMU_FAULT_UNKNOWN;
 	fault->text = "unknown fault reason";
@@ -22,7 +22,7 @@ static void explain(struct iommu_fault *fault)
 		}
 }
 
-static void parse(const struct vtd_unit *vtd, const uint64_t *record, struct iommu_fault *fault)
+static RARE void parse(const struct vtd_unit *vtd, const uint64_t *record, struct iommu_fault *fault)
 {
 	*fault = (struct iommu_fault){
 		.rid = (uint32_t)GET(VTD_FAULT, SID, record) | (uint32_t)vtd->segment << 16,
@@ -38,7 +38,7 @@ static void parse(const struct vtd_unit *vtd, const uint64_t *record, struct iom
 	explain(fault);
 }
 
-void vtd_clear_errors(struct vtd_unit *vtd)
+RARE void vtd_clear_errors(struct vtd_unit *vtd)
 {
 	unsigned records = (unsigned)VTD_CAP_OF(vtd, NFR) + 1, base = (unsigned)VTD_CAP_OF(vtd, FRO) * 16;
 
@@ -48,7 +48,7 @@ void vtd_clear_errors(struct vtd_unit *vtd)
 		    BITS(VTD_FSTS, PFO) | BITS(VTD_FSTS, IQE) | BITS(VTD_FSTS, ICE) | BITS(VTD_FSTS, ITE));
 }
 
-int vtd_handle_faults(struct iommu_unit *unit)
+RARE int vtd_handle_faults(struct iommu_unit *unit)
 {
 	struct vtd_unit *vtd = to_vtd(unit);
 	unsigned records = (unsigned)VTD_CAP_OF(vtd, NFR) + 1, base = (unsigned)VTD_CAP_OF(vtd, FRO) * 16;

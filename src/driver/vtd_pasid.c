@@ -54,7 +54,7 @@ static struct entry_table *leaf_of(const struct vtd_pasid_tables *tables, uint32
 
 /* ---- Reserve: nothing that the hardware can reach ---- */
 
-static int reserve_array(const struct hitless_port *port, struct vtd_pasid_tables *tables, unsigned index)
+static RARE int reserve_array(const struct hitless_port *port, struct vtd_pasid_tables *tables, unsigned index)
 {
 	unsigned capacity = tables->capacity ? tables->capacity : 8;
 
@@ -67,7 +67,7 @@ static int reserve_array(const struct hitless_port *port, struct vtd_pasid_table
 	return tables->reserved.leaves ? 0 : -ENOMEM;
 }
 
-static int reserve_directory(const struct hitless_port *port, struct vtd_pasid_tables *tables, unsigned index)
+static RARE int reserve_directory(const struct hitless_port *port, struct vtd_pasid_tables *tables, unsigned index)
 {
 	size_t bytes = tables->directory.bytes;
 
@@ -80,7 +80,7 @@ static int reserve_directory(const struct hitless_port *port, struct vtd_pasid_t
 	return tables->reserved.directory ? 0 : -ENOMEM;
 }
 
-static int reserve_leaf(const struct hitless_port *port, struct vtd_pasid_tables *tables, unsigned index)
+static RARE int reserve_leaf(const struct hitless_port *port, struct vtd_pasid_tables *tables, unsigned index)
 {
 	struct entry_table *leaf;
 	int err;
@@ -157,7 +157,7 @@ static int forget_context(struct vtd_unit *vtd, uint32_t rid)
  * As in a table swap (entry/commit.c), the lock is held until the hardware has left the old directory: a table that is swapped meanwhile must
  * not be looked for there.
  */
-static int grow_directory(struct vtd_unit *vtd, struct vtd_pasid_tables *tables, uint32_t rid)
+static RARE int grow_directory(struct vtd_unit *vtd, struct vtd_pasid_tables *tables, uint32_t rid)
 {
 	const struct hitless_port *port = vtd->unit.port;
 	struct entry_table *directory = &tables->directory, *contexts = directory->parent;
@@ -236,7 +236,7 @@ static int vtd_build(struct iommu_unit *unit, struct iommu_device *device, uint3
 
 /* ---- Create and destroy ---- */
 
-void vtd_pasid_tables_destroy(struct vtd_unit *vtd, struct vtd_pasid_tables *tables)
+RARE void vtd_pasid_tables_destroy(struct vtd_unit *vtd, struct vtd_pasid_tables *tables)
 {
 	const struct hitless_port *port = vtd->unit.port;
 
@@ -249,7 +249,7 @@ void vtd_pasid_tables_destroy(struct vtd_unit *vtd, struct vtd_pasid_tables *tab
 	port->free(port->ctx, tables, sizeof(*tables));
 }
 
-int vtd_pasid_tables_create(struct vtd_unit *vtd, struct entry_table *contexts, size_t slot, struct vtd_pasid_tables **result)
+RARE int vtd_pasid_tables_create(struct vtd_unit *vtd, struct entry_table *contexts, size_t slot, struct vtd_pasid_tables **result)
 {
 	const struct hitless_port *port = vtd->unit.port;
 	struct vtd_pasid_tables *tables = port->alloc(port->ctx, sizeof(*tables));
@@ -290,7 +290,7 @@ static unsigned vtd_places(struct iommu_unit *unit, const struct iommu_device *d
 	return 1;
 }
 
-static void vtd_memory(struct iommu_unit *unit, const struct iommu_device *device, size_t *bytes, size_t *software)
+static RARE void vtd_memory(struct iommu_unit *unit, const struct iommu_device *device, size_t *bytes, size_t *software)
 {
 	const struct vtd_pasid_tables *tables = tables_of(device);
 

@@ -54,7 +54,7 @@ static size_t power_of_two(size_t bytes)
 	return size;
 }
 
-int vtd_queue_init(struct vtd_unit *vtd, unsigned order)
+RARE int vtd_queue_init(struct vtd_unit *vtd, unsigned order)
 {
 	const struct hitless_port *port = vtd->unit.port;
 	struct vtd_queue *queue = &vtd->queue;
@@ -83,7 +83,7 @@ int vtd_queue_init(struct vtd_unit *vtd, unsigned order)
 	return vtd_command_bit(vtd, BITS(VTD_GCMD, QIE), true);
 }
 
-void vtd_queue_fini(struct vtd_unit *vtd)
+RARE void vtd_queue_fini(struct vtd_unit *vtd)
 {
 	const struct hitless_port *port = vtd->unit.port;
 	struct vtd_queue *queue = &vtd->queue;
@@ -246,7 +246,7 @@ int vtd_commands(void *unit, const struct iommu_step *steps, unsigned count)
 }
 
 /* A descriptor that the hardware would choke on would stop the queue for everybody: it never gets there. */
-static bool is_valid(const struct vtd_unit *vtd, const uint64_t *command)
+static RARE bool is_valid(const struct vtd_unit *vtd, const uint64_t *command)
 {
 	uint64_t used[2] = { 0 };
 	/* AM lies in the same place in both kinds of IOTLB command. */
@@ -302,7 +302,7 @@ static bool is_valid(const struct vtd_unit *vtd, const uint64_t *command)
 	return granular && !(command[0] & ~used[0]) && !(command[1] & ~used[1]);
 }
 
-int vtd_submit(struct iommu_unit *unit, const void *commands, unsigned count)
+RARE int vtd_submit(struct iommu_unit *unit, const void *commands, unsigned count)
 {
 	struct vtd_unit *vtd = to_vtd(unit);
 	const struct hitless_port *port = unit->port;

@@ -29,7 +29,7 @@ int vtd_run(struct vtd_unit *vtd, struct entry_steps *steps)
 }
 
 /* The context table that has the entry of `rid`, made and linked into the root table if it is the first on its bus. */
-static int context_table(struct vtd_unit *vtd, uint32_t rid, struct entry_table **result)
+static RARE int context_table(struct vtd_unit *vtd, uint32_t rid, struct entry_table **result)
 {
 	const struct hitless_port *port = vtd->unit.port;
 	unsigned bus = rid >> 8 & 0xff;
@@ -102,7 +102,7 @@ static int store_smcontext(struct vtd_unit *vtd, struct entry_table *table, uint
 	return vtd_run(vtd, &steps);
 }
 
-static int add_scalable(struct vtd_unit *vtd, struct iommu_device *device, unsigned rid)
+static RARE int add_scalable(struct vtd_unit *vtd, struct iommu_device *device, unsigned rid)
 {
 	struct vtd_pasid_tables *tables;
 	struct entry_table *contexts;
@@ -126,7 +126,7 @@ static int add_scalable(struct vtd_unit *vtd, struct iommu_device *device, unsig
 	return store_smcontext(vtd, contexts, device->rids[rid], entry);
 }
 
-static void vtd_device_remove(struct iommu_unit *unit, struct iommu_device *device)
+static RARE void vtd_device_remove(struct iommu_unit *unit, struct iommu_device *device)
 {
 	struct vtd_unit *vtd = to_vtd(unit);
 	const uint64_t absent[4] = { 0 };
@@ -150,7 +150,7 @@ static unsigned pasid_bits(const struct vtd_unit *vtd)
 	return VTD_ECAP_OF(vtd, PASID) ? (unsigned)VTD_ECAP_OF(vtd, PSS) + 1 : 0;
 }
 
-static int vtd_device_add(struct iommu_unit *unit, struct iommu_device *device)
+static RARE int vtd_device_add(struct iommu_unit *unit, struct iommu_device *device)
 {
 	struct vtd_unit *vtd = to_vtd(unit);
 	int err = 0;
@@ -212,7 +212,7 @@ static bool has_dirty(const struct vtd_unit *vtd)
 	return vtd->scalable && VTD_ECAP_OF(vtd, SSADS);
 }
 
-static int vtd_domain_init(struct iommu_unit *unit, struct iommu_domain *domain, const struct iommu_domain_desc *desc)
+static RARE int vtd_domain_init(struct iommu_unit *unit, struct iommu_domain *domain, const struct iommu_domain_desc *desc)
 {
 	const struct vtd_unit *vtd = to_vtd_const(unit);
 	struct iommu_pgtable_config config = { .port = unit->port, .output_bits = 52 };
@@ -367,7 +367,7 @@ static uint32_t vtd_rid_pasid(const struct iommu_unit *unit)
 
 /* ---- The unit ---- */
 
-static void free_unit(struct vtd_unit *vtd)
+static RARE void free_unit(struct vtd_unit *vtd)
 {
 	const struct hitless_port *port = vtd->unit.port;
 
@@ -383,7 +383,7 @@ static void free_unit(struct vtd_unit *vtd)
 	port->free(port->ctx, vtd, sizeof(*vtd));
 }
 
-static int vtd_destroy(struct iommu_unit *unit)
+static RARE int vtd_destroy(struct iommu_unit *unit)
 {
 	struct vtd_unit *vtd = to_vtd(unit);
 	int err = vtd_command_bit(vtd, BITS(VTD_GCMD, TE), false);
@@ -425,7 +425,7 @@ static const struct iommu_unit_ops legacy_ops = VTD_OPS("vtd-legacy", &vtd_conte
 static const struct iommu_unit_ops scalable_ops = VTD_OPS("vtd", &vtd_pasid_entry, &vtd_pasid_ops);
 
 /* What the unit can do, and whether that is enough. */
-static int probe(struct vtd_unit *vtd, const struct vtd_unit_desc *desc)
+static RARE int probe(struct vtd_unit *vtd, const struct vtd_unit_desc *desc)
 {
 	uint64_t version = vtd_read32(vtd, VTD_REG_VER);
 
@@ -459,7 +459,7 @@ static unsigned facts_of(const struct vtd_unit *vtd)
 }
 
 /* 6.6: the root pointer is set, everything that was cached is forgotten, and translation is turned on. */
-static int enable(struct vtd_unit *vtd, unsigned queue_order)
+static RARE int enable(struct vtd_unit *vtd, unsigned queue_order)
 {
 	struct iommu_step array[8];
 	struct entry_steps steps = { .v = array, .capacity = 8 };
@@ -484,7 +484,7 @@ static int enable(struct vtd_unit *vtd, unsigned queue_order)
 	return vtd_command_bit(vtd, BITS(VTD_GCMD, TE), true);
 }
 
-int vtd_unit_create(const struct hitless_port *port, const struct vtd_unit_desc *desc, struct iommu_unit **result)
+RARE int vtd_unit_create(const struct hitless_port *port, const struct vtd_unit_desc *desc, struct iommu_unit **result)
 {
 	struct tag_space_size spaces[TAG_SPACES] = { { .first = 1 } };
 	struct vtd_unit *vtd;

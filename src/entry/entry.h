@@ -11,6 +11,9 @@
 #include <hitless/plan.h>
 #include <hitless/port.h>
 
+/* A function that is called once in a while, when nobody waits for it: the compiler makes it small rather than fast. */
+#define RARE __attribute__((cold))
+
 struct entry_change;
 struct entry_steps;
 

@@ -811,7 +811,7 @@ int entry_choose(struct entry_change *change)
 	return 0;
 }
 
-int iommu_plan(const struct iommu_plan_request *request, struct iommu_plan *plan)
+RARE int iommu_plan(const struct iommu_plan_request *request, struct iommu_plan *plan)
 {
 	/* Nobody knows where the ATS control register is; its enable bit is bit 15 (PCIe 10.5.1.3). */
 	struct entry_change change = { .request = *request, .ats_on = 1u << 15 };
