@@ -369,6 +369,8 @@ static int check_domain(struct check *check)
 		if (!check->quantum)
 			check->quantum = fault->setup.quantum / 8;
 		cell.noncoherent = fault->setup.noncoherent;
+		if (fault->setup.pasid)
+			check->pasid = HITLESS_PASID_REPLACED;
 		if (fault->setup.strategy && check->strategies == IOMMU_STRATEGY_ANY)
 			check->strategies = find_strategy(fault->setup.strategy);
 	}
