@@ -202,7 +202,11 @@ static const char *quirk(struct differ *d, struct differ_request *request)
 {
 	struct differ_fault *model = &request->model.fault, *qemu = &request->qemu.fault;
 
-	(void)d;
+	/* The same where the second stage's tables, which have other rights there, are among the first one's: not asked again. */
+	if (GET(SMMU_STE, CONFIG, ste_of(d, request->rid)) == 7 && request->model.inside == SMMU_EVT_F_PERMISSION && !(model->flags & 1)) {
+		request->qemu = request->model;
+		return "unprivileged-ignored";
+	}
 	/* 7.3.13: RnW is the request's own, also where the second stage stops the fetch of its context descriptor. QEMU: a read. */
 	if (model->recorded && qemu->recorded && (model->flags & 1) && (model->flags >> 1 & 3) == SMMU_CLASS_CD && !model->access &&
 	    qemu->access) {

@@ -328,14 +328,14 @@ static bool way_lacks(struct differ *d, uint64_t iova, uint64_t bit)
 	return false;
 }
 
-/* 9.6: reserved bits must be 0. QEMU looks at the first word only, and not at all in pass-through. */
+/* 9.6: reserved bits must be 0. QEMU looks at few of them. */
 static void clear_pasid_entry(struct differ *d, const struct differ_request *request)
 {
 	uint64_t used[8] = { 0 }, *entry = differ_at(d, differ_table(d, PASIDS));
 
 	(void)request;
 	VTD_PASID_LIST(VTD_PASID, LAYOUT_NAME_BITS)
-	for (unsigned i = GET(VTD_PASID, PGTT, entry) == VTD_PGTT_PASS ? 0 : 1; i < 8; i++)
+	for (unsigned i = 0; i < 8; i++)
 		entry[i] &= used[i];
 	/* Reserved without ECAP.SRS, .NWFS and .EAFS. */
 	SET(VTD_PASID, SRE, entry, 0);
@@ -399,6 +399,8 @@ static const char *quirk(struct differ *d, struct differ_request *request)
 		if (GET(VTD_PASID, AW, differ_at(d, differ_table(d, PASIDS))) < VTD_AW_3_LEVEL ||
 		    GET(VTD_PASID, AW, differ_at(d, differ_table(d, PASIDS))) > VTD_AW_4_LEVEL)
 			type = 0;
+		if (is_first_stage(d) && GET(VTD_PASID, FSPM, differ_at(d, differ_table(d, PASIDS))) != VTD_FSPM_4_LEVEL)
+			type = 0;
 		if (type != VTD_PGTT_PASS && type != (is_first_stage(d) ? VTD_PGTT_FIRST : VTD_PGTT_SECOND)) {
 			qemu->reason = model->reason;
 			return "type-before-reserved";
@@ -421,7 +423,8 @@ static const char *quirk(struct differ *d, struct differ_request *request)
 	/* 9.6: AW is the second stage's. QEMU takes a first stage's width from it, too. */
 	if (is_first_stage(d) &&
 	    (qemu->reason == VTD_FR_FS_NOT_CANONICAL ||
-	     (!qemu->recorded && GET(VTD_PASID, FPD, differ_at(d, differ_table(d, PASIDS))))) &&
+	     (!qemu->recorded && (GET(VTD_PASID, FPD, differ_at(d, differ_table(d, PASIDS))) ||
+				  GET(VTD_SMCONTEXT, FPD, context_of(d, request->rid))))) &&
 	    GET(VTD_PASID, PGTT, differ_at(d, differ_table(d, PASIDS))) == VTD_PGTT_FIRST &&
 	    GET(VTD_PASID, AW, differ_at(d, differ_table(d, PASIDS))) != VTD_AW_4_LEVEL) {
 		request->qemu = request->model;

@@ -21,6 +21,8 @@ SHOWN = {
     "iotlb-before-entry": ("vtd-legacy", "amdvi", "riscv", "smmuv3"),
     "store-order": ("vtd", "riscv"),
     "wrong-domain-id": ("vtd", "vtd-legacy", "amdvi", "riscv", "smmuv3"),
+    "skip-pasid-iotlb-invalidation": ("vtd", "riscv", "smmuv3"),
+    "wrong-pasid": ("vtd",),
     "context-late": ("smmuv3",),
     "second-stage-late": ("smmuv3",),
 }
@@ -32,6 +34,7 @@ NOT_SHOWN = {
     "split-store": ("vtd", "vtd-legacy", "amdvi", "smmuv3"),
     "free-early": ("vtd", "vtd-legacy", "riscv", "smmuv3"),
     "narrow-range": ("smmuv3",),
+    "wrong-pasid": ("riscv", "smmuv3"),
 }
 
 

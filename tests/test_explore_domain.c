@@ -106,10 +106,10 @@ static void test_identity(void **state)
 /* A PASID comes, changes its domain, goes; and requests without PASID while one stays. */
 static void test_pasids(void **state)
 {
-	static const char *const some[] = { "vtd", "amdvi", "riscv" };
+	static const char *const some[] = { "vtd", "amdvi", "smmuv3", "riscv" };
 
 	(void)state;
-	for (unsigned a = 0; a < 3; a++) {
+	for (unsigned a = 0; a < 4; a++) {
 		for (unsigned private_tags = 0; private_tags < 2; private_tags++) {
 			struct hitless_domain_cell cells[] = {
 				cell_of(some[a], &blocked, &s1, 1), cell_of(some[a], &s1, &s1, 1), cell_of(some[a], &s1, &blocked, 2),

@@ -166,6 +166,8 @@ static void registers(void **state)
 	assert_int_equal(reg32(&box, SMMU_REG_CMDQ_PROD), 0xfffff);
 	set64(&box, SMMU_REG_GERROR_IRQ_CFG0, ~0ull);
 	assert_int_equal(reg64(&box, SMMU_REG_GERROR_IRQ_CFG0), BITS(SMMU_IRQ_CFG0, ADDR));
+	set32(&box, SMMU_REG_GERROR_IRQ_CFG1, 0x9abcdef0);
+	assert_int_equal(reg32(&box, SMMU_REG_GERROR_IRQ_CFG1), 0x9abcdef0);
 	set32(&box, SMMU_REG_EVENTQ_IRQ_CFG1, 0x12345678);
 	set32(&box, SMMU_REG_EVENTQ_IRQ_CFG2, ~0u);
 	assert_int_equal(reg64(&box, SMMU_REG_EVENTQ_IRQ_CFG1), 0x3f12345678);
@@ -2464,6 +2466,8 @@ static void tlbi_ranges(void **state)
 					assert_true(stays(shifts[tg], 0, addr + page, s2, range, true));
 				}
 			}
+			/* As much as can be said. */
+			assert_false(stays(shifts[tg], 0, 0, s2, (struct range){ tg, 31, SMMU_TLBI_MAX_SCALE, 0 }, true));
 			/* A granule that isn't the line's removes nothing. */
 			for (unsigned other = 1; other < 4; other++)
 				assert_int_equal(stays(shifts[other], 0, addr, s2, two, true), other != tg);
@@ -3232,6 +3236,17 @@ static void freedom_switches(void **state)
 	box.answers[IOMMU_FREE_MISS] = box.answers[IOMMU_FREE_MULTI] = 3;
 	FAULT(R, SMMU_EVT_C_BAD_STE);
 	box_close(&box);
+	/* No MULTI: a line is a line. */
+	open_with(&box, 0, 0, 0, ~IOMMU_FREE_BIT(IOMMU_FREE_MULTI));
+	struct first f = simple_first(&box);
+	uint64_t *leaf = pt_map(&box, &f.pt, IOVA, PHYS, 0);
+
+	DONE(R, PHYS);
+	*leaf = 0;
+	DONE(R, PHYS);
+	box.answers[IOMMU_FREE_MISS] = 2;
+	FAULT(R, TRANSLATION);
+	box_close(&box);
 	open_with(&box, 0, 0, 0, ~IOMMU_FREE_BIT(IOMMU_FREE_MISS));
 	box.answers[IOMMU_FREE_MISS] = 2;
 	ste = ste_bypass(&box, DEV);
@@ -3373,6 +3388,9 @@ static void maysets_drain(void **state)
 		submit_tlbi(&box, SMMU_CMD_TLBI_NH_ASID, 0, 7);
 		assert_int_equal(drains(&box, &r), cases[i].tlb);
 		submit_tlbi_range(&box, SMMU_CMD_TLBI_NH_VAA, 0, 0, IOVA, true, (struct range){ 0 });
+		assert_int_equal(drains(&box, &r), cases[i].tlb);
+		/* What a request will have, its granule, level or whether it is global, isn't known yet. */
+		submit_tlbi_range(&box, SMMU_CMD_TLBI_NH_VAA, 0, 0, IOVA, true, (struct range){ SMMU_TLBI_TG_4K, 0, 0, 3 });
 		assert_int_equal(drains(&box, &r), cases[i].tlb);
 		submit_tlbi_range(&box, SMMU_CMD_TLBI_NH_VAA, 0, 0, IOVA + PAGE, true, (struct range){ 0 });
 		assert_false(r.pc == SMM_PC_END && drains(&box, &r));

@@ -388,7 +388,7 @@ static const struct xp_driver driver = {
 	.doorbell = SMMU_REG_CMDQ_PROD,
 	.first_stage = true,
 	.noncoherent = true,
-	.pasid_kinds = 0,
+	.pasid_kinds = XP_PASID_S1,
 };
 
 const struct xp_arch xp_arch_smmuv3_ste = {

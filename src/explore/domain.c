@@ -37,10 +37,10 @@
 /* KEEP: where PASIDs are about; what those are in that stay where they are. */
 enum { OLD, NEW, NEXT, KEEP, SIDES };
 
-/* The PASID that is replaced, and one of the same device beside it. */
-#define PASID 1u
+/* The PASID that is replaced, and one of the same device beside it. One that is attached lies far from that: tables grow. */
+#define PASID_NEAR 1u
+#define PASID_FAR 0x12345u
 #define PASID_BESIDE 2u
-#define PASID_BITS 4u
 
 static uint64_t data(unsigned side)
 {
@@ -75,6 +75,11 @@ static bool of_pasid(const struct hitless_domain_cell *cell)
 static bool passes(const struct iommu_domain_desc *desc)
 {
 	return desc->type != IOMMU_DOMAIN_BLOCKED;
+}
+
+static uint32_t the_pasid(const struct hitless_domain_cell *cell)
+{
+	return passes(&cell->from) ? PASID_NEAR : PASID_FAR;
 }
 
 static int fill_domain(struct iommu_domain *domain, unsigned side)
@@ -116,7 +121,7 @@ static int add_group(struct scene *s, const uint32_t *rids, unsigned count, bool
 
 	for (unsigned i = 0; i < count && !err; i++) {
 		struct iommu_device_desc desc = {
-			.unit = s->unit, .rids = { rids[i] }, .nrids = 1, .ats = ats, .pasid_bits = s->cell->pasid ? PASID_BITS : 0,
+			.unit = s->unit, .rids = { rids[i] }, .nrids = 1, .ats = ats, .pasid_bits = !s->cell->pasid ? 0 : the_pasid(s->cell) == PASID_FAR ? 20 : 4,
 		};
 		struct iommu_device *device = NULL;
 
@@ -166,7 +171,7 @@ static int populate_pasids(struct scene *s)
 	if (!err)
 		err = warm_up(s, KEEP);
 	if (!err && passes(&cell->from))
-		err = iommu_attach_device_pasid(s->device, PASID, s->domains[OLD], NULL);
+		err = iommu_attach_device_pasid(s->device, the_pasid(cell), s->domains[OLD], NULL);
 	if (!err && !cell->private_tags)
 		err = iommu_attach_device_pasid(s->device, PASID_BESIDE, s->domains[passes(&cell->from) ? OLD : KEEP], NULL);
 	/* Where tables for PASIDs can only be had while the device is blocked, now is the time. */
@@ -175,7 +180,7 @@ static int populate_pasids(struct scene *s)
 	if (err || cell->private_tags || !passes(&cell->to))
 		return err;
 	err = add_group(s, &rid_new, 1, false, &s->bystanders[NEW], &s->new_device);
-	return err ? err : iommu_attach_device_pasid(s->new_device, PASID, s->domains[NEW], NULL);
+	return err ? err : iommu_attach_device_pasid(s->new_device, the_pasid(cell), s->domains[NEW], NULL);
 }
 
 /* Requests without PASID; with PASIDs beside, one of those comes first. */
@@ -272,11 +277,11 @@ static int replace(struct scene *s, struct iommu_replace_report *report)
 	if (!of_pasid(s->cell))
 		err = iommu_group_replace_domain(s->group, s->domains[NEW], &options, report);
 	else if (!passes(&s->cell->from))
-		err = iommu_attach_device_pasid(s->device, PASID, s->domains[NEW], NULL);
+		err = iommu_attach_device_pasid(s->device, the_pasid(s->cell), s->domains[NEW], NULL);
 	else if (!passes(&s->cell->to))
-		err = iommu_detach_device_pasid(s->device, PASID);
+		err = iommu_detach_device_pasid(s->device, the_pasid(s->cell));
 	else
-		err = iommu_replace_device_pasid(s->device, PASID, s->domains[NEW], &options, report);
+		err = iommu_replace_device_pasid(s->device, the_pasid(s->cell), s->domains[NEW], &options, report);
 	/* Attach and detach report nothing: a PASID comes or goes. */
 	if (of_pasid(s->cell) && !(passes(&s->cell->from) && passes(&s->cell->to)))
 		*report = (struct iommu_replace_report){ .hitless = true, .cost = s->host.cost };
@@ -654,7 +659,7 @@ static void add_bystanders(const struct scene *s, struct xp_case *c, uint64_t io
 		uint32_t rid, pasid;
 	} who[] = {
 		{ s->bystanders[OLD] != NULL, XP_OLD, XP_RID_OLD, none },
-		{ s->bystanders[NEW] != NULL, XP_NEW, XP_RID_NEW, of_pasid(cell) ? PASID : none },
+		{ s->bystanders[NEW] != NULL, XP_NEW, XP_RID_NEW, of_pasid(cell) ? the_pasid(cell) : none },
 		{ of_pasid(cell) && !cell->private_tags, passes(&cell->from) ? XP_OLD : XP_SIBLING, XP_RID_DEVICE, PASID_BESIDE },
 		{ of_pasid(cell), XP_SIBLING, XP_RID_DEVICE, none },
 		{ cell->pasid == HITLESS_PASID_BESIDE, XP_SIBLING, XP_RID_DEVICE, PASID_BESIDE },
@@ -672,7 +677,7 @@ static void add_bystanders(const struct scene *s, struct xp_case *c, uint64_t io
 static void add_actors(const struct scene *s, struct xp_case *c, enum hitless_mapper mapper, bool ats)
 {
 	const struct hitless_domain_cell *cell = s->cell;
-	const uint32_t pasid = of_pasid(cell) ? PASID : IOMMU_NO_PASID;
+	const uint32_t pasid = of_pasid(cell) ? the_pasid(cell) : IOMMU_NO_PASID;
 
 	if (mapper != HITLESS_MAPPER_NONE) {
 		uint64_t iova = mapper_iova(mapper);
@@ -843,15 +848,6 @@ out:
 
 /* ---- Failures ---- */
 
-static unsigned live_pages(const struct xp_host *h)
-{
-	unsigned n = h->pages;
-
-	for (unsigned i = 0; i < XP_MAX_PAGES / 64; i++)
-		n -= (unsigned)__builtin_popcountll(h->freed[i]);
-	return n;
-}
-
 /* After a replace that has failed: is all as it was? */
 static int compare(const struct scene *s, const struct xp_case *before, unsigned pages, unsigned live, size_t heap, uint32_t tags,
 		   char *detail, size_t size)
@@ -880,9 +876,9 @@ static int compare(const struct scene *s, const struct xp_case *before, unsigned
 		snprintf(detail, size, "%u tags were in use, and %u are", tags, info.tags_used);
 		return -EUCLEAN;
 	}
-	if (h->heap_live != heap || live_pages(h) != live) {
+	if (h->heap_live != heap || h->live_pages != live) {
 		snprintf(detail, size, "%zu bytes and %u pages were allocated, and %zu and %u are", heap, live, h->heap_live,
-			 live_pages(h));
+			 h->live_pages);
 		return -EUCLEAN;
 	}
 	return 0;
@@ -907,7 +903,7 @@ int xp_domain_fail(const struct hitless_domain_cell *cell, unsigned n, struct xp
 		goto out;
 	iommu_unit_get_info(s.unit, &info);
 	pages = s.host.pages;
-	live = live_pages(&s.host);
+	live = s.host.live_pages;
 	heap = s.host.heap_live;
 	ats = xp_host_ats(&s.host, XP_RID_DEVICE);
 	start_recording(&s, &c->steps);

@@ -200,6 +200,7 @@ static void *port_alloc_pages(void *ctx, size_t bytes)
 		return NULL;
 	}
 	h->pages = first + count;
+	h->live_pages += count;
 	return (char *)h->ram + first * XP_PAGE;
 }
 
@@ -212,7 +213,7 @@ static void port_free_pages(void *ctx, void *pages, size_t bytes)
 	for (uint64_t at = addr; at < addr + bytes && !(h->failed && h->keeps); at += XP_PAGE) {
 		struct xp_op op = { .kind = XP_FREE, .addr = at };
 
-		h->freed[at / XP_PAGE / 64] |= 1ull << at / XP_PAGE % 64;
+		h->live_pages--;
 		snprintf(op.text, sizeof(op.text), "free the page at 0x%llx", (unsigned long long)at);
 		if (h->record)
 			add(h, &op);

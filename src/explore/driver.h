@@ -24,8 +24,7 @@ struct xp_host {
 	struct iommu_model model;
 	size_t state_bytes;
 	uint64_t *ram, *shadow;		/* shadow: as it was at the port's last call, but for what the unit has written */
-	unsigned pages;			/* handed out */
-	uint64_t freed[XP_MAX_PAGES / 64];
+	unsigned pages, live_pages;	/* handed out, some for alignment only; allocated now */
 	char *heap;
 	size_t heap_used, heap_live;
 	struct xp_queue queue;		/* `first`: the next free slot */

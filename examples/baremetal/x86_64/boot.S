@@ -63,10 +63,33 @@ long_mode:
 	.code64
 1:	mov %ebp, %esp
 	xor %ebp, %ebp
+	lidt idt_pointer
 	mov %edi, %edi			/* the upper halves are undefined until now */
 	mov %esi, %esi
 	call *%rsi
 	ud2
+
+/* Exceptions: 16 bytes for each, which push its number. Some have pushed an error code before. */
+	.globl exceptions
+	.balign 16
+exceptions:
+	.set number, 0
+	.rept 32
+	.balign 16
+	push $number
+	jmp exception
+	.set number, number + 1
+	.endr
+exception:
+	pop %rdi
+	mov $0x60227d00, %eax		/* 8, 10 to 14, 17, 21, 29, 30 have one */
+	bt %edi, %eax
+	jnc 1f
+	pop %rax
+1:	mov (%rsp), %rsi
+	mov %cr2, %rdx
+	and $-16, %rsp
+	call on_trap
 
 /*
  * Where a startup IPI begins: real mode, CS:IP = page number << 8 : 0. The code is copied to TRAMPOLINE, so it may name
@@ -107,6 +130,9 @@ gdt_end:
 gdt_pointer:
 	.word gdt_end - gdt - 1
 	.long gdt
+idt_pointer:
+	.word 32 * 16 - 1
+	.quad idt
 
 	.bss
 	.balign 4096

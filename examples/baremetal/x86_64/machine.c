@@ -31,9 +31,12 @@ struct memmap_entry {
 #define ICR_STARTUP 0x4600u
 #define TRAMPOLINE 0x8000u
 
-extern char image_end[], trampoline[], trampoline_end[];
+extern char image_end[], trampoline[], trampoline_end[], exceptions[];
 
 struct machine machine = { .name = "x86-64" };
+
+/* The interrupt descriptor table, which boot.S has loaded: exceptions only, since interrupts are off. */
+uint64_t idt[32][2];
 
 static uint64_t rsdp;
 static uint64_t tsc_start, tsc_per_ms;
@@ -126,12 +129,23 @@ static void find_ram(const struct start_info *info)
 		panic("no memory map");
 }
 
+/* A gate: the handler's address in three pieces, code segment 24, present, an interrupt gate. It lies in the first 4 GiB. */
+static void catch_exceptions(void)
+{
+	for (unsigned i = 0; i < 32; i++) {
+		uint64_t handler = (uint64_t)exceptions + i * 16;
+
+		idt[i][0] = (handler & 0xffff) | 24u << 16 | 0x8e00ull << 32 | (handler & 0xffff0000) << 32;
+	}
+}
+
 void machine_init(uint64_t boot)
 {
 	const struct start_info *info = (const struct start_info *)boot;
 	const char *line = (const char *)info->cmdline;
 	const uint8_t *mcfg;
 
+	catch_exceptions();
 	if (info->magic != START_INFO_MAGIC || info->version < 1)
 		panic("not started by a PVH loader");
 	for (unsigned i = 0; line && line[i] && i < TEXT_SIZE - 1; i++)
