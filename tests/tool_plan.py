@@ -9,7 +9,8 @@ from hitless import SOURCE, Case, main
 with open(os.path.join(SOURCE, "tests", "cells.json"), encoding="ascii") as cells:
     # Of an architecture with several live entries the one that a plain configuration names.
     ENTRIES = {e["arch"]: e for e in json.load(cells)["entries"]
-               if (e["arch"], e["entry"]) in (("vtd", "pasid"), ("vtd-legacy", "context"), ("riscv", "dc"))}
+               if (e["arch"], e["entry"]) in (("vtd", "pasid"), ("vtd-legacy", "context"), ("riscv", "dc"),
+                                           ("smmuv3", "ste"))}
 
 
 class Plan(Case):
@@ -74,6 +75,24 @@ class Plan(Case):
         hop = self.plan("riscv", "s1", "s1", "--tags", "private", "--strategy", "tag hop")
         self.assertEqual((hop["strategy"], hop["hitless"]), ("tag hop", True))
         self.assertEqual(self.plan("riscv", "s1:pdt=p", "s1:pdt=q")["strategy"], "one store")
+
+    def test_smmuv3(self):
+        plan = self.plan("smmuv3", "s2", "s2", "--quantum", "128")
+        self.assertEqual((plan["entry"], plan["strategy"]), ("ste", "one store"))
+        self.assertEqual(plan["steps"][0], {"op": "store", "device": 0, "structure": "ste", "quantum": 1,
+                                            "words": ["0x0448123400000002", "0x0000000000040000"]})
+        cfgi, wait, tlbi, last = plan["steps"][1:]
+        self.assertEqual((cfgi["structure"], cfgi["scope"], cfgi["SID"], cfgi["LEAF"]), ("cfgi-ste", "leaf", 0x10, 1))
+        self.assertEqual((tlbi["structure"], tlbi["scope"], tlbi["VMID"]), ("tlbi", "s12-vmall", 1))
+        self.assertEqual((wait["poll"], last["poll"]), (False, True))
+        swap = self.plan("smmuv3", "s1", "s2", "--quantum", "64")
+        self.assertEqual((swap["strategy"], swap["hitless"]), ("table swap", True))
+        self.assertEqual(next(s for s in swap["steps"] if s["op"] == "store")["structure"], "l1std")
+        self.assertEqual(self.plan("smmuv3", "s1", "s1", "--quantum", "64")["strategy"], "one store")
+        # Of a context descriptor the tag and the address are one store together, or one of its table.
+        for quantum, strategy in (("128", "one store"), ("64", "table swap")):
+            plan = self.plan("smmuv3", "s1:asid=1,root=a", "s1:asid=2,root=b", "--quantum", quantum)
+            self.assertEqual((plan["entry"], plan["strategy"]), ("cd", strategy))
 
     def test_table_swap(self):
         plan = self.plan("vtd", "s1:did=4,root=c", "s1:did=5,root=d")

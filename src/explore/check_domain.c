@@ -57,9 +57,10 @@ static void put_id(struct xp_text *id, const struct hitless_domain_cell *cell, e
 {
 	char s[200];
 
-	snprintf(s, sizeof(s), "domain,%s,%u,%u.%u.%u.%u,%u.%u.%u.%u,%u,%u,%u,%u,%u,%x,%x,%u,%u,%u,%s", cell->arch, cell->quantum, cell->from.type,
-		 cell->from.stage, cell->from.levels, cell->from.dirty, cell->to.type, cell->to.stage, cell->to.levels, cell->to.dirty,
-		 cell->devices, cell->pasid, cell->private_tags, cell->noncoherent, cell->no_ats, cell->strategies, cell->freedoms & ((1u << IOMMU_FREEDOMS) - 1), mapper, failure,
+	snprintf(s, sizeof(s), "domain,%s,%u,%u.%u.%u.%u,%u.%u.%u.%u,%u,%u,%u,%u,%u,%x,%x,%u,%u,%u,%s", cell->arch,
+		 cell->quantum, cell->from.type, cell->from.stage, cell->from.levels, cell->from.dirty, cell->to.type, cell->to.stage, cell->to.levels,
+		 cell->to.dirty, cell->devices, cell->pasid, cell->private_tags, cell->noncoherent, cell->no_ats, cell->strategies,
+		 cell->freedoms & ((1u << IOMMU_FREEDOMS) - 1), mapper, failure,
 		 cell->mutant, cell->fault ? cell->fault->name : "");
 	xp_append(id, s);
 }
@@ -94,7 +95,8 @@ static bool take_id(const char *id, struct hitless_domain_cell *cell, struct nam
 	if (!take_desc(&id, &cell->from) || !take_desc(&id, &cell->to))
 		return false;
 	used = 0;
-	if (sscanf(id, "%u,%u,%u,%u,%u,%x,%x,%u,%u,%u,%n", &cell->devices, &pasid, &private_tags, &noncoherent, &no_ats, &cell->strategies, &cell->freedoms, &cell->mapper, failure,
+	if (sscanf(id, "%u,%u,%u,%u,%u,%x,%x,%u,%u,%u,%n", &cell->devices, &pasid, &private_tags, &noncoherent, &no_ats,
+		   &cell->strategies, &cell->freedoms, &cell->mapper, failure,
 		   &cell->mutant, &used) != 10 || !used || cell->mapper >= HITLESS_MAPPERS)
 		return false;
 	id += used;

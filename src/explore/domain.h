@@ -13,8 +13,8 @@ int xp_domain_build(const struct hitless_domain_cell *cell, enum hitless_mapper 
 		    struct iommu_replace_report *report);
 
 /*
- * The same replace, but its n-th allocation fails, n from 1. -ENOENT: it has not so many. 0: it has failed as it should (or, if it fails
- * anyway, with all as it was). 1: it has
+ * The same replace, but its n-th allocation fails, n from 1. -ENOENT: it has not so many. 0: it has failed as it should (or, if it
+ * fails anyway, with all as it was). 1: it has
  * succeeded by another strategy, and `c` is that case. -EUCLEAN: something was left behind; `detail` says what.
  */
 int xp_domain_fail(const struct hitless_domain_cell *cell, unsigned n, struct xp_case *c, struct iommu_replace_report *report,

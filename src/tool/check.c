@@ -37,7 +37,7 @@ static const struct argp_option check_options[] = {
 	{ "ats", OPTION_ATS, "on|off", 0, "The device has a TLB of its own (domain layer: on), where names leave that open (off)", 0 },
 	{ "layer", OPTION_LAYER, "LAYER", 0, "entry (default) or domain: from one domain to another, by the public API", 0 },
 	{ "devices", OPTION_DEVICES, "N", 0, "Domain layer: 1 (default) or 2 devices in the group", 0 },
-	{ "pasid", OPTION_PASID, "WHICH", 0, "Domain layer: replaced (the domain of a PASID; from or to blocked: attach, detach), beside (it stays) or none (default)", 0 },
+	{ "pasid", OPTION_PASID, "WHICH", 0, "Domain layer: replaced (the domain of a PASID), beside (it stays) or none (default)", 0 },
 	{ "mapper", OPTION_MAPPER, "WHO", 0, "Domain layer: who unmaps: none, old, old-table, new, new-table, or all (default)", 0 },
 	{ "inject", OPTION_INJECT, "FAULT", 0, "Domain layer: with a fault in the driver (see hitless run --inject list)", 0 },
 	{ "strategy", OPTION_STRATEGY, "NAME", 0, "Allow only this one", 0 },
@@ -369,6 +369,8 @@ static int check_domain(struct check *check)
 		if (!check->quantum)
 			check->quantum = fault->setup.quantum / 8;
 		cell.noncoherent = fault->setup.noncoherent;
+		if (fault->setup.pasid)
+			check->pasid = HITLESS_PASID_REPLACED;
 		if (fault->setup.strategy && check->strategies == IOMMU_STRATEGY_ANY)
 			check->strategies = find_strategy(fault->setup.strategy);
 	}
@@ -384,7 +386,8 @@ static int check_domain(struct check *check)
 	cell.to = tool_find_kind(check->to);
 	cell.pasid = check->pasid;
 	cell.no_ats = check->ats == 0;
-	if (!hitless_check_knows_domain(cell.arch, &cell.from, cell.pasid, check->quantum) || !hitless_check_knows_domain(cell.arch, &cell.to, cell.pasid, check->quantum))
+	if (!hitless_check_knows_domain(cell.arch, &cell.from, cell.pasid, check->quantum) ||
+	    !hitless_check_knows_domain(cell.arch, &cell.to, cell.pasid, check->quantum))
 		tool_fail(TOOL_SKIPPED, "this build can't explore %s -> %s of %s", check->from, check->to, cell.arch);
 	cell.devices = check->devices;
 	cell.private_tags = check->private_tags;

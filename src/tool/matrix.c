@@ -55,7 +55,7 @@ static const struct argp_option options[] = {
 	{ "tags", OPTION_TAGS, "WHOSE", 0, "private or shared; without it, both", 0 },
 	{ "ats", OPTION_ATS, "on|off", 0, "The entries let the device have a TLB of its own, where names leave that open (off)", 0 },
 	{ "devices", OPTION_DEVICES, "N", 0, "Domain layer: 1 or 2 devices in the group; without it, both", 0 },
-	{ "pasid", OPTION_PASID, "WHICH", 0, "Domain layer: none, replaced (the domain of a PASID) or beside (it stays); without it, all", 0 },
+	{ "pasid", OPTION_PASID, "WHICH", 0, "Domain layer: none, replaced (a PASID's domain) or beside (it stays); without it, all", 0 },
 	{ "inject", OPTION_INJECT, "FAULT", 0, "Domain layer: with a fault in the driver (see hitless run --inject list)", 0 },
 	{ "mutants", OPTION_MUTANTS, NULL, 0, "Damage each sequence in every way, and see whether that is noticed", 0 },
 	{ 0 },
@@ -247,7 +247,8 @@ static void add_domains(struct matrix *matrix, const struct tool_arch *arch, uns
 			};
 
 			/* Two domains of a kind without tables are the same. */
-			if ((from == to && from->desc.type != IOMMU_DOMAIN_PAGING) || !hitless_check_knows_domain(arch->name, &from->desc, pasid, quantum) ||
+			if ((from == to && from->desc.type != IOMMU_DOMAIN_PAGING) ||
+			    !hitless_check_knows_domain(arch->name, &from->desc, pasid, quantum) ||
 			    !hitless_check_knows_domain(arch->name, &to->desc, pasid, quantum))
 				continue;
 			add_domain(matrix, &cell);
