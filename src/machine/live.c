@@ -1306,6 +1306,16 @@ void live_report(struct live *live, enum live_outcome outcome, const char *text)
 	pthread_mutex_unlock(&live->lock);
 }
 
+bool live_violated(struct live *live)
+{
+	bool violated;
+
+	pthread_mutex_lock(&live->lock);
+	violated = live->directions[0].seen[0] || live->directions[1].seen[0];
+	pthread_mutex_unlock(&live->lock);
+	return violated;
+}
+
 uint64_t live_root(const struct live *live, unsigned object)
 {
 	return live->objects[nth_object(live, object)].root;

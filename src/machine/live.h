@@ -140,6 +140,9 @@ uint64_t live_dmas(const struct live *live, unsigned direction);
 /* The same as live_dwell(n), live_switch(), live_dwell(n), recorded. free() its events and marks. */
 int live_record(struct live *live, unsigned dmas, struct live_recording *recording);
 
+/* Has a violation been seen so far? (Some are found only when the DMA has stopped.) */
+bool live_violated(struct live *live);
+
 /* Stops the DMA. Then the results can be had: free() latency_ns. */
 void live_stop(struct live *live);
 void live_get_result(struct live *live, unsigned direction, struct live_result *result);

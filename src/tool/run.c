@@ -15,7 +15,8 @@
 #define DEFAULT_REPLACES 4000
 #define LEAST_REPLACES 2000	/* on a machine that is slow or busy */
 #define SLOW 0.3		/* seconds */
-#define FAULT_REPLACES 2000	/* a fault shows much sooner */
+#define FAULT_REPLACES 2000	/* a fault shows much sooner, mostly */
+#define FAULT_PATIENCE 20	/* so many times that, until one does */
 #define DEFAULT_DMAS 200000	/* a row has at least so many */
 #define DMAS_BETWEEN 160	/* two replaces, at most; half of that on average */
 #define MAX_ARCHS 8
@@ -475,6 +476,12 @@ static void fail_switch(const struct run *run, const struct run_case *c, const c
 	tool_fail(TOOL_ERROR, "%s %s -> %s: replace failed: %s", arch, c->from, c->to, strerror(-err));
 }
 
+/* Some faults need a rare moment: unless the user has said how much he wants, it goes on until one is seen, or for long. */
+static bool is_patient(const struct options *options)
+{
+	return options->fault && !options->fault_off && !options->replaces && !(options->seconds > 0);
+}
+
 /* Switches back and forth until there are enough of both directions. */
 static void run_live(struct run *run, const struct run_case *c, const char *arch, struct live *live, unsigned directions)
 {
@@ -494,7 +501,7 @@ static void run_live(struct run *run, const struct run_case *c, const char *arch
 
 			done = part < done ? part : done;
 		}
-		if (done >= 1)
+		if (done >= 1 && !(is_patient(options) && done < FAULT_PATIENCE && !live_violated(live)))
 			return;
 		if (n % 16 == 0 && seconds_now() - told > 0.1) {
 			told = seconds_now();
