@@ -125,7 +125,10 @@ class Run(Case):
         for row in rows:
             if row["pasids"]:
                 self.assertTrue(row["hitless"], row) # a GCR3 entry has 64 bits
-                self.assertIn(row["strategy"], ("same tag", "one store", "table swap", "preload, flip, clean"))
+                strategies = ("same tag", "one store", "table swap", "preload, flip, clean")
+                if row["arch"] == "riscv":  # its specification bounds what two tables under one PSCID may do
+                    strategies += ("tag hop", "temporary tag")
+                self.assertIn(row["strategy"], strategies)
             elif row["arch"] == "amdvi":
                 self.assertEqual((row["hitless"], row["strategy"], bool(row["why"])), (False, "break", True))
                 self.assertEqual(row["dma"]["wrong"] + row["dma"]["stale"], 0, row)

@@ -857,10 +857,12 @@ static uint32_t pasid_beside(const struct live *live, unsigned which)
 	return which ? (pasid ^ 1 ? pasid ^ 1 : 2) : IOMMU_NO_PASID;
 }
 
-/* Its object: one of its own, or the one that is also switched from, or to. */
+/* Its object: one of its own, or the one that is also switched from, or to; not identity, which not every PASID can have. */
 static unsigned object_beside(const struct live *live, unsigned which)
 {
-	return live->config.shared ? which * 2 : BESIDE + which;
+	if (!live->config.shared)
+		return BESIDE + which;
+	return (has_table(&live->config.kind[which]) ? which : 1 - which) * 2;
 }
 
 static int attach_pasids(struct live *live, struct party *party)

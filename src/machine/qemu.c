@@ -196,7 +196,8 @@ static void go_around(struct machine *machine, const struct qemu_command *comman
 	for (unsigned i = 0; i < ring.entries; i++)
 		memcpy(slots + (size_t)((at + i) % ring.entries) * ring.entry_bytes,
 		       i < count ? commands[i].words : board->filler.words, ring.entry_bytes);
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	/* The registers are behind a socket: its system call orders these stores. */
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 	while (done < ring.period) {
 		unsigned step = ring.period - done < ring.entries ? ring.period - done : ring.entries - 1;
 
