@@ -116,7 +116,7 @@ static const struct argp_option argp_options[] = {
 	{ "from", OPTION_FROM, "C", 0, "The configurations to go between:", 0 },
 	{ "to", OPTION_TO, "C", 0, "s1, s2, identity, blocked, s1:levels=5, ...", 0 },
 	{ "devices", OPTION_DEVICES, "N", 0, "Devices in the group (2)", 0 },
-	{ "replaces", OPTION_REPLACES, "N", 0, "Replaces a row (2000 to 4000; of PASIDs 1000)", 0 },
+	{ "replaces", OPTION_REPLACES, "N", 0, "Replaces a row (2000 to 4000; of PASIDs 500)", 0 },
 	{ "seconds", OPTION_SECONDS, "S", 0, "Time for each pair instead", 0 },
 	{ "tags", OPTION_TAGS, "WORD", 0, "private, or shared with other devices", 0 },
 	{ "pasid", OPTION_PASID, "N", 0, "This PASID beside others; 0: none, beside PASIDs", 0 },
@@ -459,7 +459,7 @@ static double progress(const struct options *options, const struct run_case *c, 
 {
 	/* With PASIDs, three times as many DMAs go on meanwhile: what is beside what is switched isn't counted here. */
 	uint64_t wanted = options->replaces ? options->replaces : options->fault ? FAULT_REPLACES :
-			  c->beside ? LEAST_REPLACES / 2 :
+			  c->beside ? LEAST_REPLACES / 4 :
 			  seconds_now() - started > SLOW ? LEAST_REPLACES : DEFAULT_REPLACES;
 	double done, dmas;
 
