@@ -129,6 +129,12 @@ static void unmap(struct hardware *h, struct iommu_pgtable *pt, uint64_t iova, u
 	}
 }
 
+#ifdef __SANITIZE_THREAD__
+#define ROUNDS 40	/* it is slow */
+#else
+#define ROUNDS 120
+#endif
+
 static void live(const struct spec *spec, unsigned levels, unsigned rounds)
 {
 	static struct mem mem;
@@ -218,7 +224,7 @@ static void test_live(void **unused)
 	(void)unused;
 	for (unsigned s = 0; s < sizeof(specs) / sizeof(*specs); s++)
 		for (unsigned levels = specs[s].low_levels; levels <= specs[s].high_levels && live_format(s); levels++)
-			live(&specs[s], levels, 400);
+			live(&specs[s], levels, ROUNDS);
 }
 
 /*
