@@ -88,6 +88,7 @@ struct machine_config {
 struct machine_function {
 	uint32_t rid;
 	uint16_t ats_control, pasid_control;
+	unsigned ats_uses;	/* atomic: what it does with its own TLB at this moment */
 };
 
 struct machine {

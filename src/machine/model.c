@@ -33,6 +33,7 @@ static void mmio_write(struct machine *machine, uint64_t addr, unsigned size, ui
 /* Extended config space: a vendor's capability of no use at 0x100, then ATS (id 0x000f) and PASID (id 0x001b), as there are. */
 #define FIRST_CAPABILITY 0x100u
 #define ATS_CAPABILITY 0x110u
+#define ATS_ENABLE 0x8000u	/* of its control register */
 #define PASID_CAPABILITY 0x120u
 
 void machine_add_function(struct machine *machine, uint32_t rid)
@@ -53,7 +54,7 @@ bool machine_ats_enabled(const struct machine *machine, uint32_t rid)
 {
 	const struct machine_function *function = find_function(machine, rid);
 
-	return function && (__atomic_load_n(&function->ats_control, __ATOMIC_ACQUIRE) & 0x8000);
+	return function && (__atomic_load_n(&function->ats_control, __ATOMIC_ACQUIRE) & ATS_ENABLE);
 }
 
 bool machine_pasid_enabled(const struct machine *machine, uint32_t rid, unsigned access)
@@ -103,8 +104,12 @@ static void pci_write(struct machine *machine, uint32_t rid, unsigned offset, un
 {
 	struct machine_function *function = find_function(machine, rid);
 
-	if (function && offset == ATS_CAPABILITY + 6 && size == 2)
-		__atomic_store_n(&function->ats_control, (uint16_t)value, __ATOMIC_RELEASE);
+	if (function && offset == ATS_CAPABILITY + 6 && size == 2) {
+		__atomic_store_n(&function->ats_control, (uint16_t)value, __ATOMIC_SEQ_CST);
+		/* A function whose ATS goes off asks no more and fills its TLB no more: what it has begun ends before the write does. */
+		while (!(value & ATS_ENABLE) && __atomic_load_n(&function->ats_uses, __ATOMIC_SEQ_CST))
+			sched_yield();
+	}
 	if (function && offset == PASID_CAPABILITY + 6 && size == 2)
 		__atomic_store_n(&function->pasid_control, (uint16_t)value, __ATOMIC_RELEASE);
 }
@@ -240,6 +245,20 @@ static bool ats_begin(struct machine *machine, const struct machine_dma *dma, st
 	return false;
 }
 
+/* The function begins something with its own TLB, if it may; NULL: it may not. */
+static struct machine_function *ats_enter(struct machine *machine, uint32_t rid)
+{
+	struct machine_function *function = find_function(machine, rid);
+
+	if (!function)
+		return NULL;
+	__atomic_add_fetch(&function->ats_uses, 1, __ATOMIC_SEQ_CST);
+	if (__atomic_load_n(&function->ats_control, __ATOMIC_SEQ_CST) & ATS_ENABLE)
+		return function;
+	__atomic_sub_fetch(&function->ats_uses, 1, __ATOMIC_SEQ_CST);
+	return NULL;
+}
+
 void machine_dma(struct machine *machine, struct machine_dma *dma)
 {
 	struct iommu_request request = {
@@ -249,14 +268,15 @@ void machine_dma(struct machine *machine, struct machine_dma *dma)
 		.access = (uint8_t)dma->access,
 		.lane = (uint8_t)dma->lane,
 	};
+	struct machine_function *function = NULL;
 
 	dma->done = false;
-	if (dma->ats && !ats_begin(machine, dma, &request)) {
-		/* Not enough rights, or invalidated at once: as an ordinary request it gets its verdict. */
+	if (dma->ats)
+		function = ats_enter(machine, dma->rid);
+	if (!function || !ats_begin(machine, dma, &request)) {
+		/* Without ATS; or not enough rights, or invalidated at once: as an ordinary request it gets its verdict. */
 		request.kind = IOMMU_REQUEST_UNTRANSLATED;
 		request.addr = dma->iova;
-		iommu_model_begin(&machine->model, &request);
-	} else if (!dma->ats) {
 		iommu_model_begin(&machine->model, &request);
 	}
 	while (request.state == IOMMU_REQUEST_RUNNING)
@@ -273,6 +293,8 @@ void machine_dma(struct machine *machine, struct machine_dma *dma)
 	}
 	dma->reason = request.reason;
 	iommu_model_end(&machine->model, &request);
+	if (function)
+		__atomic_sub_fetch(&function->ats_uses, 1, __ATOMIC_SEQ_CST);
 }
 
 /* ---- Power ---- */
