@@ -12,7 +12,7 @@
 #include <string.h>
 #include <time.h>
 
-#define DEFAULT_REPLACES 4000
+#define DEFAULT_REPLACES 2200
 #define LEAST_REPLACES 2000	/* on a machine that is slow or busy */
 #define SLOW 0.3		/* seconds */
 #define FAULT_REPLACES 2000	/* a fault shows much sooner, mostly */
@@ -116,7 +116,7 @@ static const struct argp_option argp_options[] = {
 	{ "from", OPTION_FROM, "C", 0, "The configurations to go between:", 0 },
 	{ "to", OPTION_TO, "C", 0, "s1, s2, identity, blocked, s1:levels=5, ...", 0 },
 	{ "devices", OPTION_DEVICES, "N", 0, "Devices in the group (2)", 0 },
-	{ "replaces", OPTION_REPLACES, "N", 0, "Replaces a row (2000 to 4000; of PASIDs 500 unless --arch names one)", 0 },
+	{ "replaces", OPTION_REPLACES, "N", 0, "Replaces a row (2000 to 2200; of PASIDs 500 unless --arch names one)", 0 },
 	{ "seconds", OPTION_SECONDS, "S", 0, "Time for each pair instead", 0 },
 	{ "tags", OPTION_TAGS, "WORD", 0, "private, or shared with other devices", 0 },
 	{ "pasid", OPTION_PASID, "N", 0, "This PASID beside others; 0: none, beside PASIDs", 0 },
