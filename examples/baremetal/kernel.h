@@ -107,6 +107,9 @@ uint64_t fdt_cells(uint32_t node, const char *name, unsigned n);
 
 #define TESTDEV_VALUE 0x12345678u
 
+/* Held while it does DMA, for a port that must keep something out of that. */
+extern struct spinlock testdev_busy;
+
 void testdev_init(uint32_t rid);
 /* One DMA write of TESTDEV_VALUE, 4 bytes; it is done when this returns. False: the bus answered with an error. */
 bool testdev_write(uint64_t iova);

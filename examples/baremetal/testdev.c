@@ -14,6 +14,7 @@ enum {
 #define RESULT_BUS_ERROR 0xdead0002u
 
 static volatile uint32_t *registers;
+struct spinlock testdev_busy;
 
 void testdev_init(uint32_t rid)
 {
@@ -29,7 +30,9 @@ bool testdev_write(uint64_t iova)
 	registers[IOVA_LOW / 4] = (uint32_t)iova;
 	registers[IOVA_HIGH / 4] = (uint32_t)(iova >> 32);
 	registers[ARM / 4] = 1;
+	spin_lock(&testdev_busy);
 	(void)registers[TRIGGER / 4];
+	spin_unlock(&testdev_busy);
 	result = registers[RESULT / 4];
 	cpu_read_barrier();
 	/* Whatever else it says is about its own check of what was written, which measure.c does better. */
