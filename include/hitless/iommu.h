@@ -96,7 +96,8 @@ enum iommu_domain_type {
 	IOMMU_DOMAIN_BLOCKED,	/* no access at all */
 	IOMMU_DOMAIN_IDENTITY,	/* IOVA = physical address */
 	IOMMU_DOMAIN_PAGING,	/* map and unmap */
-	IOMMU_DOMAIN_EXTERNAL	/* a first-stage page table that somebody else makes and changes: a process's, say */
+	IOMMU_DOMAIN_EXTERNAL,	/* a first-stage page table that somebody else makes and changes: a process's, say */
+	IOMMU_DOMAIN_NESTED	/* a guest's first stage behind a second-stage domain: iommu_domain_alloc_nested() */
 };
 
 struct iommu_domain_desc {
@@ -120,7 +121,7 @@ struct iommu_domain_desc {
 HITLESS_API int iommu_domain_alloc(struct iommu_unit *unit, const struct iommu_domain_desc *desc,
 				   struct iommu_domain **domain);
 
-/* -EBUSY while attached, or the default domain of a group. -EIO: quarantined (its unit was lost while it was in use): it is
+/* -EBUSY while attached, or the default domain of a group, or the parent of a nested domain. -EIO: quarantined (its unit was lost while it was in use): it is
  * never freed. */
 HITLESS_API int iommu_domain_free(struct iommu_domain *domain);
 
@@ -152,7 +153,7 @@ HITLESS_API int64_t iommu_unmap(struct iommu_domain *domain, uint64_t iova, uint
 HITLESS_API int iommu_domain_invalidate(struct iommu_domain *domain, uint64_t iova, uint64_t size, bool tables);
 
 /* The physical address behind `iova`: 0 and *phys, or -ENOENT. For an identity domain it is iova itself. -EOPNOTSUPP: an
- * external domain. */
+ * external or nested domain. */
 HITLESS_API int iommu_iova_to_phys(struct iommu_domain *domain, uint64_t iova, uint64_t *phys);
 
 /*
@@ -336,6 +337,83 @@ HITLESS_API int iommu_detach_device_pasid(struct iommu_device *device, uint32_t 
 
 /* The domain of a PASID; NULL: none. */
 HITLESS_API struct iommu_domain *iommu_device_pasid_domain(struct iommu_device *device, uint32_t pasid);
+
+/*
+ * ---- Nesting ----
+ *
+ * A nested domain is a guest's own first stage behind a second-stage domain, its *parent*, which maps the guest's memory from guest
+ * physical to host physical addresses. What the guest owns is its whole PASID table on Arm, AMD and RISC-V, and a first-stage
+ * root of one PASID on VT-d. The hardware reads all of that in guest memory, through the parent: what the guest writes there can
+ * reach nothing that the parent does not map.
+ *
+ * The guest's own entry (VT-d: PASID-table entry, SMMUv3: STE, AMD-Vi: DTE, RISC-V: device context; always in the architecture's
+ * format) and its commands are read with the functions below, once, and checked. A unit does that after its driver's
+ * vtd_enable_nesting(), smmuv3_enable_nesting(), ... ; programs that don't call it don't get the code.
+ * hitless/viommu.h builds a guest's whole unit upon this.
+ */
+
+#define IOMMU_GUEST_ENTRY_WORDS 8
+#define IOMMU_GUEST_COMMAND_WORDS 4
+
+enum iommu_guest_kind {
+	IOMMU_GUEST_BLOCKED,	/* nothing passes: the blocking domain */
+	IOMMU_GUEST_BYPASS,	/* no translation by the guest: the parent itself */
+	IOMMU_GUEST_NESTED	/* the guest's first stage: iommu_domain_alloc_nested() */
+};
+
+struct iommu_guest_entry {
+	struct iommu_unit *unit;
+	enum iommu_guest_kind kind;
+	/* What the guest's entry says about translation, and 0 elsewhere: entries that translate alike are equal. */
+	uint64_t words[IOMMU_GUEST_ENTRY_WORDS];
+	const char *field;	/* the field that was refused; NULL: none */
+};
+
+/*
+ * Copies a guest's entry of `bytes` bytes once, whatever the guest does meanwhile, and checks it. -EINVAL: a reserved bit or a
+ * value that the specification forbids; -EOPNOTSUPP: one that this unit can't give a guest (with both, `entry->field` names it),
+ * or nesting is not enabled, or entries are of another size (`field` is NULL).
+ */
+HITLESS_API int iommu_guest_entry_read(struct iommu_unit *unit, const void *memory, size_t bytes, struct iommu_guest_entry *entry);
+
+/*
+ * A domain for an entry of kind IOMMU_GUEST_NESTED. `parent`: a second-stage paging domain; it can't be freed before, and its page table
+ * does not get more levels meanwhile (-EOPNOTSUPP from iommu_map()).
+ * The domain may be attached to whatever may be in the parent; on VT-d also to PASIDs, elsewhere only where none of the
+ * group's PASIDs is attached, for the guest's table has them all. A device with a direct region refuses it (-EINVAL); doorbells
+ * are mapped in the parent.
+ * -EINVAL: another kind of entry or of parent, or a parent that the entry's unit can't walk; -EIO: the parent is quarantined; -ENOMEM.
+ */
+HITLESS_API int iommu_domain_alloc_nested(struct iommu_domain *parent, const struct iommu_guest_entry *guest,
+					  struct iommu_domain **domain);
+
+/* What a guest's command is about; bits. */
+#define IOMMU_GUEST_TRANSLATIONS 0x1u	/* cached translations: iommu_guest_invalidate() */
+#define IOMMU_GUEST_DEVICE 0x2u		/* what is cached for devices, their TLBs too: iommu_guest_invalidate_device() */
+#define IOMMU_GUEST_ENTRY 0x4u		/* entries of devices may have changed: iommu_guest_entry_read() again, and replace */
+
+struct iommu_guest_command {
+	struct iommu_unit *unit;
+	unsigned about;			/* 0: a fence, a hint, interrupts: nothing to do here, for all is done when a function returns */
+	uint32_t first_rid, last_rid;	/* the guest's devices that it is about (IOMMU_GUEST_DEVICE, IOMMU_GUEST_ENTRY) */
+	uint32_t pasid;			/* VT-d, IOMMU_GUEST_ENTRY: of that PASID only; IOMMU_NO_PASID: all */
+	uint64_t words[IOMMU_GUEST_COMMAND_WORDS];
+	const char *field;		/* the field that was refused; NULL: none */
+};
+
+/* Copies a guest's command once and checks it. Errors as for iommu_guest_entry_read(). */
+HITLESS_API int iommu_guest_command_read(struct iommu_unit *unit, const void *memory, size_t bytes,
+					 struct iommu_guest_command *command);
+
+/*
+ * Carries out a command on the translations of all domains nested in `parent` that it is about, under the host's tags, and on nothing
+ * else. When it returns 0, no request uses what was there before. -EINVAL: not a second-stage paging domain of that
+ * driver; -EIO: the hardware does not answer: treat all as still in use.
+ */
+HITLESS_API int iommu_guest_invalidate(struct iommu_domain *parent, const struct iommu_guest_command *command);
+
+/* The same for one device, which the guest knows by a requester id that the command is about. -EINVAL: of another driver; -EIO. */
+HITLESS_API int iommu_guest_invalidate_device(struct iommu_device *device, const struct iommu_guest_command *command);
 
 HITLESS_END
 

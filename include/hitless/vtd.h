@@ -34,6 +34,10 @@ struct vtd_unit_desc {
 HITLESS_API int vtd_unit_create(const struct hitless_port *port, const struct vtd_unit_desc *desc,
 				struct iommu_unit **unit);
 
+/* From now on the unit understands guests' PASID-table entries and commands (hitless/iommu.h, "Nesting"). -EOPNOTSUPP: not in scalable mode,
+ * or a unit without nesting (ECAP.NEST); -EINVAL: no unit of this driver. */
+HITLESS_API int vtd_enable_nesting(struct iommu_unit *unit);
+
 /* The live entries, for iommu_plan(): section 9.3 context entry, section 9.6 scalable-mode PASID-table entry. */
 HITLESS_API extern const struct entry_format vtd_context_entry;
 HITLESS_API extern const struct entry_format vtd_pasid_entry;

@@ -4,7 +4,8 @@
  *
  * Locks, in the order in which they nest:
  *	group->lock	its devices, its domains; held over a whole attach, replace or detach
- *	domain->lock	its page table, its list of tags; held over map and over unmap with its invalidations
+ *	domain->lock	its page table, its list of tags; held over map and over unmap with its invalidations; a parent's before
+ *			that of a domain nested in it
  *	table->lock	(entry.h) a page of live entries
  *	unit->lock	its devices and its free tags (and before domain->lock, when memory is short, unit->reserve_lock)
  *	group->fault_lock what a fault needs to find its handle
@@ -49,6 +50,7 @@ struct iommu_attachment {
 	struct iommu_attachment *next, **link;
 	struct iommu_device *device;
 	uint32_t pasid;				/* IOMMU_NO_PASID: without */
+	bool nested;				/* what its TLB has is by the guest's addresses, and of all its PASIDs */
 };
 
 struct iommu_domain {
@@ -67,6 +69,10 @@ struct iommu_domain {
 	bool growing;				/* a level is being added */
 	unsigned switching;			/* switches to or from it that are under way */
 	void *driver_data;			/* what domain_init made beside the page table */
+	struct iommu_domain *nested;		/* those that it is the parent of, by next_nested; under its lock */
+	struct iommu_domain *parent, *next_nested; /* nested */
+	const struct iommu_nested_ops *nested_ops;
+	uint64_t guest[IOMMU_GUEST_ENTRY_WORDS]; /* iommu_guest_entry.words */
 	unsigned users;				/* points attached, and groups with it as default; under lock */
 	bool quarantined;
 };
@@ -86,6 +92,17 @@ static inline uint64_t domain_root(const struct iommu_domain *domain)
 static inline unsigned domain_levels(const struct iommu_domain *domain)
 {
 	return domain->type == IOMMU_DOMAIN_EXTERNAL ? domain->external_levels : domain->pgtable.config.levels;
+}
+
+static inline bool domain_is_nested(const struct iommu_domain *domain)
+{
+	return domain && domain->type == IOMMU_DOMAIN_NESTED;
+}
+
+/* Whose mappings a requester meets that is not translated by somebody else's tables first. */
+static inline struct iommu_domain *domain_mapping(struct iommu_domain *domain)
+{
+	return domain_is_nested(domain) ? domain->parent : domain;
 }
 
 /* The domain if it lets anything through. */
@@ -166,6 +183,7 @@ struct tag_space_size {
 
 struct iommu_unit {
 	const struct iommu_unit_ops *ops;
+	const struct iommu_nested_ops *nested;	/* NULL: guests' entries are not understood */
 	const struct hitless_port *port;
 	struct hitless_lock lock;
 	struct iommu_device *devices;
@@ -242,6 +260,42 @@ struct iommu_unit_ops {
 	const struct iommu_pasid_ops *pasid;	/* NULL: devices of the unit have no PASIDs */
 };
 
+/*
+ * What a driver implements for guests' first stages (nested.c). It is reached through unit->nested only, so that a program which does not
+ * enable nesting does not have it.
+ *
+ * A nested domain is also given to make_entry(), tag_has_pasid(), has_standin(), places(), given_tag(), beside(),
+ * iommu_pasid_ops.check(), forget_range(); domain_check() and tag_space() are asked about its parent.
+ */
+struct iommu_nested_ops {
+	unsigned entry_bytes, command_bytes;	/* of a command at least; what is longer must be reserved */
+	/*
+	 * Translations of a nested domain are cached under its parent's tag: all guests' structures behind one parent are one
+	 * guest's, whose own tags tell them apart. forget_range() of a domain that has nested ones then takes these with it, at any address. False:
+	 * each nested domain has a tag of its own.
+	 */
+	bool parents_tag;
+	/* `entry->words` is a copy of what is in the guest's memory, filled up with 0: checks it, fills in kind or field, and clears what
+	 * does not count. -EINVAL, -EOPNOTSUPP. */
+	int (*read_entry)(struct iommu_unit *unit, struct iommu_guest_entry *entry);
+	/* Can the unit walk the parent of this nested domain below the guest's tables, and (if `device` isn't NULL) for this
+	 * device? domain_check() has let the parent through. -EINVAL. */
+	int (*check)(struct iommu_unit *unit, const struct iommu_device *device, const struct iommu_domain *nested);
+	/* `command->words` is a copy: checks it, fills in all else. -EINVAL, -EOPNOTSUPP. */
+	int (*read_command)(struct iommu_unit *unit, struct iommu_guest_command *command);
+	/* Is the command about this domain's translations? Not asked with `parents_tag`. */
+	bool (*concerns)(const struct iommu_domain *nested, const struct iommu_guest_command *command);
+	/* Emits what the command does to translations under the host's tag and, where lines have one, the table index `pasid`.
+	 * At most MAX_GUEST_STEPS. */
+	void (*forget)(struct iommu_unit *unit, struct entry_steps *steps, uint32_t tag, uint32_t pasid,
+		       const struct iommu_guest_command *command);
+	/* ... to what is cached for a device. */
+	void (*forget_device)(struct iommu_unit *unit, struct entry_steps *steps, const struct iommu_device *device,
+			      const struct iommu_guest_command *command);
+};
+
+#define MAX_GUEST_STEPS 8
+
 #define MAX_PLACES 2
 #define NO_GIVEN_TAG UINT32_MAX
 
@@ -275,6 +329,12 @@ struct iommu_pasid_ops {
 	/* Bytes of the device's PASID tables that the hardware reads, and of what the driver keeps of them. */
 	void (*memory)(struct iommu_unit *unit, const struct iommu_device *device, size_t *tables, size_t *software);
 };
+
+/* The tag space of a domain; a nested one's tags are of its parent's kind. */
+static inline unsigned domain_tag_space(const struct iommu_unit *unit, const struct iommu_domain *domain)
+{
+	return unit->ops->tag_space(unit, domain_is_nested(domain) ? domain->parent : domain);
+}
 
 /* ---- places.c ---- */
 
@@ -351,6 +411,10 @@ static inline void unlock_group(struct iommu_group *group)
 
 /* ---- domain.c ---- */
 
+/* An empty domain of a type, without what the driver knows of it. -ENOMEM. */
+int domain_create(struct iommu_unit *unit, enum iommu_domain_type type, struct iommu_domain **domain);
+/* Undoes that. */
+void domain_destroy(struct iommu_domain *domain);
 /* iommu_iova_to_phys() with the mapping's rights, if `rights` is not NULL. */
 int domain_lookup(struct iommu_domain *domain, uint64_t iova, uint64_t *phys, unsigned *rights);
 

@@ -31,31 +31,52 @@ static bool valid(const struct iommu_domain_desc *desc)
 	}
 }
 
+RARE int domain_create(struct iommu_unit *unit, enum iommu_domain_type type, struct iommu_domain **result)
+{
+	const struct hitless_port *port = unit->port;
+	struct iommu_domain *domain = port->alloc(port->ctx, sizeof(*domain));
+	int err;
+
+	if (!domain)
+		return -ENOMEM;
+	domain->type = type;
+	domain->last = UINT64_MAX;
+	domain->ops = unit->ops;
+	domain->port = port;
+	err = port->lock_init(port->ctx, &domain->lock);
+	if (err)
+		port->free(port->ctx, domain, sizeof(*domain));
+	else
+		*result = domain;
+	return err;
+}
+
+RARE void domain_destroy(struct iommu_domain *domain)
+{
+	const struct hitless_port *port = domain->port;
+
+	port->lock_destroy(port->ctx, &domain->lock);
+	port->free(port->ctx, domain, sizeof(*domain));
+}
+
 RARE int iommu_domain_alloc(struct iommu_unit *unit, const struct iommu_domain_desc *desc, struct iommu_domain **result)
 {
-	const struct hitless_port *port;
 	struct iommu_domain *domain;
 	int err;
 
 	if (!unit || !desc || !result || !valid(desc))
 		return -EINVAL;
-	port = unit->port;
-	domain = port->alloc(port->ctx, sizeof(*domain));
-	if (!domain)
-		return -ENOMEM;
-	domain->type = desc->type;
+	err = domain_create(unit, desc->type, &domain);
+	if (err)
+		return err;
 	domain->stage = desc->type == IOMMU_DOMAIN_EXTERNAL ? 1 : desc->stage;
 	domain->dirty = desc->dirty;
 	domain->external_root = desc->root;
-	domain->ops = unit->ops;
-	domain->port = port;
-	err = port->lock_init(port->ctx, &domain->lock);
-	if (err)
-		goto free;
 	err = unit->ops->domain_init(unit, domain, desc);
-	if (err)
-		goto destroy_lock;
-	domain->last = UINT64_MAX;
+	if (err) {
+		domain_destroy(domain);
+		return err;
+	}
 	if (domain->type == IOMMU_DOMAIN_PAGING) {
 		domain->first = domain->pgtable.first;
 		domain->grows = domain->pgtable.grow_last != 0;
@@ -63,21 +84,27 @@ RARE int iommu_domain_alloc(struct iommu_unit *unit, const struct iommu_domain_d
 	}
 	*result = domain;
 	return 0;
-destroy_lock:
-	port->lock_destroy(port->ctx, &domain->lock);
-free:
-	port->free(port->ctx, domain, sizeof(*domain));
-	return err;
+}
+
+/* A nested domain leaves its parent. */
+static RARE void leave_parent(struct iommu_domain *domain)
+{
+	struct iommu_domain **link = &domain->parent->nested;
+
+	lock_domain(domain->parent);
+	while (*link != domain)
+		link = &(*link)->next_nested;
+	*link = domain->next_nested;
+	domain->parent->users--;
+	unlock_domain(domain->parent);
 }
 
 RARE int iommu_domain_free(struct iommu_domain *domain)
 {
-	const struct hitless_port *port;
 	int err = 0;
 
 	if (!domain)
 		return -EINVAL;
-	port = domain->port;
 	lock_domain(domain);
 	if (domain->quarantined)
 		err = -EIO;
@@ -86,12 +113,13 @@ RARE int iommu_domain_free(struct iommu_domain *domain)
 	unlock_domain(domain);
 	if (err)
 		return err;
-	if (domain->ops->domain_fini)
+	if (domain->parent)
+		leave_parent(domain);
+	else if (domain->ops->domain_fini)
 		domain->ops->domain_fini(domain);
 	if (domain->type == IOMMU_DOMAIN_PAGING)
 		domain->pgtable.ops->destroy(&domain->pgtable);
-	port->lock_destroy(port->ctx, &domain->lock);
-	port->free(port->ctx, domain, sizeof(*domain));
+	domain_destroy(domain);
 	return 0;
 }
 
@@ -123,14 +151,26 @@ void domain_put(struct iommu_domain *domain)
 	unlock_domain(domain);
 }
 
+/* With a nested domain goes its parent, whose table is walked as well. */
 void domain_quarantine(struct iommu_domain *domain)
 {
-	lock_domain(domain);
-	domain->quarantined = true;
-	unlock_domain(domain);
+	for (; domain; domain = domain->parent) {
+		lock_domain(domain);
+		domain->quarantined = true;
+		unlock_domain(domain);
+	}
 }
 
 /* ---- Tags ---- */
+
+/* The domain whose list a domain's tags are on, locked. */
+static struct iommu_domain *lock_tags(struct iommu_domain *domain)
+{
+	if (domain->parent && domain->nested_ops->parents_tag)
+		domain = domain->parent;
+	lock_domain(domain);
+	return domain;
+}
 
 /* Under the domain's lock. Lent tags have no users. */
 static struct domain_tag *find_tag(struct iommu_domain *domain, struct iommu_unit *unit, uint32_t given)
@@ -145,7 +185,7 @@ struct domain_tag *domain_find_tag(struct iommu_domain *domain, struct iommu_uni
 {
 	struct domain_tag *tag;
 
-	lock_domain(domain);
+	domain = lock_tags(domain);
 	tag = find_tag(domain, unit, given);
 	unlock_domain(domain);
 	return tag;
@@ -155,7 +195,7 @@ bool domain_peek_tag(struct iommu_domain *domain, struct iommu_unit *unit, uint3
 {
 	struct domain_tag *tag;
 
-	lock_domain(domain);
+	domain = lock_tags(domain);
 	tag = find_tag(domain, unit, NO_GIVEN_TAG);
 	if (tag) {
 		*number = tag->tag;
@@ -187,7 +227,7 @@ int domain_get_tag(struct iommu_domain *domain, struct iommu_unit *unit, uint32_
 	struct domain_tag *tag;
 	int err = 0;
 
-	lock_domain(domain);
+	domain = lock_tags(domain);
 	tag = find_tag(domain, unit, given);
 	if (domain->quarantined || (tag && tag->hopping)) {
 		err = domain->quarantined ? -EIO : -EAGAIN;
@@ -200,7 +240,7 @@ int domain_get_tag(struct iommu_domain *domain, struct iommu_unit *unit, uint32_
 			goto out;
 		}
 		tag->unit = unit;
-		tag->space = unit->ops->tag_space(unit, domain);
+		tag->space = domain_tag_space(unit, domain);
 		tag->given = given != NO_GIVEN_TAG;
 		tag->owned = !tag->given;
 		tag->tag = given;
@@ -226,11 +266,11 @@ int domain_inherit_tag(struct iommu_domain *domain, struct iommu_unit *unit, uin
 	if (!tag)
 		return -ENOMEM;
 	tag->unit = unit;
-	tag->space = unit->ops->tag_space(unit, domain);
+	tag->space = domain_tag_space(unit, domain);
 	tag->tag = number;
 	tag->users = 1;
 	tag->hopping = true; /* until the number is this domain's own */
-	lock_domain(domain);
+	domain = lock_tags(domain);
 	err = find_tag(domain, unit, NO_GIVEN_TAG) ? -EAGAIN : 0;
 	if (!err)
 		link_tag(domain, tag);
@@ -246,7 +286,7 @@ void domain_put_tag(struct iommu_domain *domain, struct domain_tag *tag, unsigne
 {
 	bool last;
 
-	lock_domain(domain);
+	domain = lock_tags(domain);
 	tag->users -= users;
 	last = !tag->users;
 	if (last)
@@ -263,7 +303,7 @@ bool domain_begin_hop(struct iommu_domain *domain, struct domain_tag *tag)
 {
 	bool alone;
 
-	lock_domain(domain);
+	domain = lock_tags(domain);
 	alone = tag->users == 1;
 	if (alone)
 		tag->hopping = true;
@@ -273,28 +313,28 @@ bool domain_begin_hop(struct iommu_domain *domain, struct domain_tag *tag)
 
 void domain_end_hop(struct iommu_domain *domain, struct domain_tag *tag)
 {
-	lock_domain(domain);
+	domain = lock_tags(domain);
 	tag->hopping = false;
 	unlock_domain(domain);
 }
 
 void domain_lend_tag(struct iommu_domain *domain, struct domain_tag *extra)
 {
-	lock_domain(domain);
+	domain = lock_tags(domain);
 	link_tag(domain, extra);
 	unlock_domain(domain);
 }
 
 void domain_take_back_tag(struct iommu_domain *domain, struct domain_tag *extra)
 {
-	lock_domain(domain);
+	domain = lock_tags(domain);
 	unlink_tag(domain, extra);
 	unlock_domain(domain);
 }
 
 void domain_add_attachment(struct iommu_domain *domain, struct domain_tag *tag, struct iommu_attachment *attachment)
 {
-	lock_domain(domain);
+	domain = lock_tags(domain);
 	attachment->next = tag->attachments;
 	attachment->link = &tag->attachments;
 	if (attachment->next)
@@ -305,7 +345,7 @@ void domain_add_attachment(struct iommu_domain *domain, struct domain_tag *tag, 
 
 void domain_remove_attachment(struct iommu_domain *domain, struct iommu_attachment *attachment)
 {
-	lock_domain(domain);
+	domain = lock_tags(domain);
 	*attachment->link = attachment->next;
 	if (attachment->next)
 		attachment->next->link = attachment->link;
@@ -384,7 +424,20 @@ static void forget_devices(struct forgotten *f, const struct domain_tag *tag)
 			continue;
 		/* Its commands, a fence before and a wait after them. */
 		turn(f, tag->unit, at->device->nrids + 2);
-		tag->unit->ops->forget_device_range(tag->unit, &f->steps, at->device, at->pasid, f->first, f->last);
+		tag->unit->ops->forget_device_range(tag->unit, &f->steps, at->device, at->pasid, at->nested ? 0 : f->first,
+						    at->nested ? UINT64_MAX : f->last);
+	}
+}
+
+static void forget_tags(struct forgotten *f)
+{
+	for (struct domain_tag *tag = f->domain->tags; tag; tag = tag->next) {
+		forget_tag(f, tag);
+		/* The IOTLB first: a device TLB could refill from it. */
+		emit_wait(&f->steps, false);
+		if (!f->absent)
+			forget_devices(f, tag);
+		turn(f, tag->unit, 0);
 	}
 }
 
@@ -397,13 +450,16 @@ static int forget(struct iommu_domain *domain, uint64_t first, uint64_t last, bo
 		.steps = { .v = array, .capacity = FLUSH_STEPS },
 	};
 
-	for (struct domain_tag *tag = domain->tags; tag; tag = tag->next) {
-		forget_tag(&f, tag);
-		/* The IOTLB first: a device TLB could refill from it. */
-		emit_wait(&f.steps, false);
-		if (!absent)
-			forget_devices(&f, tag);
-		turn(&f, tag->unit, 0);
+	forget_tags(&f);
+	/* What is nested in it is cached by the guest's addresses. */
+	f.first = 0;
+	f.last = UINT64_MAX;
+	f.leaf = false;
+	for (struct iommu_domain *nested = domain->nested; nested; nested = nested->next_nested) {
+		lock_domain(nested);
+		f.domain = nested;
+		forget_tags(&f);
+		unlock_domain(nested);
 	}
 	return f.err;
 }
@@ -437,6 +493,11 @@ static bool is_lost(struct iommu_domain *domain)
 	for (struct domain_tag *tag = domain->tags; tag; tag = tag->next)
 		if (unit_is_lost(tag->unit))
 			domain->quarantined = true;
+	for (struct iommu_domain *nested = domain->nested; nested; nested = nested->next_nested) {
+		lock_domain(nested);
+		domain->quarantined |= is_lost(nested);
+		unlock_domain(nested);
+	}
 	return domain->quarantined;
 }
 
@@ -535,7 +596,7 @@ int domain_lookup(struct iommu_domain *domain, uint64_t iova, uint64_t *phys, un
 
 	if (!domain || !phys)
 		return -EINVAL;
-	if (domain->type == IOMMU_DOMAIN_EXTERNAL)
+	if (domain->type == IOMMU_DOMAIN_EXTERNAL || domain->type == IOMMU_DOMAIN_NESTED)
 		return -EOPNOTSUPP;
 	if (domain->type == IOMMU_DOMAIN_BLOCKED)
 		return -ENOENT;

@@ -256,6 +256,9 @@ int domain_grow(struct iommu_domain *domain, uint64_t last)
 
 	if (last <= domain->pgtable.last)
 		return 0;
+	/* Their entries have the root too. */
+	if (domain->nested)
+		return -EOPNOTSUPP;
 	while (domain->growing)
 		give_way(domain);
 	domain->growing = true;

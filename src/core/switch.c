@@ -67,7 +67,7 @@ static const struct hitless_port *port_of(const struct switching *s)
 
 static bool has_tag(const struct iommu_unit *unit, const struct iommu_domain *domain)
 {
-	return domain && domain->type != IOMMU_DOMAIN_BLOCKED && unit->ops->tag_space(unit, domain) != NO_TAG_SPACE;
+	return domain && domain->type != IOMMU_DOMAIN_BLOCKED && domain_tag_space(unit, domain) != NO_TAG_SPACE;
 }
 
 static bool is_pasid(const struct switching *s)
@@ -123,6 +123,8 @@ static int check_rid(const struct switching *s, const struct iommu_device *devic
 		return -EINVAL;
 	if (s->new && s->new->type == IOMMU_DOMAIN_EXTERNAL && has_regions(device))
 		return -EINVAL;
+	if (domain_is_nested(s->new) && has_direct_region(device))
+		return -EINVAL;
 	if (s->group->npasids && device->pasid_bits && ops->beside && !ops->beside(device->unit, device, domain_passing(s->new)))
 		return -EBUSY;
 	return 0;
@@ -137,6 +139,16 @@ static int check_pasid(const struct switching *s, const struct iommu_device *dev
 	return s->new && ops->check ? ops->check(device->unit, device, s->new) : 0;
 }
 
+static int check_domain(const struct iommu_device *device, struct iommu_domain *domain)
+{
+	struct iommu_unit *unit = device->unit;
+	int err = unit->ops->domain_check(unit, device, domain_mapping(domain));
+
+	if (err || !domain_is_nested(domain))
+		return err;
+	return unit->nested ? unit->nested->check(unit, device, domain) : -EINVAL;
+}
+
 static int check(const struct switching *s)
 {
 	struct iommu_device *device;
@@ -147,7 +159,7 @@ static int check(const struct switching *s)
 			return -EIO;
 		if (s->new && s->new->ops != device->unit->ops)
 			return -EINVAL;
-		err = s->new ? device->unit->ops->domain_check(device->unit, device, s->new) : 0;
+		err = s->new ? check_domain(device, s->new) : 0;
 		if (!err)
 			err = is_pasid(s) ? check_pasid(s, device) : check_rid(s, device);
 		if (err)
@@ -248,9 +260,10 @@ static int map_region(struct iommu_domain *domain, const struct iommu_resv_regio
  */
 static int need_regions(const struct switching *s, bool map)
 {
+	struct iommu_domain *domain = domain_mapping(s->new);
 	struct iommu_device *device;
 
-	if (!s->new || s->new->type != IOMMU_DOMAIN_PAGING || is_pasid(s))
+	if (!domain || domain->type != IOMMU_DOMAIN_PAGING || is_pasid(s))
 		return 0;
 	for_each_device(s, device) {
 		for (unsigned i = 0; i < device->nresv; i++) {
@@ -259,9 +272,9 @@ static int need_regions(const struct switching *s, bool map)
 
 			if (region->type == IOMMU_RESV_RESERVED)
 				continue;
-			state = region_state(s->new, region);
+			state = region_state(domain, region);
 			if (state == 0 && map)
-				state = map_region(s->new, region);
+				state = map_region(domain, region);
 			if (state < 0)
 				return state;
 		}
@@ -341,7 +354,7 @@ static int make_jobs(struct switching *s)
 /* No number is free, but the only user of the old domain's can take it along: through the blocking entry and a flush. */
 static int inherit_tag(struct switching *s, struct job *job)
 {
-	unsigned users, space = job->unit->ops->tag_space(job->unit, s->new);
+	unsigned users, space = domain_tag_space(job->unit, s->new);
 	uint32_t number;
 	int err;
 
@@ -373,7 +386,7 @@ static int get_tag(struct switching *s, struct job *job)
 		job->old_tag = domain_find_tag(s->old, job->unit, job->given_old);
 	if (!has_tag(job->unit, s->new))
 		return 0;
-	space = job->unit->ops->tag_space(job->unit, s->new);
+	space = domain_tag_space(job->unit, s->new);
 	if (s->query) {
 		if (job->given_new != NO_GIVEN_TAG) {
 			job->new_number = job->given_new;
@@ -784,6 +797,7 @@ static void enter_attachments(struct switching *s)
 
 		at->device = device;
 		at->pasid = s->point->pasid;
+		at->nested = domain_is_nested(s->new);
 		if (has_tag(device->unit, s->new))
 			domain_add_attachment(s->new, job_of(s, device)->new_tag, at);
 	}

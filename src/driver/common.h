@@ -38,6 +38,22 @@ static inline int driver_table_init(const struct hitless_port *port, struct entr
 	return driver_table_init_sized(port, table, parent, slot, HITLESS_PAGE_SIZE);
 }
 
+/* Is a bit set that isn't in `named`? */
+static inline bool driver_beyond(const uint64_t *words, const uint64_t *named, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++)
+		if (words[i] & ~named[i])
+			return true;
+	return false;
+}
+
+/* What a guest has written is refused, for the sake of that field. */
+static inline int driver_refuse(const char **field, const char *name, int err)
+{
+	*field = name;
+	return err;
+}
+
 /* PCI Express: where the function's extended capability is; 0: it has none. */
 static inline unsigned driver_find_capability(const struct hitless_port *port, uint32_t rid, uint16_t id)
 {

@@ -145,6 +145,11 @@ void vtd_store_word(const struct vtd_unit *vtd, void *where, uint64_t word);
 int vtd_run(struct vtd_unit *vtd, struct entry_steps *steps);
 
 /* ---- vtd_entry.c ---- */
+/* [addr, addr + 4 KiB << order) of a domain, or with order VTD_WHOLE all of it (6.5.2.3). Reads and writes are drained. */
+#define VTD_WHOLE 64u
+void vtd_invalidate_iotlb(struct entry_steps *steps, uint32_t did, uint64_t addr, unsigned order, bool leaf);
+/* The same for first-stage and nested translations under a PASID (6.5.2.4). */
+void vtd_invalidate_piotlb(struct entry_steps *steps, uint32_t did, uint32_t pasid, uint64_t addr, unsigned order, bool leaf);
 /* Emits the commands for [first, last] of a domain (6.5.2.3, 6.5.2.4) or of a device's TLB (6.5.2.5, 6.5.2.6). */
 void vtd_forget_range(struct iommu_unit *unit, struct entry_steps *steps, const struct iommu_domain *domain, uint32_t tag,
 		      uint32_t pasid, uint64_t first, uint64_t last, bool leaf, bool absent);

@@ -33,10 +33,7 @@ static void invalidate_pasid(struct entry_steps *steps, unsigned granularity, ui
 			granularity == VTD_PASID_CACHE_PASID ? 0 : 2, command, 2);
 }
 
-/* [addr, addr + 4 KiB << order) of a domain, or with order VTD_WHOLE all of it. Reads and writes are drained. */
-#define VTD_WHOLE 64u
-
-static void invalidate_iotlb(struct entry_steps *steps, uint32_t did, uint64_t addr, unsigned order, bool leaf)
+void vtd_invalidate_iotlb(struct entry_steps *steps, uint32_t did, uint64_t addr, unsigned order, bool leaf)
 {
 	uint64_t command[2] = { 0 };
 
@@ -54,7 +51,7 @@ static void invalidate_iotlb(struct entry_steps *steps, uint32_t did, uint64_t a
 			order == VTD_WHOLE ? "domain-selective" : "page-selective-within-domain", 0, command, 2);
 }
 
-static void invalidate_piotlb(struct entry_steps *steps, uint32_t did, uint32_t pasid, uint64_t addr, unsigned order, bool leaf)
+void vtd_invalidate_piotlb(struct entry_steps *steps, uint32_t did, uint32_t pasid, uint64_t addr, unsigned order, bool leaf)
 {
 	uint64_t command[2] = { 0 };
 
@@ -201,11 +198,11 @@ static void context_forget_translations(struct entry_steps *steps, const struct 
 					uint32_t tag)
 {
 	if (GET(VTD_CONTEXT, P, stale)) {
-		invalidate_iotlb(steps, tag, 0, VTD_WHOLE, false);
+		vtd_invalidate_iotlb(steps, tag, 0, VTD_WHOLE, false);
 	} else if (change->request.facts & IOMMU_PLAN_CACHES_ABSENT) {
-		invalidate_iotlb(steps, 0, 0, VTD_WHOLE, false);
+		vtd_invalidate_iotlb(steps, 0, 0, VTD_WHOLE, false);
 		if (GET(VTD_CONTEXT, P, change->after))
-			invalidate_iotlb(steps, (uint32_t)GET(VTD_CONTEXT, DID, change->after), 0, VTD_WHOLE, false);
+			vtd_invalidate_iotlb(steps, (uint32_t)GET(VTD_CONTEXT, DID, change->after), 0, VTD_WHOLE, false);
 	}
 }
 
@@ -331,10 +328,10 @@ static void forget_translations_of(struct entry_steps *steps, const uint64_t *en
 	switch (vtd_pasid_mode(entry)) {
 	case VTD_PASID_MODE_FIRST:
 	case VTD_PASID_MODE_PASS:
-		invalidate_piotlb(steps, did, pasid, 0, VTD_WHOLE, false);
+		vtd_invalidate_piotlb(steps, did, pasid, 0, VTD_WHOLE, false);
 		break;
 	default:
-		invalidate_iotlb(steps, did, 0, VTD_WHOLE, false);
+		vtd_invalidate_iotlb(steps, did, 0, VTD_WHOLE, false);
 		break;
 	}
 }
@@ -348,8 +345,8 @@ static void pasid_forget_translations(struct entry_steps *steps, const struct en
 		forget_translations_of(steps, stale, tag, request->pasid);
 	} else if ((request->facts & IOMMU_PLAN_CACHES_ABSENT) && GET(VTD_PASID, P, change->after)) {
 		forget_translations_of(steps, change->after, (uint32_t)GET(VTD_PASID, DID, change->after), request->pasid);
-		invalidate_piotlb(steps, (uint32_t)GET(VTD_PASID, DID, change->after), request->pasid, 0, VTD_WHOLE, false);
-		invalidate_piotlb(steps, 0, request->pasid, 0, VTD_WHOLE, false);
+		vtd_invalidate_piotlb(steps, (uint32_t)GET(VTD_PASID, DID, change->after), request->pasid, 0, VTD_WHOLE, false);
+		vtd_invalidate_piotlb(steps, 0, request->pasid, 0, VTD_WHOLE, false);
 	}
 }
 
@@ -411,9 +408,9 @@ void vtd_forget_range(struct iommu_unit *unit, struct entry_steps *steps, const 
 	if (order > VTD_CAP_OF(vtd, MAMV) || !VTD_CAP_OF(vtd, PSI))
 		order = VTD_WHOLE;
 	if (domain->stage == 1)
-		invalidate_piotlb(steps, tag, pasid, aligned(first, order), order, leaf);
+		vtd_invalidate_piotlb(steps, tag, pasid, aligned(first, order), order, leaf);
 	else
-		invalidate_iotlb(steps, tag, aligned(first, order), order, leaf);
+		vtd_invalidate_iotlb(steps, tag, aligned(first, order), order, leaf);
 }
 
 void vtd_forget_device_range(struct iommu_unit *unit, struct entry_steps *steps, const struct iommu_device *device,

@@ -305,8 +305,14 @@ static void make_context_entry(const struct vtd_unit *vtd, const struct iommu_de
 
 static void make_pasid_entry(const struct vtd_unit *vtd, const struct iommu_domain *domain, uint32_t tag, uint64_t *entry)
 {
+	bool nested = domain_is_nested(domain);
 	uint64_t root;
 
+	/* The guest's root and flags; the domain id in it is the guest's own. */
+	if (nested) {
+		memcpy(entry, domain->guest, sizeof(domain->guest));
+		domain = domain->parent;
+	}
 	SET(VTD_PASID, P, entry, 1);
 	SET(VTD_PASID, DID, entry, tag);
 	SET(VTD_PASID, PWSNP, entry, VTD_ECAP_OF(vtd, SMPWCS));
@@ -322,7 +328,7 @@ static void make_pasid_entry(const struct vtd_unit *vtd, const struct iommu_doma
 		SET_ADDR(VTD_PASID, FSPTPTR, entry, root);
 		return;
 	}
-	SET(VTD_PASID, PGTT, entry, VTD_PGTT_SECOND);
+	SET(VTD_PASID, PGTT, entry, nested ? VTD_PGTT_NESTED : VTD_PGTT_SECOND);
 	SET(VTD_PASID, AW, entry, address_width(domain->pgtable.config.levels));
 	SET(VTD_PASID, SSADE, entry, domain->dirty);
 	SET_ADDR(VTD_PASID, SSPTPTR, entry, root);
