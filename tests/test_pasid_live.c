@@ -197,11 +197,11 @@ static void *own(void *arg)
 		uint64_t iova = live_iova(owner->live, 16), before;
 
 		live_set_mark(owner->live, 0, 16, true);
-		if (machine_cpu_map(machine, owner->root, iova, live_frame(owner->live, 0, 16), true))
+		if (machine_cpu_map(machine, 0, owner->root, iova, live_frame(owner->live, 0, 16), true))
 			owner->wrong = "no memory";
 		for (unsigned i = 0; i < 100; i++)
 			sched_yield();
-		machine_cpu_unmap(machine, owner->root, iova);
+		machine_cpu_unmap(machine, 0, owner->root, iova);
 		if (iommu_domain_invalidate(owner->domain, iova, 4096, false))
 			owner->wrong = "invalidate failed";
 		before = live_writes(owner->live, 0, 16);

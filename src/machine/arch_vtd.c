@@ -5,8 +5,10 @@
 #include <hitless/model-vtd.h>
 #include <hitless/vtd.h>
 
+#include "vtd.h"
+
 /* Where PCs have it. */
-#define VTD_REGISTERS 0xfed90000u
+#define REGISTERS 0xfed90000u
 
 static int create(struct machine *machine, enum vtd_mode mode, struct iommu_unit **unit)
 {
@@ -37,10 +39,31 @@ static void noncoherent(uint64_t *capabilities)
 	capabilities[1] &= ~(1ull | 1ull << 48);
 }
 
+/* ECAP.NEST (bit 26). */
+static void nesting(uint64_t *capabilities)
+{
+	if (!capabilities[1])
+		capabilities[1] = vtd_model_default_ecap();
+	capabilities[1] |= 1ull << 26;
+}
+
+/* 9.6: a first-stage entry with four levels. */
+static size_t guest_entry(void *page, uint64_t page_addr, uint64_t root, uint32_t tag, uint64_t *entry)
+{
+	(void)page;
+	(void)page_addr;
+	SET(VTD_PASID, P, entry, 1);
+	SET(VTD_PASID, PGTT, entry, VTD_PGTT_FIRST);
+	SET(VTD_PASID, DID, entry, tag);
+	SET(VTD_PASID, FSPM, entry, VTD_FSPM_4_LEVEL);
+	SET_ADDR(VTD_PASID, FSPTPTR, entry, root);
+	return 64;
+}
+
 const struct machine_arch machine_vtd = {
 	.name = "vtd",
 	.model = &vtd_model,
-	.registers = VTD_REGISTERS,
+	.registers = REGISTERS,
 	.register_bytes = 0x1000,
 	.entry = &vtd_pasid_entry,
 	.poison_bits = 7,	/* read, write and execute, or present, writable and user */
@@ -49,12 +72,15 @@ const struct machine_arch machine_vtd = {
 	.pasid_denies = IOMMU_EXEC | IOMMU_PRIV,
 	.create_unit = create_scalable,
 	.noncoherent = noncoherent,
+	.enable_nesting = vtd_enable_nesting,
+	.nesting = nesting,
+	.guest_entry = guest_entry,
 };
 
 const struct machine_arch machine_vtd_legacy = {
 	.name = "vtd-legacy",
 	.model = &vtd_model,
-	.registers = VTD_REGISTERS,
+	.registers = REGISTERS,
 	.register_bytes = 0x1000,
 	.entry = &vtd_context_entry,
 	.poison_bits = 7,

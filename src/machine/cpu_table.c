@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
-/* cpu_table.c - page tables as an operating system makes them for its processes: not by the code that is tested with them. */
+/*
+ * cpu_table.c - page tables as an operating system makes them for its processes: not by the code that is tested with them. A
+ * guest's are the same, but that its physical addresses are `offset` higher than the machine's.
+ */
 #include "machine.h"
 
 #define LEVELS 4u
@@ -17,14 +20,14 @@ static uint64_t alloc_table(struct machine *machine)
 	return page ? (uint64_t)(page - machine->ram) : 0;
 }
 
-static uint64_t address_in(const struct machine *machine, uint64_t entry)
+static uint64_t address_in(const struct machine *machine, uint64_t offset, uint64_t entry)
 {
-	return entry << machine->config.arch->cpu.shift & 0x0000fffffffff000ull;
+	return (entry << machine->config.arch->cpu.shift & 0x0000fffffffff000ull) - offset;
 }
 
-static uint64_t entry_to(const struct machine *machine, uint64_t phys, uint64_t bits)
+static uint64_t entry_to(const struct machine *machine, uint64_t offset, uint64_t phys, uint64_t bits)
 {
-	return phys >> machine->config.arch->cpu.shift | bits;
+	return (phys + offset) >> machine->config.arch->cpu.shift | bits;
 }
 
 uint64_t machine_cpu_table(struct machine *machine)
@@ -32,7 +35,7 @@ uint64_t machine_cpu_table(struct machine *machine)
 	return alloc_table(machine);
 }
 
-int machine_cpu_map(struct machine *machine, uint64_t root, uint64_t iova, uint64_t phys, bool writable)
+int machine_cpu_map(struct machine *machine, uint64_t offset, uint64_t root, uint64_t iova, uint64_t phys, bool writable)
 {
 	const struct machine_arch *arch = machine->config.arch;
 	uint64_t table = root;
@@ -45,16 +48,16 @@ int machine_cpu_map(struct machine *machine, uint64_t root, uint64_t iova, uint6
 
 			if (!below)
 				return -ENOMEM;
-			__atomic_store_n(entry, entry_to(machine, below, arch->cpu.table), __ATOMIC_RELEASE);
+			__atomic_store_n(entry, entry_to(machine, offset, below, arch->cpu.table), __ATOMIC_RELEASE);
 		}
-		table = address_in(machine, *entry);
+		table = address_in(machine, offset, *entry);
 	}
 	__atomic_store_n(entry_at(machine, table, iova, 0),
-			 entry_to(machine, phys, writable ? arch->cpu.writable : arch->cpu.read_only), __ATOMIC_RELEASE);
+			 entry_to(machine, offset, phys, writable ? arch->cpu.writable : arch->cpu.read_only), __ATOMIC_RELEASE);
 	return 0;
 }
 
-void machine_cpu_unmap(struct machine *machine, uint64_t root, uint64_t iova)
+void machine_cpu_unmap(struct machine *machine, uint64_t offset, uint64_t root, uint64_t iova)
 {
 	uint64_t table = root;
 
@@ -63,22 +66,22 @@ void machine_cpu_unmap(struct machine *machine, uint64_t root, uint64_t iova)
 
 		if (!entry)
 			return;
-		table = address_in(machine, entry);
+		table = address_in(machine, offset, entry);
 	}
 	__atomic_store_n(entry_at(machine, table, iova, 0), 0, __ATOMIC_RELEASE);
 }
 
-static void free_level(struct machine *machine, uint64_t table, unsigned level)
+static void free_level(struct machine *machine, uint64_t offset, uint64_t table, unsigned level)
 {
 	const uint64_t *entries = machine_virt(machine, table);
 
 	for (unsigned i = 0; level && i < ENTRIES; i++)
 		if (entries[i])
-			free_level(machine, address_in(machine, entries[i]), level - 1);
+			free_level(machine, offset, address_in(machine, offset, entries[i]), level - 1);
 	machine->port.free_pages(machine->port.ctx, machine_virt(machine, table), HITLESS_PAGE_SIZE);
 }
 
-void machine_cpu_free(struct machine *machine, uint64_t root)
+void machine_cpu_free(struct machine *machine, uint64_t offset, uint64_t root)
 {
-	free_level(machine, root, LEVELS - 1);
+	free_level(machine, offset, root, LEVELS - 1);
 }

@@ -34,7 +34,9 @@ struct object {
 	const struct live_kind *kind;
 	struct iommu_domain *domain;
 	unsigned set;			/* of frames */
-	uint64_t root;			/* external: the table that is not the domain's */
+	uint64_t root;			/* external and nested: the table that is not the domain's */
+	uint64_t page;			/* nested: what else the guest has of it */
+	struct iommu_domain *parent;	/* nested */
 };
 
 struct owner {
@@ -89,6 +91,7 @@ struct live {
 	struct machine machine;
 	bool machine_up;
 	struct object objects[MAX_OBJECTS];
+	struct iommu_domain *guests[2];	/* parents of nested objects; NULL: not needed */
 	unsigned per_side[2];
 	unsigned npages;		/* with the spare ones */
 	int read_only;			/* the page of the window that is; -1: none */
@@ -141,7 +144,8 @@ static unsigned object_after(const struct live *live, uint64_t n)
 
 static bool same_kind(const struct live_kind *a, const struct live_kind *b)
 {
-	return a->type == b->type && a->stage == b->stage && a->levels == b->levels && a->dirty == b->dirty;
+	return a->type == b->type && a->stage == b->stage && a->levels == b->levels && a->dirty == b->dirty &&
+	       a->other_parent == b->other_parent;
 }
 
 /* Of the n-th switch, counted from 1. */
@@ -717,7 +721,12 @@ int live_record(struct live *live, unsigned dmas, struct live_recording *recordi
 
 static bool has_table(const struct live_kind *kind)
 {
-	return kind->type == IOMMU_DOMAIN_PAGING || kind->type == IOMMU_DOMAIN_EXTERNAL;
+	return kind->type == IOMMU_DOMAIN_PAGING || kind->type == IOMMU_DOMAIN_EXTERNAL || kind->type == IOMMU_DOMAIN_NESTED;
+}
+
+static bool is_second_stage(const struct live_kind *kind)
+{
+	return kind->type == IOMMU_DOMAIN_PAGING && kind->stage == 2;
 }
 
 static bool is_first_stage(const struct live_kind *kind)
@@ -741,8 +750,14 @@ static int make_frames(struct live *live)
 	return 0;
 }
 
-/* An external one's table: the window in the format of a CPU. */
-static int make_external(struct live *live, struct object *object)
+/* Where the addresses are in an object's own table. */
+static uint64_t offset_of(const struct object *object)
+{
+	return object->kind->type == IOMMU_DOMAIN_NESTED ? MACHINE_GUEST_OFFSET : 0;
+}
+
+/* An external or nested one's table: the window in the format of a CPU. */
+static int make_table(struct live *live, struct object *object)
 {
 	int err = 0;
 
@@ -750,9 +765,44 @@ static int make_external(struct live *live, struct object *object)
 	if (!object->root)
 		return -ENOMEM;
 	for (unsigned page = 0; page < live->config.pages && !err; page++)
-		err = machine_cpu_map(&live->machine, object->root, live_iova(live, page), set_frame(live, object->set, page),
-				      (int)page != live->read_only);
+		err = machine_cpu_map(&live->machine, offset_of(object), object->root, live_iova(live, page),
+				      set_frame(live, object->set, page), (int)page != live->read_only);
 	return err;
+}
+
+/* Where the other side is a second stage that may be the parent, it is: object by object. */
+static bool parent_is_opposite(const struct live *live, unsigned number)
+{
+	const struct live_kind *kind = &live->config.kind[number / 2 == 0];
+
+	return number < BESIDE && is_second_stage(kind) && !live->config.kind[number / 2].other_parent;
+}
+
+/* The second stage that a nested object is behind, which has all of the guest's memory. */
+static int find_parent(struct live *live, unsigned number, struct iommu_domain **parent)
+{
+	const struct iommu_domain_desc desc = { .type = IOMMU_DOMAIN_PAGING, .stage = 2 };
+	struct iommu_domain **guest = &live->guests[live->objects[number].kind->other_parent];
+	int err = 0;
+
+	*parent = parent_is_opposite(live, number) ? live->objects[number ^ 2].domain : NULL;
+	if (*parent)
+		return machine_map_guest(&live->machine, *parent);
+	if (!*guest) {
+		err = iommu_domain_alloc(live->machine.unit, &desc, guest);
+		err = err ? err : machine_map_guest(&live->machine, *guest);
+	}
+	*parent = *guest;
+	return err;
+}
+
+static int make_nested(struct live *live, unsigned number)
+{
+	struct object *object = &live->objects[number];
+	int err = find_parent(live, number, &object->parent);
+
+	return err ? err : machine_nested_alloc(&live->machine, object->parent, object->root, number + 1, &object->page,
+						&object->domain);
 }
 
 static int make_object(struct live *live, unsigned number, const struct live_kind *kind)
@@ -769,9 +819,11 @@ static int make_object(struct live *live, unsigned number, const struct live_kin
 		live->owners[frame_index(live, object->set, page)].object = (uint8_t)number;
 	if (live->config.method == LIVE_REMAP)
 		return 0;
-	err = kind->type == IOMMU_DOMAIN_EXTERNAL ? make_external(live, object) : 0;
+	err = kind->type == IOMMU_DOMAIN_EXTERNAL || kind->type == IOMMU_DOMAIN_NESTED ? make_table(live, object) : 0;
 	if (err)
 		return err;
+	if (kind->type == IOMMU_DOMAIN_NESTED)
+		return make_nested(live, number);
 	desc.root = object->root;
 	err = iommu_domain_alloc(live->machine.unit, &desc, &object->domain);
 	return err || kind->type != IOMMU_DOMAIN_PAGING ? err : map_window(live, object->domain, object);
@@ -799,14 +851,17 @@ static int make_objects(struct live *live)
 {
 	int err = 0;
 
-	for (unsigned side = 0; side < 2; side++) {
+	/* A second stage before what may be nested in it. */
+	for (unsigned i = 0; i < 2; i++) {
+		unsigned side = i ^ (live->config.kind[0].type == IOMMU_DOMAIN_NESTED);
 		const struct live_kind *kind = &live->config.kind[side];
 
-		live->per_side[side] = live->config.shared || kind->type != IOMMU_DOMAIN_PAGING ? 1 : 2;
+		live->per_side[side] = live->config.shared || (kind->type != IOMMU_DOMAIN_PAGING && kind->type != IOMMU_DOMAIN_NESTED) ?
+					       1 : 2;
 		if (live->config.method == LIVE_GROW)
 			live->per_side[side] = 1 - side;
-		for (unsigned i = 0; i < live->per_side[side] && !err; i++)
-			err = make_object(live, side * 2 + i, kind);
+		for (unsigned n = 0; n < live->per_side[side] && !err; n++)
+			err = make_object(live, side * 2 + n, kind);
 		/* Identity has one set of frames, and so one object. */
 		if (!has_table(kind))
 			kind = &live->config.kind[1 - side];
@@ -820,7 +875,7 @@ static int make_objects(struct live *live)
 
 bool live_supports(const struct machine_arch *arch, const struct live_kind *kind)
 {
-	const struct machine_config config = { .arch = arch, .ram_bytes = 4u << 20 };
+	const struct machine_config config = { .arch = arch, .ram_bytes = 4u << 20, .nested = kind->type == IOMMU_DOMAIN_NESTED };
 	const struct iommu_domain_desc desc = {
 		.type = kind->type, .stage = kind->stage, .levels = kind->levels, .dirty = kind->dirty,
 	};
@@ -830,11 +885,16 @@ bool live_supports(const struct machine_arch *arch, const struct live_kind *kind
 
 	if (kind->type == IOMMU_DOMAIN_EXTERNAL && !arch->cpu.table)
 		return false;
+	if (kind->type == IOMMU_DOMAIN_NESTED && (!arch->cpu.table || !arch->guest_entry))
+		return false;
 	if (machine_create(&machine, &config))
 		return false;
-	if (machine_start_unit(&machine) == 0 && iommu_domain_alloc(machine.unit, &desc, &domain) == 0) {
-		has = true;
-		iommu_domain_free(domain);
+	if (machine_start_unit(&machine) == 0) {
+		has = kind->type == IOMMU_DOMAIN_NESTED;
+		if (!has && iommu_domain_alloc(machine.unit, &desc, &domain) == 0) {
+			has = true;
+			iommu_domain_free(domain);
+		}
 	}
 	machine_destroy(&machine);
 	return has;
@@ -1013,12 +1073,14 @@ static bool valid(const struct live_config *config)
 		return false;
 	if (config->beside && (config->method == LIVE_REMAP || config->method == LIVE_GROW))
 		return false;
-	if (same && from->type != IOMMU_DOMAIN_PAGING)
+	if (same && from->type != IOMMU_DOMAIN_PAGING && from->type != IOMMU_DOMAIN_NESTED)
 		return false;
 	if (config->method == LIVE_GROW)
 		return same && !from->levels && !config->shared;
 	if (config->method != LIVE_REMAP)
 		return true;
+	if (from->type == IOMMU_DOMAIN_NESTED || to->type == IOMMU_DOMAIN_NESTED)
+		return false;
 	/* One domain that can stand for both. */
 	return !config->shared && from->type != IOMMU_DOMAIN_BLOCKED && to->type != IOMMU_DOMAIN_BLOCKED &&
 	       (same || from->type == IOMMU_DOMAIN_IDENTITY || to->type == IOMMU_DOMAIN_IDENTITY);
@@ -1065,6 +1127,7 @@ static int bring_up(struct live *live)
 		.freedoms = (1u << IOMMU_FREEDOMS) - 1,
 		.no_store128 = config->quantum64,
 		.noncoherent = config->noncoherent,
+		.nested = config->kind[0].type == IOMMU_DOMAIN_NESTED || config->kind[1].type == IOMMU_DOMAIN_NESTED,
 		.ats = config->ats,
 		.pasid_bits = config->pasid_bits,
 		.seed = config->seed,
@@ -1204,6 +1267,14 @@ static bool leaked(struct live *live)
 
 	for (unsigned i = 0; i < live->nparties; i++)
 		close_party(live, &live->parties[i]);
+	/* What is nested before its parent. */
+	for (unsigned i = 0; i < MAX_OBJECTS; i++)
+		if (live->objects[i].parent && live->objects[i].domain) {
+			leak |= iommu_domain_free(live->objects[i].domain) != 0;
+			live->objects[i].domain = NULL;
+		}
+	for (unsigned i = 0; i < 2; i++)
+		leak |= live->guests[i] && iommu_domain_free(live->guests[i]);
 	for (unsigned i = 0; i < MAX_OBJECTS; i++) {
 		struct iommu_domain *domain = live->objects[i].domain;
 
@@ -1212,7 +1283,8 @@ static bool leaked(struct live *live)
 			leak |= iommu_domain_free(domain) != 0;
 		freed = live->config.method == LIVE_REMAP && domain ? domain : freed;
 		if (live->objects[i].root)
-			machine_cpu_free(&live->machine, live->objects[i].root);
+			machine_cpu_free(&live->machine, offset_of(&live->objects[i]), live->objects[i].root);
+		machine_nested_free_page(&live->machine, live->objects[i].page);
 	}
 	if (live->machine.unit) {
 		leak |= iommu_unit_destroy(live->machine.unit) != 0;

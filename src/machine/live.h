@@ -22,6 +22,7 @@ struct live_kind {
 	unsigned stage;			/* paging */
 	unsigned levels;		/* 0: the driver's choice */
 	bool dirty;
+	bool other_parent;		/* nested: behind the second of two second stages */
 };
 
 enum live_method {

@@ -405,7 +405,12 @@ fail:
 
 int machine_start_unit(struct machine *machine)
 {
-	return machine->config.arch->create_unit(machine, &machine->unit);
+	const struct machine_arch *arch = machine->config.arch;
+	int err = arch->create_unit(machine, &machine->unit);
+
+	if (err || !machine->config.nested)
+		return err;
+	return arch->enable_nesting ? arch->enable_nesting(machine->unit) : -EOPNOTSUPP;
 }
 
 void machine_destroy(struct machine *machine)

@@ -58,6 +58,14 @@ struct machine_arch {
 	/* A present-looking word that any table walk takes for "everything allowed, at `frame`": what freed memory is filled with. */
 	uint64_t poison_bits;
 	int (*create_unit)(struct machine *machine, struct iommu_unit **unit);
+	/*
+	 * Guests' first stages, for machine_config.nested: the driver's X_enable_nesting(), and what gives a unit the capabilities (NULL:
+	 * it has them). guest_entry() fills in the entry that a guest would have for its first-stage table at `root`, with what it takes
+	 * beside in `page`; both addresses are the guest's. Returns the entry's bytes. NULL: there are none.
+	 */
+	int (*enable_nesting)(struct iommu_unit *unit);
+	void (*nesting)(uint64_t *capabilities);
+	size_t (*guest_entry)(void *page, uint64_t page_addr, uint64_t root, uint32_t tag, uint64_t *entry);
 	/* Turns capabilities into those of a unit that does not snoop, for machine_config.noncoherent. NULL: all of them snoop. */
 	void (*noncoherent)(uint64_t *capabilities);
 };
@@ -75,6 +83,7 @@ struct machine_config {
 	unsigned freedoms;			/* IOMMU_FREE_BIT()s */
 	bool no_store128;			/* a CPU without 128-bit stores: quantum 64 */
 	bool noncoherent;			/* the unit sees memory only after a write-back */
+	bool nested;				/* the unit has both stages at once, and the driver understands guests' entries */
 	bool ats;				/* PCI functions have an ATS capability */
 	unsigned pasid_bits;			/* ... and a PASID capability of that width; 0: none */
 	uint64_t timeout_ns;			/* the driver's time limit; 0: ten seconds */
@@ -163,13 +172,29 @@ bool machine_ats_enabled(const struct machine *machine, uint32_t rid);
 /* May the function send requests with PASID, with the enable bits of PCI Express 7.8.8.3 that `access` (IOMMU_EXEC, IOMMU_PRIV) needs? */
 bool machine_pasid_enabled(const struct machine *machine, uint32_t rid, unsigned access);
 
-/* A page table as an operating system makes it for a process (cpu_table.c): its root, 0 when there is no memory. */
+/* A page table as an operating system makes it for a process (cpu_table.c): its root, 0 when there is no memory. `offset`: 0, or of a
+ * guest, MACHINE_GUEST_OFFSET. */
 uint64_t machine_cpu_table(struct machine *machine);
 /* -ENOMEM. */
-int machine_cpu_map(struct machine *machine, uint64_t root, uint64_t iova, uint64_t phys, bool writable);
+int machine_cpu_map(struct machine *machine, uint64_t offset, uint64_t root, uint64_t iova, uint64_t phys, bool writable);
 /* Nothing is there any more; whoever caches it must be told. */
-void machine_cpu_unmap(struct machine *machine, uint64_t root, uint64_t iova);
-void machine_cpu_free(struct machine *machine, uint64_t root);
+void machine_cpu_unmap(struct machine *machine, uint64_t offset, uint64_t root, uint64_t iova);
+void machine_cpu_free(struct machine *machine, uint64_t offset, uint64_t root);
+
+/* ---- A guest whose memory is the machine's RAM: its physical addresses are that much higher (nested.c) ---- */
+
+#define MACHINE_GUEST_OFFSET 0x140000000ull
+
+/* Maps all of the guest's memory in its second-stage domain. */
+int machine_map_guest(struct machine *machine, struct iommu_domain *parent);
+/*
+ * A nested domain behind `parent` whose first stage is the guest's table at `root`, under the guest's own tag. What it takes of
+ * guest memory beside the table goes into *page, a page of the machine's (0: a new one). -ENOMEM, and as
+ * iommu_domain_alloc_nested().
+ */
+int machine_nested_alloc(struct machine *machine, struct iommu_domain *parent, uint64_t root, uint32_t tag, uint64_t *page,
+			 struct iommu_domain **domain);
+void machine_nested_free_page(struct machine *machine, uint64_t page);
 
 /* One DMA of 8 bytes in the model machine, by a function on a lane: translates, does the access, ends. */
 struct machine_dma {

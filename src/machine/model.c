@@ -340,6 +340,8 @@ static int start(struct machine *machine)
 			config.capabilities[i] = machine->config.arch->default_capabilities[i];
 	if (machine->config.noncoherent && !machine->config.arch->noncoherent)
 		return -EINVAL;
+	if (machine->config.nested && machine->config.arch->nesting)
+		machine->config.arch->nesting(config.capabilities);
 	if (machine->config.noncoherent)
 		machine->config.arch->noncoherent(config.capabilities);
 	bytes = iommu_model_size(machine->config.arch->model, &config);

@@ -30,6 +30,7 @@ struct run_case {
 	const char *from, *to;
 	bool shared, ats;
 	bool grows;			/* the page table gets more levels, instead of a replace */
+	bool brief;			/* a quarter of it is enough where all architectures are to end soon */
 	bool narrow;			/* without 128-bit stores, whatever the architecture has */
 	const char *pasids_on;		/* only there: of devices that may have PASIDs */
 	bool beside;			/* devices have PASIDs, and others go on beside... */
@@ -48,6 +49,10 @@ static const struct run_case default_cases[] = {
 	{ .from = "identity", .to = "s1" },
 	{ .from = "s1", .to = "s2" },
 	{ .from = "s2", .to = "s2", .grows = true },
+	{ .from = "nested", .to = "nested", .brief = true },
+	{ .from = "nested", .to = "nested:parent=b", .brief = true },
+	{ .from = "nested", .to = "s2", .brief = true },
+	{ .from = "nested", .to = "identity", .brief = true },
 	/* AMD-Vi: the GCR3 table is the device's then, and one entry of it changes. */
 	{ .from = "s1", .to = "s1", .pasids_on = "amdvi" },
 	{ .from = "s1", .to = "s1", .beside = true, .pasid = SOME_PASID, .ats = true },
@@ -376,6 +381,15 @@ static void parse_variant(const char *text, char *pair, struct kind *kind)
 		kind->pasids = parse_on(text, value);
 		return;
 	}
+	if (kind->kind.type == IOMMU_DOMAIN_NESTED && strcmp(pair, "parent") == 0) {
+		if (strcmp(value, "a") != 0 && strcmp(value, "b") != 0)
+			tool_fail(TOOL_USAGE, "configuration '%s': '%s' is not a or b", text, value);
+		kind->kind.other_parent = *value == 'b';
+		if (kind->kind.other_parent)
+			snprintf(kind->text + strlen(kind->text), sizeof(kind->text) - strlen(kind->text), "%sparent=b",
+				 strchr(kind->text, ':') ? "," : ":");
+		return;
+	}
 	if (kind->kind.type != IOMMU_DOMAIN_PAGING || (strcmp(pair, "levels") != 0 && strcmp(pair, "dirty") != 0))
 		tool_fail(TOOL_USAGE, "configuration '%s' has no variant '%s'", text, pair);
 	if (strcmp(pair, "dirty") == 0) {
@@ -400,6 +414,7 @@ static struct kind parse_kind(const char *text)
 		{ "blocked", { .type = IOMMU_DOMAIN_BLOCKED } },
 		{ "identity", { .type = IOMMU_DOMAIN_IDENTITY } },
 		{ "external", { .type = IOMMU_DOMAIN_EXTERNAL, .stage = 1 } },
+		{ "nested", { .type = IOMMU_DOMAIN_NESTED } },
 		{ "s1", { .type = IOMMU_DOMAIN_PAGING, .stage = 1 } },
 		{ "s2", { .type = IOMMU_DOMAIN_PAGING, .stage = 2 } },
 	};
@@ -412,15 +427,13 @@ static struct kind parse_kind(const char *text)
 	rest = strchr(copy, ':');
 	if (rest)
 		*rest++ = '\0';
-	if (strcmp(copy, "nested") == 0)
-		tool_fail(TOOL_SKIPPED, "configuration 'nested' is not available yet");
 	for (unsigned i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
 		if (strcmp(kinds[i].name, copy) == 0) {
 			kind.kind = kinds[i].kind;
 			strcpy(kind.text, copy);
 		}
 	if (!kind.text[0])
-		tool_fail(TOOL_USAGE, "there is no configuration '%s'; there are blocked, identity, external, s1, s2", copy);
+		tool_fail(TOOL_USAGE, "there is no configuration '%s'; there are blocked, identity, external, nested, s1, s2", copy);
 	for (char *pair = rest ? strtok_r(rest, ",", &save) : NULL; pair; pair = strtok_r(NULL, ",", &save))
 		parse_variant(text, pair, &kind);
 	return kind;
@@ -459,7 +472,7 @@ static double seconds_now(void)
  */
 static bool is_brief(const struct options *options, const struct run_case *c)
 {
-	return c->beside && !options->archs_named;
+	return (c->beside || c->brief) && !options->archs_named;
 }
 
 /* 0 to 1: how far one direction is. */
@@ -686,7 +699,8 @@ static struct live_config make_config(const struct options *options, const struc
 /* Could one paging domain stand for both? */
 static bool can_remap(const struct kind *from, const struct kind *to)
 {
-	if (from->kind.type == IOMMU_DOMAIN_BLOCKED || to->kind.type == IOMMU_DOMAIN_BLOCKED)
+	if (from->kind.type == IOMMU_DOMAIN_BLOCKED || to->kind.type == IOMMU_DOMAIN_BLOCKED ||
+	    from->kind.type == IOMMU_DOMAIN_NESTED || to->kind.type == IOMMU_DOMAIN_NESTED)
 		return false;
 	return same_kind(from, to) || from->kind.type == IOMMU_DOMAIN_IDENTITY || to->kind.type == IOMMU_DOMAIN_IDENTITY;
 }
@@ -749,7 +763,7 @@ static const char *run_case(struct run *run, const struct machine_arch *arch, co
 	struct live *live;
 	int err;
 
-	if (directions == 1 && from.kind.type != IOMMU_DOMAIN_PAGING)
+	if (directions == 1 && from.kind.type != IOMMU_DOMAIN_PAGING && from.kind.type != IOMMU_DOMAIN_NESTED)
 		tool_fail(TOOL_USAGE, "%s to %s: nothing to switch", from.text, to.text);
 	config.review_ctx = &broken;
 	if (options->qemu)
