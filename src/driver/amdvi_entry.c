@@ -311,6 +311,9 @@ void amdvi_forget_range(struct iommu_unit *unit, struct entry_steps *steps, cons
 	if (absent && !(unit->facts & IOMMU_PLAN_CACHES_ABSENT))
 		return;
 	amdvi_invalidate_pages(steps, tag, domain->stage == 1 && pasid != IOMMU_NO_PASID, pasid, aligned(first, order), order, leaf);
+	/* Behind a guest's tables all nested lines went with that, but not what was cached of the tables themselves. */
+	if (domain_is_nested(domain))
+		amdvi_invalidate_pages(steps, tag, true, AMDVI_RID_PASID, 0, AMDVI_WHOLE, false);
 }
 
 void amdvi_forget_device_range(struct iommu_unit *unit, struct entry_steps *steps, const struct iommu_device *device,

@@ -7,9 +7,9 @@
  * through the parent, which takes CONTROL.GCR3TRPMode (3.4.4). Without that the table would be at a system physical address, and so would
  * be what its upper levels point to, wherever the guest wants: such units have no nested domains.
  *
- * Lines of a nested translation go with INVALIDATE_IOMMU_PAGES of their DomainID and GN=0, whatever the PASID (2.4.3); so a parent's
- * change takes one command. Entries of the GCR3 table stay, but hold addresses of the guest only, for which the parent is asked again. They must
- * go before the DomainID gets another meaning: dte_forget_translations().
+ * Lines of a nested translation go with INVALIDATE_IOMMU_PAGES of their DomainID and GN=0, whatever the PASID (2.4.3): so a parent's
+ * change takes no command for each PASID. What is cached of the guest's own tables goes by PASID only, and where it stays it holds addresses of
+ * the guest, for which the parent is asked again. It must go before the DomainID gets another meaning: dte_forget_translations().
  */
 #include "amdvi_driver.h"
 
