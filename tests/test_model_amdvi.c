@@ -1152,7 +1152,7 @@ static void open_nest(struct nest *n, unsigned glx, bool gcr3_gpa)
 	*at(&n->box, table + 3 * 8) = (GPA + n->guest) | 1;
 	if (gcr3_gpa) {
 		nest_map(n, n->gcr3);
-		set_reg(&n->box, AMDVI_REG_CONTROL, CONTROL_ON | AMDVIM_CONTROL_GCR3_TRP_MODE);
+		set_reg(&n->box, AMDVI_REG_CONTROL, CONTROL_ON | BITS(AMDVI_CONTROL, GCR3_TRP_MODE));
 	}
 	dte_v2(&n->box, RID, DOM, 4, glx, gcr3_gpa ? GPA + n->gcr3 : n->gcr3);
 	SET(AMDVI_DTE, MODE, dte(&n->box, RID), 4);

@@ -38,6 +38,17 @@ HITLESS_API int amdvi_unit_create(const struct hitless_port *port, const struct 
 HITLESS_API int amdvi_set_interrupts(struct iommu_unit *unit, uint32_t rid, const uint64_t words[2]);
 
 /*
+ * From now on the unit understands guests' device table entries and commands (hitless/iommu.h, "Nesting"): of an entry what it says of
+ * guest translation, never bits 255:128 but GuestPagingMode. Call it before devices are added. What a guest's entry may not have: host tables (Mode),
+ * page requests (PPR), port I/O, system management and exclusion ranges that pass beside translation. A device may be in a nested domain if
+ * it has no PASIDs, or has PASIDs but no TLB of its own, on a unit with INVALIDATE_IOMMU_ALL (else -EINVAL): there is no command that
+ * makes a device's TLB forget all PASIDs. A device that a guest can make send PASIDs must be added with them.
+ * -EOPNOTSUPP: a unit without guest translation, or one that would take a guest's GCR3 table for one at a system physical address
+ * (no GCR3TRPMode); -EINVAL: no unit of this driver.
+ */
+HITLESS_API int amdvi_enable_nesting(struct iommu_unit *unit);
+
+/*
  * The live entries, for iommu_plan(): section 2.2.2.1 device table entry, 2.2.6.3 guest CR3 table entry. The tag of the latter is in the
  * request: the DomainID, before and after; its PASID too.
  */

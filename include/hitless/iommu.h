@@ -131,8 +131,8 @@ HITLESS_API int iommu_domain_get_geometry(struct iommu_domain *domain, uint64_t 
 /*
  * Maps [iova, iova + size) to [phys, phys + size) with `prot` (IOMMU_READ, IOMMU_WRITE, and IOMMU_EXEC where the format has it; IOMMU_MMIO besides is used where it can be said;
  * the largest pages that alignment allows are chosen). All or nothing. -EINVAL: not a paging domain, not page-aligned, no size,
- * no rights or some that the format can't give; -ERANGE: beyond the geometry; -EEXIST: part of it is mapped; -ENOMEM; -EIO:
- * quarantined.
+ * no rights or some that the format can't give; -ERANGE: beyond the geometry; -EEXIST: part of it is mapped; -ENOMEM;
+ * -EOPNOTSUPP: the table would need another level, and domains are nested in this one; -EIO: quarantined.
  */
 HITLESS_API int iommu_map(struct iommu_domain *domain, uint64_t iova, uint64_t phys, uint64_t size, unsigned prot);
 

@@ -50,6 +50,7 @@ struct iommu_attachment {
 	struct iommu_attachment *next, **link;
 	struct iommu_device *device;
 	uint32_t pasid;				/* IOMMU_NO_PASID: without */
+	bool ats;				/* its TLB may hold such requests */
 	bool nested;				/* what its TLB has is by the guest's addresses, and of all its PASIDs */
 };
 
@@ -281,6 +282,8 @@ struct iommu_nested_ops {
 	/* Can the unit walk the parent of this nested domain below the guest's tables, and (if `device` isn't NULL) for this
 	 * device? domain_check() has let the parent through. -EINVAL. */
 	int (*check)(struct iommu_unit *unit, const struct iommu_device *device, const struct iommu_domain *nested);
+	/* Does the guest let the device's own TLB be used? NULL: its entry does not say. */
+	bool (*uses_devtlb)(const struct iommu_domain *nested);
 	/* `command->words` is a copy: checks it, fills in all else. -EINVAL, -EOPNOTSUPP. */
 	int (*read_command)(struct iommu_unit *unit, struct iommu_guest_command *command);
 	/* Is the command about this domain's translations? Not asked with `parents_tag`. */
@@ -289,7 +292,7 @@ struct iommu_nested_ops {
 	 * At most MAX_GUEST_STEPS. */
 	void (*forget)(struct iommu_unit *unit, struct entry_steps *steps, uint32_t tag, uint32_t pasid,
 		       const struct iommu_guest_command *command);
-	/* ... to what is cached for a device. */
+	/* ... to what is cached for a device, whose TLB is on. */
 	void (*forget_device)(struct iommu_unit *unit, struct entry_steps *steps, const struct iommu_device *device,
 			      const struct iommu_guest_command *command);
 };

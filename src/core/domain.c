@@ -420,7 +420,7 @@ static void forget_tag(struct forgotten *f, const struct domain_tag *tag)
 static void forget_devices(struct forgotten *f, const struct domain_tag *tag)
 {
 	for (const struct iommu_attachment *at = tag->attachments; at; at = at->next) {
-		if (!at->device->ats)
+		if (!at->ats)
 			continue;
 		/* Its commands, a fence before and a wait after them; of a device with PASIDs one more. */
 		turn(f, tag->unit, at->device->nrids + 3);

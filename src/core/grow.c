@@ -256,11 +256,11 @@ int domain_grow(struct iommu_domain *domain, uint64_t last)
 
 	if (last <= domain->pgtable.last)
 		return 0;
-	/* Their entries have the root too. */
-	if (domain->nested)
-		return -EOPNOTSUPP;
 	while (domain->growing)
 		give_way(domain);
+	/* Their entries have the root too. None comes while it grows. */
+	if (domain->nested)
+		return -EOPNOTSUPP;
 	domain->growing = true;
 	while (domain->switching)
 		give_way(domain);

@@ -42,7 +42,6 @@ void begin_change(struct entry_change *change, const struct iommu_device *device
 	change->ats_control = device->ats_control;
 	change->ats_on = device->ats_on;
 	change->ats_off = device->ats_off;
-	change->pasids = device->pasid_bits != 0;
 	entry_read(unit->port, place->table, place->offset, change->before, place->format->words);
 	unit->ops->make_entry(unit, device, place, domain, tag, change->before, change->after);
 	change->request = (struct iommu_plan_request){

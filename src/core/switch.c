@@ -789,6 +789,14 @@ static struct point_member *member_of(const struct switching *s, struct iommu_de
 	return NULL; /* not while devices can't come or go beside a PASID */
 }
 
+/* May the device's own TLB hold what the domain says? One that is off must not be asked. */
+static bool uses_devtlb(const struct iommu_device *device, const struct iommu_domain *domain)
+{
+	if (!device->ats || !domain_is_nested(domain) || !domain->nested_ops->uses_devtlb)
+		return device->ats;
+	return domain->nested_ops->uses_devtlb(domain);
+}
+
 /* From now on unmap in the new domain flushes the devices' own TLBs too, and growth changes their entries. */
 static void enter_attachments(struct switching *s)
 {
@@ -800,6 +808,7 @@ static void enter_attachments(struct switching *s)
 
 		at->device = device;
 		at->pasid = s->point->pasid;
+		at->ats = uses_devtlb(device, domain_passing(s->new));
 		at->nested = domain_is_nested(s->new);
 		if (has_tag(device->unit, s->new))
 			domain_add_attachment(s->new, job_of(s, device)->new_tag, at);

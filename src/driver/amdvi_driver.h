@@ -107,6 +107,17 @@ static inline const struct amdvi_unit *to_amdvi_const(const struct iommu_unit *u
 #define AMDVI_EFR_OF(amdvi, field) GET(AMDVI_EFR, field, &(amdvi)->efr)
 #define AMDVI_CAPABILITY_OF(amdvi, field) GET(AMDVI_CAPABILITY, field, &(amdvi)->capability)
 
+/* How deep the guest tables are that an entry with GV leads to. */
+static inline unsigned amdvi_guest_levels(const uint64_t *entry)
+{
+	return GET(AMDVI_DTE, GUEST_PAGING_MODE, entry) == AMDVI_GPM_5_LEVEL ? 5 : 4;
+}
+
+static inline bool amdvi_has_guest_levels(const struct amdvi_unit *amdvi, unsigned levels)
+{
+	return levels == 4 || (levels == 5 && AMDVI_EFR_OF(amdvi, GATS) == AMDVI_GATS_5_LEVEL);
+}
+
 static inline uint64_t amdvi_read(const struct amdvi_unit *amdvi, unsigned reg)
 {
 	return amdvi->unit.port->mmio_read64(amdvi->unit.port->ctx, amdvi->registers + reg);
@@ -150,6 +161,12 @@ int amdvi_await_status(struct amdvi_unit *amdvi, uint64_t bits, uint64_t wanted)
 int amdvi_forget_all(struct amdvi_unit *amdvi);
 
 /* ---- amdvi_entry.c ---- */
+/* Emits INVALIDATE_IOMMU_PAGES (2.4.3) for [addr, addr + 4 KiB << order), or with order AMDVI_WHOLE every address; `guest`: GN. */
+#define AMDVI_WHOLE 52u
+void amdvi_invalidate_pages(struct entry_steps *steps, uint32_t did, bool guest, uint32_t pasid, uint64_t addr, unsigned order,
+			    bool leaf);
+/* Emits INVALIDATE_IOMMU_ALL (2.4.8), for units that have it. */
+void amdvi_invalidate_all(struct entry_steps *steps);
 /* Emits the commands for [first, last] of a domain (2.4.3) or of a device's TLB (2.4.4). */
 void amdvi_forget_range(struct iommu_unit *unit, struct entry_steps *steps, const struct iommu_domain *domain, uint32_t tag,
 			uint32_t pasid, uint64_t first, uint64_t last, bool leaf, bool absent);

@@ -20,9 +20,7 @@ static void invalidate_dte(struct entry_steps *steps, uint32_t rid)
 	emit_invalidate(steps, IOMMU_CACHE_ENTRY, "invalidate-devtab-entry", "device", 0, command, 2);
 }
 
-/* [addr, addr + 4 KiB << order), or with order AMDVI_WHOLE every address: S and the lowest zero bit say how large it is. */
-#define AMDVI_WHOLE 52u
-
+/* S and the lowest zero bit say how large a range is. */
 static uint64_t range_address(uint64_t addr, unsigned order)
 {
 	if (order >= AMDVI_WHOLE)
@@ -30,8 +28,8 @@ static uint64_t range_address(uint64_t addr, unsigned order)
 	return order ? addr | ((1ull << (order + 11)) - 1) : addr;
 }
 
-static void invalidate_pages(struct entry_steps *steps, uint32_t did, bool guest, uint32_t pasid, uint64_t addr, unsigned order,
-			     bool leaf)
+void amdvi_invalidate_pages(struct entry_steps *steps, uint32_t did, bool guest, uint32_t pasid, uint64_t addr, unsigned order,
+			    bool leaf)
 {
 	uint64_t command[2] = { 0 };
 
@@ -44,6 +42,14 @@ static void invalidate_pages(struct entry_steps *steps, uint32_t did, bool guest
 	SET_ADDR(AMDVI_CMD_PAGES, ADDR, command, range_address(addr, order));
 	emit_invalidate(steps, IOMMU_CACHE_IOTLB, "invalidate-iommu-pages", order >= AMDVI_WHOLE ? "domain" : "range", 0, command,
 			2);
+}
+
+void amdvi_invalidate_all(struct entry_steps *steps)
+{
+	uint64_t command[2] = { 0 };
+
+	SET(AMDVI_CMD_ALL, OPCODE, command, AMDVI_CMD_ALL);
+	emit_invalidate(steps, IOMMU_CACHE_IOTLB, "invalidate-iommu-all", "unit", 2, command, 2);
 }
 
 /* MaxPend: one at a time, which every device can take (2.4.4). A device TLB has what it was given for PASID 0 by GIoV as its own. */
@@ -153,12 +159,16 @@ static void dte_forget_entry(struct entry_steps *steps, const struct entry_chang
 static void dte_forget_translations(struct entry_steps *steps, const struct entry_change *change, const uint64_t *stale,
 				    uint32_t tag)
 {
-	(void)change;
 	if (!translates(stale))
 		return;
-	invalidate_pages(steps, tag, false, 0, 0, AMDVI_WHOLE, false);
+	/* A guest's GCR3 table: which PASIDs it has, and which of its entries are cached, nobody knows. */
+	if (change->request.facts & IOMMU_PLAN_GUEST_PASIDS && amdvi_dte_mode(stale) == AMDVI_DTE_MODE_NESTED) {
+		amdvi_invalidate_all(steps);
+		return;
+	}
+	amdvi_invalidate_pages(steps, tag, false, 0, 0, AMDVI_WHOLE, false);
 	if (GET(AMDVI_DTE, GV, stale))
-		invalidate_pages(steps, tag, true, AMDVI_RID_PASID, 0, AMDVI_WHOLE, false);
+		amdvi_invalidate_pages(steps, tag, true, AMDVI_RID_PASID, 0, AMDVI_WHOLE, false);
 }
 
 static void dte_forget_devtlb(struct entry_steps *steps, const struct entry_change *change)
@@ -239,14 +249,14 @@ static void gcr3_forget_entry(struct entry_steps *steps, const struct entry_chan
 
 	(void)fetches;
 	if (!is_there(stale) && (request->facts & IOMMU_PLAN_CACHES_ABSENT))
-		invalidate_pages(steps, request->after_tag, true, request->pasid, 0, AMDVI_WHOLE, false);
+		amdvi_invalidate_pages(steps, request->after_tag, true, request->pasid, 0, AMDVI_WHOLE, false);
 }
 
 static void gcr3_forget_translations(struct entry_steps *steps, const struct entry_change *change, const uint64_t *stale,
 				     uint32_t tag)
 {
 	if (is_there(stale))
-		invalidate_pages(steps, tag, true, change->request.pasid, 0, AMDVI_WHOLE, false);
+		amdvi_invalidate_pages(steps, tag, true, change->request.pasid, 0, AMDVI_WHOLE, false);
 }
 
 static void gcr3_forget_devtlb(struct entry_steps *steps, const struct entry_change *change)
@@ -300,7 +310,10 @@ void amdvi_forget_range(struct iommu_unit *unit, struct entry_steps *steps, cons
 
 	if (absent && !(unit->facts & IOMMU_PLAN_CACHES_ABSENT))
 		return;
-	invalidate_pages(steps, tag, domain->stage == 1 && pasid != IOMMU_NO_PASID, pasid, aligned(first, order), order, leaf);
+	amdvi_invalidate_pages(steps, tag, domain->stage == 1 && pasid != IOMMU_NO_PASID, pasid, aligned(first, order), order, leaf);
+	/* Behind a guest's tables all nested lines went with that, but not what was cached of the tables themselves. */
+	if (domain_is_nested(domain))
+		amdvi_invalidate_pages(steps, tag, true, AMDVI_RID_PASID, 0, AMDVI_WHOLE, false);
 }
 
 void amdvi_forget_device_range(struct iommu_unit *unit, struct entry_steps *steps, const struct iommu_device *device,

@@ -52,6 +52,7 @@ static struct entry_place dte_place(const struct iommu_device *device)
 
 	place.format = &amdvi_dte;
 	place.pasid = AMDVI_RID_PASID;
+	place.facts = IOMMU_PLAN_GUEST_PASIDS;
 	return place;
 }
 

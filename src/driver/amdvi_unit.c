@@ -80,8 +80,7 @@ static unsigned max_host_levels(const struct amdvi_unit *amdvi)
 
 static bool has_guest(const struct amdvi_unit *amdvi, unsigned levels)
 {
-	return AMDVI_EFR_OF(amdvi, GT_SUP) && AMDVI_EFR_OF(amdvi, GIO_SUP) &&
-	       (levels == 4 || (levels == 5 && AMDVI_EFR_OF(amdvi, GATS) == AMDVI_GATS_5_LEVEL));
+	return AMDVI_EFR_OF(amdvi, GT_SUP) && AMDVI_EFR_OF(amdvi, GIO_SUP) && amdvi_has_guest_levels(amdvi, levels);
 }
 
 static bool has_dirty(const struct amdvi_unit *amdvi)
@@ -200,6 +199,16 @@ static void set_passing(const struct iommu_device *device, uint64_t *entry, uint
 	SET(AMDVI_DTE, I, entry, device->ats);
 }
 
+/* What the guest says of its tables, under the host's DomainID. The device's own TLB is used where both of them want it. */
+static void set_nested(const struct iommu_device *device, uint64_t *entry, const uint64_t *guest, uint32_t tag)
+{
+	for (unsigned i = 0; i < 3; i++)
+		entry[i] |= guest[i];
+	SET(AMDVI_DTE, TV, entry, 1);
+	SET(AMDVI_DTE, DOMAIN_ID, entry, tag);
+	SET(AMDVI_DTE, I, entry, device->ats && GET(AMDVI_DTE, I, guest));
+}
+
 /* The DTE of a device with PASIDs, while there may be some (amdvi_pasid.c). */
 static void make_pasid_dte(const struct amdvi_unit *amdvi, const struct iommu_device *device, enum amdvi_rid_mode mode,
 			   uint64_t *entry)
@@ -224,7 +233,12 @@ static void make_dte(const struct amdvi_unit *amdvi, const struct iommu_device *
 	}
 	if (!domain || domain->type == IOMMU_DOMAIN_BLOCKED)
 		return;
-	set_passing(device, entry, tag);
+	if (domain_is_nested(domain)) {
+		set_nested(device, entry, domain->guest, tag);
+		domain = domain->parent;
+	} else {
+		set_passing(device, entry, tag);
+	}
 	if (domain->type == IOMMU_DOMAIN_IDENTITY)
 		return;
 	if (domain->stage == 2) {
@@ -255,15 +269,24 @@ static void amdvi_make_entry(struct iommu_unit *unit, const struct iommu_device 
 		make_dte(to_amdvi_const(unit), device, domain, tag, before, entry);
 }
 
+/* 0: it has no guest tables. */
+static unsigned guest_levels(const struct iommu_domain *domain)
+{
+	if (domain_is_nested(domain))
+		return amdvi_guest_levels(domain->guest);
+	return domain_has_table(domain) && domain->stage == 1 ? domain_levels(domain) : 0;
+}
+
 /*
  * Between guest tables of different depth both halves of the DTE change. But guest tables are host tables as well (fmt_amdv2.h), and
  * while the DTE says so, nobody looks at GuestPagingMode. An external root's tables are only what they are.
  */
 static bool amdvi_has_standin(const struct iommu_unit *unit, const struct iommu_domain *old, const struct iommu_domain *new)
 {
+	unsigned levels = guest_levels(new);
+
 	(void)unit;
-	return old->type == IOMMU_DOMAIN_PAGING && old->stage == 1 && domain_has_table(new) && new->stage == 1 &&
-	       domain_levels(old) != domain_levels(new);
+	return old->type == IOMMU_DOMAIN_PAGING && old->stage == 1 && levels && levels != domain_levels(old);
 }
 
 static void amdvi_make_standin(struct iommu_unit *unit, const struct iommu_device *device, const struct iommu_domain *old,

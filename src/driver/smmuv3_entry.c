@@ -202,8 +202,8 @@ static bool indexes_differ(const uint64_t *before, const uint64_t *after)
  */
 static const char *ste_why(unsigned facts, const uint64_t *before, const uint64_t *after)
 {
-	/* Without PASIDs, the table counts only where requests without one use it. */
-	uint32_t contexts = facts & IOMMU_PLAN_PASIDS ? SMMU_STE_S1 : SMMU_STE_S1 & ~SMMU_STE_TABLE_BYPASS;
+	/* Else the table counts only where requests without SubstreamID use it. */
+	uint32_t contexts = facts & IOMMU_PLAN_BEHIND ? SMMU_STE_S1 : SMMU_STE_S1 & ~SMMU_STE_TABLE_BYPASS;
 	bool second = ste_in(before, SMMU_STE_S2);
 
 	if (!ste_in(before, contexts) || !ste_in(after, contexts))
@@ -213,7 +213,7 @@ static const char *ste_why(unsigned facts, const uint64_t *before, const uint64_
 		return NULL;
 	if (second != ste_in(after, SMMU_STE_S2) || (second && GET(SMMU_STE, S2TTB, before) != GET(SMMU_STE, S2TTB, after)))
 		return "a cached context descriptor may meet the other second stage (16.2)";
-	if ((facts & IOMMU_PLAN_PASIDS) && indexes_differ(before, after))
+	if ((facts & IOMMU_PLAN_BEHIND) && indexes_differ(before, after))
 		return "a cached context descriptor may be taken for another one (16.2)";
 	return NULL;
 }
@@ -263,7 +263,7 @@ static void ste_forget_translations(struct entry_steps *steps, const struct entr
 static void ste_forget_devtlb(struct entry_steps *steps, const struct entry_change *change)
 {
 	emit_atc_inv(steps, change->request.rid, IOMMU_NO_PASID, 0, SMMU_ATC_SIZE_ALL);
-	if (change->pasids && ste_in(change->request.before, SMMU_STE_NESTED))
+	if ((change->request.facts & IOMMU_PLAN_GUEST_PASIDS) && ste_in(change->request.before, SMMU_STE_NESTED))
 		emit_atc_inv_global(steps, change->request.rid);
 }
 

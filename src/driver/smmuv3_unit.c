@@ -469,7 +469,7 @@ RARE int smmuv3_unit_create(const struct hitless_port *port, const struct smmuv3
 		goto free;
 	/* 3.21.3: where the CPUs have 128-bit single-copy atomicity, the unit has it too. */
 	smmu->unit.quantum = port->store128 ? 16 : 8;
-	smmu->unit.facts = IOMMU_PLAN_CACHES_ABSENT | IOMMU_PLAN_PASIDS | (SMMUV3_IDR(smmu, 0, COHACC) ? 0 : IOMMU_PLAN_NONCOHERENT);
+	smmu->unit.facts = IOMMU_PLAN_CACHES_ABSENT | IOMMU_PLAN_BEHIND | (SMMUV3_IDR(smmu, 0, COHACC) ? 0 : IOMMU_PLAN_NONCOHERENT);
 	err = enable(smmu, desc);
 	if (!err) {
 		*result = &smmu->unit;

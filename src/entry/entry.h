@@ -99,7 +99,6 @@ struct entry_change {
 	uint64_t standin[IOMMU_ENTRY_WORDS];	/* where the request has one */
 	unsigned device;
 	enum entry_ats ats;
-	bool pasids;				/* the device may use PASIDs */
 	/* The device's ATS control register: its place in config space and its value on and off. */
 	uint16_t ats_control, ats_on, ats_off;
 	struct entry_table *table;		/* NULL: a plan that is only asked for */

@@ -488,6 +488,7 @@ LAYOUT_FIELDS(AMDVI_POINTER, AMDVI_POINTER_LIST);
 	f(s, VIOMMU_EN, 53, 1, ALWAYS, "3.4.4", "") \
 	f(s, GA_UPDATE_DIS, 54, 1, ALWAYS, "3.4.4", "") \
 	f(s, GAPPI_EN, 55, 1, ALWAYS, "3.4.4", "") \
+	f(s, GCR3_TRP_MODE, 58, 1, ALWAYS, "3.4.4", "0=GCR3 table of a nested entry at a system physical address|1=guest physical") \
 	f(s, IRT_CACHE_DIS, 59, 1, ALWAYS, "3.4.4", "") \
 	f(s, SNP_AVIC_EN, 61, 3, ALWAYS, "3.4.4", "")
 LAYOUT_FIELDS(AMDVI_CONTROL, AMDVI_CONTROL_LIST);

@@ -5,8 +5,10 @@
 #include <hitless/amdvi.h>
 #include <hitless/model-amdvi.h>
 
+#include "amdvi.h"
+
 /* Where QEMU and many boards have it. */
-#define AMDVI_REGISTERS 0xfed80000u
+#define REGISTERS 0xfed80000u
 
 /* The first word of the PCI capability block: secure device, IOMMU, IotlbSup, EFRSup. */
 #define CAPABILITY 0x0903000fu
@@ -28,10 +30,26 @@ static int create(struct machine *machine, struct iommu_unit **unit)
 	return amdvi_unit_create(&machine->port, &desc, unit);
 }
 
+/* 2.2.2.1: guest tables of four levels, behind a GCR3 table of one page that has them for PASID 0. */
+static size_t guest_entry(void *page, uint64_t page_addr, uint64_t root, uint32_t tag, uint64_t *entry)
+{
+	*(uint64_t *)page = amdvi_gcr3_to(root);
+	SET(AMDVI_DTE, V, entry, 1);
+	SET(AMDVI_DTE, TV, entry, 1);
+	SET(AMDVI_DTE, IR, entry, 1);
+	SET(AMDVI_DTE, IW, entry, 1);
+	SET(AMDVI_DTE, I, entry, 1);
+	SET(AMDVI_DTE, GV, entry, 1);
+	SET(AMDVI_DTE, GIOV, entry, 1);
+	SET(AMDVI_DTE, DOMAIN_ID, entry, tag);
+	amdvi_dte_set_gcr3(entry, page_addr);
+	return 32;
+}
+
 const struct machine_arch machine_amdvi = {
 	.name = "amdvi",
 	.model = &amdvi_model,
-	.registers = AMDVI_REGISTERS,
+	.registers = REGISTERS,
 	.register_bytes = 0x4000,
 	.entry = &amdvi_dte,
 	/* Host tables: present, a page, readable, writable. Guest tables: present, writable, user. */
@@ -39,4 +57,6 @@ const struct machine_arch machine_amdvi = {
 	.pasid_bits = 20,
 	.cpu = { .shift = 0, .table = 0x27, .read_only = 0x65, .writable = 0x67 }, /* present, writable, user; accessed and dirty */
 	.create_unit = create,
+	.enable_nesting = amdvi_enable_nesting,
+	.guest_entry = guest_entry,
 };

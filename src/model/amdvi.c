@@ -235,9 +235,9 @@ static void write_control(struct amdvim_state *state, uint64_t mask, uint64_t va
 
 	if (!GET(AMDVI_EFR, GT_SUP, &state->efr))
 		can &= ~BITS(AMDVI_CONTROL, GT_EN);
-	can &= ~AMDVIM_CONTROL_GCR3_TRP_MODE;
+	can &= ~BITS(AMDVI_CONTROL, GCR3_TRP_MODE);
 	if (GET(AMDVI_EFR2, GCR3_TRP_MODE, &state->efr2))
-		can |= AMDVIM_CONTROL_GCR3_TRP_MODE;
+		can |= BITS(AMDVI_CONTROL, GCR3_TRP_MODE);
 	control = (old & ~mask) | (value & mask & can);
 	if (!(control & BITS(AMDVI_CONTROL, CMD_BUF_EN)) || !(control & BITS(AMDVI_CONTROL, IOMMU_EN)))
 		word_store(&state->cmd_edge, 1);

@@ -243,7 +243,7 @@ static void dte_is_there(const struct iommu_model *model, struct iommu_request *
 	if (work->flags & AMDVIM_F_GN) {
 		work->gcr3 = amdvi_dte_gcr3(entry) | (GET(AMDVI_DTE, GLX, entry) + 1);
 		work->guest = GET(AMDVI_DTE, GUEST_PAGING_MODE, entry) + 4;
-		if (mode && (work->control & AMDVIM_CONTROL_GCR3_TRP_MODE))
+		if (mode && (work->control & BITS(AMDVI_CONTROL, GCR3_TRP_MODE)))
 			work->flags |= AMDVIM_F_GCR3_GPA;
 	}
 	memset(work->entry, 0, sizeof(work->entry));

@@ -109,7 +109,6 @@ struct amdvim_state {
 /* hot[0]: the control register. */
 #define AMDVIM_HOT_CONTROL 0
 #define AMDVIM_CONTROL(state) ((state)->common.hot[AMDVIM_HOT_CONTROL])
-#define AMDVIM_CONTROL_GCR3_TRP_MODE (1ull << 58) /* 3.4.4: the GCR3 table root of a nested DTE is guest physical */
 
 /* ---- A request's work[] ---- */
 
