@@ -292,8 +292,8 @@ struct iommu_nested_ops {
 	 * At most MAX_GUEST_STEPS. */
 	void (*forget)(struct iommu_unit *unit, struct entry_steps *steps, uint32_t tag, uint32_t pasid,
 		       const struct iommu_guest_command *command);
-	/* ... to what is cached for a device, whose TLB is on. */
-	void (*forget_device)(struct iommu_unit *unit, struct entry_steps *steps, const struct iommu_device *device,
+	/* ... to what is cached for a device; of its own TLB only with `devtlb`: else that is off, and must not be asked. */
+	void (*forget_device)(struct iommu_unit *unit, struct entry_steps *steps, const struct iommu_device *device, bool devtlb,
 			      const struct iommu_guest_command *command);
 };
 

@@ -196,10 +196,12 @@ int iommu_guest_invalidate(struct iommu_domain *parent, const struct iommu_guest
 	return flush.err;
 }
 
-/* One that is off is empty, and must not be asked. Under group->lock. */
+/* A device with PASIDs may have one for those alone, unless a guest has them. Under group->lock. */
 static bool devtlb_is_on(const struct iommu_device *device)
 {
-	return device->passing && (device->pasid_bits ? device->ats : device->rid.attachment[device->rid.attached].ats);
+	const struct iommu_attachment *at = &device->rid.attachment[device->rid.attached];
+
+	return device->passing && (device->pasid_bits && !at->nested ? device->ats : at->ats);
 }
 
 int iommu_guest_invalidate_device(struct iommu_device *device, const struct iommu_guest_command *command)
@@ -212,8 +214,8 @@ int iommu_guest_invalidate_device(struct iommu_device *device, const struct iomm
 	unit = device->unit;
 	begin_flush(&flush, command);
 	lock_group(device->group);
-	if (command->about & IOMMU_GUEST_DEVICE && devtlb_is_on(device)) {
-		unit->nested->forget_device(unit, &flush.steps, device, command);
+	if (command->about & IOMMU_GUEST_DEVICE) {
+		unit->nested->forget_device(unit, &flush.steps, device, devtlb_is_on(device), command);
 		end_turn(&flush, unit);
 	}
 	unlock_group(device->group);

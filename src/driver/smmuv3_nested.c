@@ -169,6 +169,12 @@ static int check(struct iommu_unit *unit, const struct iommu_device *device, con
 	return SMMUV3_IDR(smmu, 0, S1P) && !bad_contexts(smmu, nested->guest) ? 0 : -EINVAL;
 }
 
+/* A guest that does not know of it would not invalidate it. */
+static bool uses_devtlb(const struct iommu_domain *nested)
+{
+	return GET(SMMU_STE, EATS, nested->guest) == SMMU_EATS_FULL;
+}
+
 /* ---- Commands ---- */
 
 static unsigned opcode_of(const uint64_t *words)
@@ -323,18 +329,6 @@ static void forget(struct iommu_unit *unit, struct entry_steps *steps, uint32_t 
 	emit_invalidate(steps, IOMMU_CACHE_IOTLB, structure, scope, 0, words, SMMU_CMD_WORDS);
 }
 
-/* Is the requester's TLB in use? If it is off, it is empty and must not be asked. */
-static bool has_tlb(const struct iommu_device *device, unsigned rid)
-{
-	const struct entry_place *place = &device->entry[rid];
-	uint64_t ste[SMMU_STE_WORDS];
-
-	if (!device->ats || !device->passing)
-		return false;
-	entry_read(device->unit->port, place->table, place->offset, ste, SMMU_STE_WORDS);
-	return smmuv3_ste.ats(ste);
-}
-
 /* 3.9.1: never less than the smallest translation unit. A device without PASIDs is not sent any. */
 static void invalidate_tlb(const struct smmuv3_unit *smmu, const struct iommu_device *device, uint64_t *words)
 {
@@ -347,7 +341,7 @@ static void invalidate_tlb(const struct smmuv3_unit *smmu, const struct iommu_de
 	}
 }
 
-static void forget_device(struct iommu_unit *unit, struct entry_steps *steps, const struct iommu_device *device,
+static void forget_device(struct iommu_unit *unit, struct entry_steps *steps, const struct iommu_device *device, bool devtlb,
 			  const struct iommu_guest_command *command)
 {
 	const struct smmuv3_unit *smmu = to_smmuv3_const(unit);
@@ -357,7 +351,7 @@ static void forget_device(struct iommu_unit *unit, struct entry_steps *steps, co
 
 		switch (opcode_of(words)) {
 		case SMMU_CMD_ATC_INV:
-			if (!has_tlb(device, rid))
+			if (!devtlb)
 				continue;
 			invalidate_tlb(smmu, device, words);
 			SET(SMMU_CMD_ATC_INV, SID, words, device->rids[rid]);
@@ -380,6 +374,7 @@ static const struct iommu_nested_ops nested_ops = {
 	.parents_tag = true,
 	.read_entry = read_entry,
 	.check = check,
+	.uses_devtlb = uses_devtlb,
 	.read_command = read_command,
 	.forget = forget,
 	.forget_device = forget_device,
