@@ -196,11 +196,11 @@ int iommu_guest_invalidate(struct iommu_domain *parent, const struct iommu_guest
 	return flush.err;
 }
 
-/* A device with PASIDs may have one for those alone, unless a guest has them. Under group->lock. */
-static bool devtlb_is_on(const struct iommu_device *device)
+bool nested_devtlb_is_on(const struct iommu_device *device)
 {
 	const struct iommu_attachment *at = &device->rid.attachment[device->rid.attached];
 
+	/* Where a guest doesn't have them, PASIDs alone may need it. */
 	return device->passing && (device->pasid_bits && !at->nested ? device->ats : at->ats);
 }
 
@@ -215,7 +215,7 @@ int iommu_guest_invalidate_device(struct iommu_device *device, const struct iomm
 	begin_flush(&flush, command);
 	lock_group(device->group);
 	if (command->about & IOMMU_GUEST_DEVICE) {
-		unit->nested->forget_device(unit, &flush.steps, device, devtlb_is_on(device), command);
+		unit->nested->forget_device(unit, &flush.steps, device, command);
 		end_turn(&flush, unit);
 	}
 	unlock_group(device->group);

@@ -260,13 +260,13 @@ static void forget(struct iommu_unit *unit, struct entry_steps *steps, uint32_t 
 }
 
 /* The guest's range, of requests without PASID: a device that is nested and has a TLB of its own sends no others. */
-static void forget_device(struct iommu_unit *unit, struct entry_steps *steps, const struct iommu_device *device, bool devtlb,
+static void forget_device(struct iommu_unit *unit, struct entry_steps *steps, const struct iommu_device *device,
 			  const struct iommu_guest_command *command)
 {
 	uint64_t words[2] = { 0 };
 
 	(void)unit;
-	if (!devtlb)
+	if (!nested_devtlb_is_on(device))
 		return;
 	SET(AMDVI_CMD_IOTLB, OPCODE, words, AMDVI_CMD_IOTLB);
 	SET(AMDVI_CMD_IOTLB, DEVICE_ID, words, device->rids[0]);

@@ -341,7 +341,7 @@ static void invalidate_tlb(const struct smmuv3_unit *smmu, const struct iommu_de
 	}
 }
 
-static void forget_device(struct iommu_unit *unit, struct entry_steps *steps, const struct iommu_device *device, bool devtlb,
+static void forget_device(struct iommu_unit *unit, struct entry_steps *steps, const struct iommu_device *device,
 			  const struct iommu_guest_command *command)
 {
 	const struct smmuv3_unit *smmu = to_smmuv3_const(unit);
@@ -351,7 +351,7 @@ static void forget_device(struct iommu_unit *unit, struct entry_steps *steps, co
 
 		switch (opcode_of(words)) {
 		case SMMU_CMD_ATC_INV:
-			if (!devtlb)
+			if (!nested_devtlb_is_on(device))
 				continue;
 			invalidate_tlb(smmu, device, words);
 			SET(SMMU_CMD_ATC_INV, SID, words, device->rids[rid]);

@@ -230,10 +230,10 @@ static void forget(struct iommu_unit *unit, struct entry_steps *steps, uint32_t 
 }
 
 /* All that the device's TLB has, of requests without PASID too: the guest's PASID for those need not be ours. */
-static void forget_device(struct iommu_unit *unit, struct entry_steps *steps, const struct iommu_device *device, bool devtlb,
+static void forget_device(struct iommu_unit *unit, struct entry_steps *steps, const struct iommu_device *device,
 			  const struct iommu_guest_command *command)
 {
-	if (!devtlb)
+	if (!nested_devtlb_is_on(device))
 		return;
 	vtd_forget_device_range(unit, steps, device, IOMMU_NO_PASID, 0, UINT64_MAX);
 	if (type_of(command->words) == VTD_DESC_PDEVTLB && device->pasid_bits)
