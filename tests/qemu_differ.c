@@ -119,7 +119,7 @@ void differ_write_both(struct differ *d, uint64_t offset, unsigned size, uint64_
 
 static bool in_tables(const struct differ *d, uint64_t addr)
 {
-	return addr >= d->tables && addr < differ_table(d, DIFFER_TABLES);
+	return addr >= d->tables && addr < differ_table(d, DIFFER_FRAMES);
 }
 
 /* Did QEMU leave the tables as the model did, less the records and the word that the request itself wrote? */
@@ -137,7 +137,7 @@ static bool same_tables(struct differ *d, const struct differ_request *request)
 			*differ_at(d, d->log[i][0]) = d->log[i][1];
 		}
 	(void)request;
-	return memcmp(differ_at(d, d->tables), d->pristine, DIFFER_TABLES * 4096) == 0;
+	return memcmp(differ_at(d, d->tables), d->pristine, DIFFER_FRAMES * 4096) == 0;
 }
 
 /* What memory holds, but the tables. */
@@ -332,7 +332,7 @@ static int explain_blind(struct differ *d, const struct differ_request *request,
 		d->arch->flush(d);
 		ask_model(d, &again);
 		n = explain(d, &again, names);
-		memcpy(differ_at(d, d->tables), d->pristine, DIFFER_TABLES * 4096);
+		memcpy(differ_at(d, d->tables), d->pristine, DIFFER_FRAMES * 4096);
 		for (unsigned i = 0; i < count && n >= 0; i++)
 			if (mask & 1u << i && n < MAX_QUIRKS)
 				names[n++] = blind[i].name;
@@ -376,7 +376,7 @@ static void judge_reads(struct differ *d)
 		fprintf(stderr, "edu can't write what it has read\n");
 		exit(1);
 	}
-	memcpy(differ_at(d, d->tables), d->pristine, DIFFER_TABLES * 4096);
+	memcpy(differ_at(d, d->tables), d->pristine, DIFFER_FRAMES * 4096);
 	for (unsigned i = 0; i < d->nreads; i++) {
 		d->reads[i].qemu.data = dump[i];
 		judge(d, &d->reads[i]);
@@ -416,7 +416,7 @@ static void do_request(struct differ *d)
 		d->arch->take_faults(d, true, &request.qemu.fault);
 	}
 	request.tables_differ = !same_tables(d, &request);
-	memcpy(differ_at(d, d->tables), d->pristine, DIFFER_TABLES * 4096);
+	memcpy(differ_at(d, d->tables), d->pristine, DIFFER_FRAMES * 4096);
 	if (request.kind == DIFFER_READ)
 		d->reads[d->nreads++] = request;
 	else
@@ -426,9 +426,9 @@ static void do_request(struct differ *d)
 static void round_of_requests(struct differ *d, uint64_t seed, unsigned count)
 {
 	machine_seed_thread(seed);
-	memset(differ_at(d, d->tables), 0, DIFFER_TABLES * 4096);
+	memset(differ_at(d, d->tables), 0, DIFFER_FRAMES * 4096);
 	d->arch->build(d);
-	memcpy(d->pristine, differ_at(d, d->tables), DIFFER_TABLES * 4096);
+	memcpy(d->pristine, differ_at(d, d->tables), DIFFER_FRAMES * 4096);
 	for (unsigned i = 0; i < count && !d->machine.qemu->qtest.lost; i++)
 		do_request(d);
 	judge_reads(d);
@@ -450,15 +450,15 @@ static void open_both(struct differ *d)
 		fprintf(stderr, "QEMU does not start: %s\n", strerror(-err));
 		exit(1);
 	}
-	/* Aligned to what a wide root table needs. */
-	while (machine_reserve_frames(&d->machine, 1) % 0x4000 != 0x3000)
+	/* Aligned to what the largest tables need. */
+	while (machine_reserve_frames(&d->machine, 1) % 0x10000 != 0xf000)
 		;
-	d->tables = machine_reserve_frames(&d->machine, DIFFER_TABLES);
+	d->tables = machine_reserve_frames(&d->machine, DIFFER_FRAMES);
 	d->data = machine_reserve_frames(&d->machine, DIFFER_DATA);
 	d->dump = machine_reserve_frames(&d->machine, 1);
 	d->commands = machine_reserve_frames(&d->machine, 1);
 	d->records = machine_reserve_frames(&d->machine, 1);
-	d->pristine = malloc(DIFFER_TABLES * 4096);
+	d->pristine = malloc(DIFFER_FRAMES * 4096);
 	/* Every word is another one: what was read tells where. As an entry of a table none is valid. */
 	for (uint64_t at = d->data; at < d->dump; at += 4)
 		*(uint32_t *)machine_virt(&d->machine, at) = first_word(at);

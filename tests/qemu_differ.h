@@ -19,7 +19,8 @@
 
 #include <hitless/model.h>
 
-#define DIFFER_TABLES 24	/* frames; the first four are aligned to their 16 KiB */
+#define DIFFER_FRAMES 64	/* for tables; aligned to 64 KiB */
+#define DIFFER_TABLES 24	/* ... of which so many are used where tables have 4 KiB */
 #define DIFFER_DATA 16
 #define DIFFER_READS 64		/* in a round, at most */
 #define DIFFER_LOG 64

@@ -6,8 +6,24 @@
 
 #include "layout/smmuv3.h"
 
-/* Frames: the stream table, of 64 entries; context descriptors; from 4 on page tables. */
+/* Frames: the stream table, of 64 entries; context descriptors; behind them page tables. */
 enum { STREAMS, CONTEXTS, FIRST_TABLE = 4 };
+
+/* Of a round, which is d->mode: how large pages and tables are, how that is said, and where a second stage of 39 bits begins. */
+static const struct granule {
+	unsigned shift, tg, sl0, s2_sizes; /* the last: how many sizes of a second stage, from 39 bits down, begin there */
+	unsigned first, step, count;	/* tables: frames */
+	unsigned block_shift, blocks;
+} granules[] = {
+	{ 12, 0, 1, 9, FIRST_TABLE, 1, DIFFER_TABLES - FIRST_TABLE, 21, 15 },
+	{ 14, 2, 2, 3, 4, 4, 15, 25, 1 },
+	{ 16, 1, 1, 9, 16, 16, 3, 29, 0 },
+};
+
+static const struct granule *granule_of(const struct differ *d)
+{
+	return &granules[d->mode];
+}
 #define LOG2_STREAMS 6
 #define LOG2_COMMANDS 8		/* in a frame */
 #define LOG2_EVENTS 7
@@ -64,12 +80,15 @@ static void flush(struct differ *d)
 
 static uint64_t a_table(struct differ *d)
 {
-	return differ_table(d, FIRST_TABLE + differ_pick(DIFFER_TABLES - FIRST_TABLE));
+	const struct granule *granule = granule_of(d);
+
+	return differ_table(d, granule->first + granule->step * differ_pick(granule->count));
 }
 
-/* VMSAv8-64, 4K: bit 0 valid, bit 1 table or page, AP 7:6, SH 9:8, AF 10. */
+/* VMSAv8-64: bit 0 valid, bit 1 table or page, AP 7:6, SH 9:8, AF 10. */
 static uint64_t an_entry(struct differ *d)
 {
+	const struct granule *granule = granule_of(d);
 	uint64_t entry = 0;
 
 	if (differ_chance(12))
@@ -79,8 +98,8 @@ static uint64_t an_entry(struct differ *d)
 	if (differ_chance(60))
 		return entry | 2 | a_table(d);
 	if (differ_chance(60))
-		return entry | 2 | differ_random_data(d);
-	return entry | (d->machine.ram_base + ((uint64_t)(1 + differ_pick(15)) << 21)) | (differ_chance(10) ? DIFFER_NOWHERE : 0);
+		return entry | 2 | (differ_random_data(d) & ~((1ull << granule->shift) - 1));
+	return entry | (d->machine.ram_base + ((uint64_t)(granule->blocks ? 1 + differ_pick(granule->blocks) : 0) << granule->block_shift)) | (differ_chance(10) ? DIFFER_NOWHERE : 0);
 }
 
 static uint64_t *ste_of(const struct differ *d, uint32_t sid)
@@ -95,6 +114,7 @@ static uint64_t cd_at(const struct differ *d, uint32_t sid)
 
 static void a_cd(struct differ *d, uint64_t *cd)
 {
+	SET(SMMU_CD, TG0, cd, granule_of(d)->tg);
 	SET(SMMU_CD, T0SZ, cd, differ_chance(80) ? 25 : 25 + differ_pick(15));
 	SET(SMMU_CD, EPD1, cd, 1);
 	SET(SMMU_CD, V, cd, differ_chance(96));
@@ -116,8 +136,9 @@ static void an_ste(struct differ *d, uint64_t *ste, uint32_t sid)
 	SET_ADDR(SMMU_STE, S1CONTEXTPTR, ste, cd_at(d, sid));
 	SET(SMMU_STE, SHCFG, ste, 1);
 	SET(SMMU_STE, S2VMID, ste, differ_pick(8));
-	SET(SMMU_STE, S2T0SZ, ste, differ_chance(80) ? 25 : 25 + differ_pick(9));
-	SET(SMMU_STE, S2SL0, ste, 1);
+	SET(SMMU_STE, S2T0SZ, ste, differ_chance(80) ? 25 : 25 + differ_pick(granule_of(d)->s2_sizes));
+	SET(SMMU_STE, S2SL0, ste, granule_of(d)->sl0);
+	SET(SMMU_STE, S2TG, ste, granule_of(d)->tg);
 	SET(SMMU_STE, S2PS, ste, 4);
 	SET(SMMU_STE, S2AA64, ste, 1);
 	SET(SMMU_STE, S2AFFD, ste, differ_chance(10));
@@ -128,10 +149,13 @@ static void an_ste(struct differ *d, uint64_t *ste, uint32_t sid)
 static void build(struct differ *d)
 {
 	uint32_t sids[] = { d->testdev->rid, d->edu->rid };
+	const struct granule *granule;
 
-	for (unsigned table = FIRST_TABLE; table < DIFFER_TABLES; table++)
+	d->mode = differ_chance(60) ? 0 : 1 + differ_pick(2);
+	granule = granule_of(d);
+	for (unsigned table = 0; table < granule->count; table++)
 		for (unsigned i = 0; i < 24; i++)
-			differ_at(d, differ_table(d, table))[differ_index()] = an_entry(d);
+			differ_at(d, differ_table(d, granule->first + table * granule->step))[differ_index()] = an_entry(d);
 	for (unsigned i = 0; i < 2; i++) {
 		a_cd(d, differ_at(d, cd_at(d, sids[i])));
 		an_ste(d, ste_of(d, sids[i]), sids[i]);
@@ -150,11 +174,12 @@ static void open_entry(struct differ *d, uint32_t sid)
 
 static uint64_t iova(struct differ *d)
 {
-	uint64_t addr = (machine_random() >> 30) & 0xfff;
+	unsigned shift = granule_of(d)->shift;
+	uint64_t addr = (machine_random() >> 30) & ((1u << shift) - 1) & ~3ull;
 
-	(void)d;
 	for (unsigned level = 0; level < 3; level++)
-		addr |= (uint64_t)differ_index() << (12 + 9 * level);
+		addr |= (uint64_t)differ_index() << (shift + (shift - 3) * level);
+	addr &= 0x7fffffffff;
 	return differ_chance(30) ? addr & 0x3fffffff : differ_chance(5) ? addr | 1ull << (39 + differ_pick(5)) : addr;
 }
 
@@ -189,7 +214,7 @@ static void take_faults(struct differ *d, bool qemu, struct differ_fault *fault)
 static void let_unprivileged(struct differ *d, const struct differ_request *request)
 {
 	if (GET(SMMU_STE, CONFIG, ste_of(d, request->rid)) == 5)
-		for (unsigned i = 0; i < (DIFFER_TABLES - FIRST_TABLE) * 512; i++)
+		for (unsigned i = 0; i < (DIFFER_FRAMES - FIRST_TABLE) * 512; i++)
 			differ_at(d, differ_table(d, FIRST_TABLE))[i] |= (differ_at(d, differ_table(d, FIRST_TABLE))[i] & 1) << 6;
 }
 
@@ -198,9 +223,52 @@ static const struct differ_blindness blindnesses[] = {
 	{ 0 },
 };
 
+/* Where the walk of a request that has one stage begins. */
+struct walk {
+	uint64_t base;
+	unsigned shift, bits, size, levels;
+};
+
+static struct walk walk_of(struct differ *d, uint32_t rid, bool second)
+{
+	const uint64_t *ste = ste_of(d, rid), *cd = differ_at(d, cd_at(d, rid));
+	struct walk walk = { .shift = granule_of(d)->shift, .bits = granule_of(d)->shift - 3 };
+
+	walk.base = second ? GET_ADDR(SMMU_STE, S2TTB, ste) : GET_ADDR(SMMU_CD, TTB0, cd);
+	walk.size = 64 - (unsigned)(second ? GET(SMMU_STE, S2T0SZ, ste) : GET(SMMU_CD, T0SZ, cd));
+	walk.levels = (walk.size - walk.shift + walk.bits - 1) / walk.bits;
+	return walk;
+}
+
+static uint64_t *entry_of(struct differ *d, const struct walk *walk, uint64_t iova, unsigned level)
+{
+	uint64_t at = walk->base + ((iova >> (walk->shift + walk->bits * level)) & ((1u << walk->bits) - 1)) * 8;
+
+	return machine_in_ram(&d->machine, at, 8) ? differ_at(d, at) : NULL;
+}
+
+/* Bits 1:0 of the entry where a walk of three levels begins say "block". */
+static bool begins_with_block(struct differ *d, uint32_t rid, bool second, uint64_t addr)
+{
+	const struct walk walk = walk_of(d, rid, second);
+	const uint64_t *entry = walk.levels == 3 ? entry_of(d, &walk, addr, 2) : NULL;
+
+	return entry && (*entry & 3) == 1;
+}
+
 static const char *quirk(struct differ *d, struct differ_request *request)
 {
 	struct differ_fault *model = &request->model.fault, *qemu = &request->qemu.fault;
+
+	uint64_t config = GET(SMMU_STE, CONFIG, ste_of(d, request->rid));
+	bool block = config == 7 ? begins_with_block(d, request->rid, true, cd_at(d, request->rid)) :
+				   begins_with_block(d, request->rid, config == 6, request->iova);
+
+	/* D8.3.1: with pages of 16K a block is at level 2. QEMU takes one at level 1, also on the way to a context descriptor. */
+	if (granule_of(d)->shift == 14 && request->model.inside == SMMU_EVT_F_TRANSLATION && block) {
+		request->qemu = request->model;
+		return "block-at-level-1";
+	}
 
 	/* The same where the second stage's tables, which have other rights there, are among the first one's: not asked again. */
 	if (GET(SMMU_STE, CONFIG, ste_of(d, request->rid)) == 7 && request->model.inside == SMMU_EVT_F_PERMISSION && !(model->flags & 1)) {
@@ -219,22 +287,20 @@ static const char *quirk(struct differ *d, struct differ_request *request)
 static void print(struct differ *d, const struct differ_request *request)
 {
 	const uint64_t *ste = ste_of(d, request->rid), *cd = differ_at(d, cd_at(d, request->rid));
-	bool second = GET(SMMU_STE, CONFIG, ste) == 6;
-	uint64_t base = second ? GET_ADDR(SMMU_STE, S2TTB, ste) : GET_ADDR(SMMU_CD, TTB0, cd);
-	unsigned size = 64 - (unsigned)(second ? GET(SMMU_STE, S2T0SZ, ste) : GET(SMMU_CD, T0SZ, cd));
+	struct walk walk = walk_of(d, request->rid, GET(SMMU_STE, CONFIG, ste) == 6);
 
-	printf("    ste %llx %llx %llx %llx, cd %llx %llx, %u bits\n    walk:", (unsigned long long)ste[0], (unsigned long long)ste[1],
-	       (unsigned long long)ste[2], (unsigned long long)ste[3], (unsigned long long)cd[0], (unsigned long long)cd[1], size);
-	for (unsigned level = (size - 12 + 8) / 9; level-- && level < 5;) {
-		uint64_t at = base + ((request->iova >> (12 + 9 * level)) & 0x1ff) * 8, entry;
+	printf("    %uK, ste %llx %llx %llx %llx, cd %llx %llx, %u bits\n    walk:", 1u << (walk.shift - 10), (unsigned long long)ste[0],
+	       (unsigned long long)ste[1], (unsigned long long)ste[2], (unsigned long long)ste[3], (unsigned long long)cd[0],
+	       (unsigned long long)cd[1], walk.size);
+	for (unsigned level = walk.levels; level-- && level < 5;) {
+		const uint64_t *entry = entry_of(d, &walk, request->iova, level);
 
-		if (!machine_in_ram(&d->machine, at, 8))
+		if (!entry)
 			break;
-		entry = *differ_at(d, at);
-		printf(" %llx", (unsigned long long)entry);
-		if ((entry & 3) != 3)
+		printf(" %llx", (unsigned long long)*entry);
+		if ((*entry & 3) != 3)
 			break;
-		base = entry & 0xfffffffff000ull;
+		walk.base = *entry & 0xfffffffff000ull;
 	}
 	printf("\n");
 }
