@@ -35,6 +35,13 @@ struct riscv_unit_desc {
 HITLESS_API int riscv_unit_create(const struct hitless_port *port, const struct riscv_unit_desc *desc,
 				  struct iommu_unit **unit);
 
+/*
+ * Guests' device contexts, in the unit's own format (base or extended), and their commands are understood from now on (hitless/iommu.h,
+ * "Nesting"). A device's own TLB is used where both the device has it and the guest's context has EN_ATS.
+ * -EOPNOTSUPP: the unit lacks one of the stages, or walks tables past the CPU's caches; -EINVAL: another driver's unit.
+ */
+HITLESS_API int riscv_enable_nesting(struct iommu_unit *unit);
+
 /* The live entries, for iommu_plan(): section 2.1.2 device context in base and in extended format, 2.2.2 process context. */
 HITLESS_API extern const struct entry_format riscv_dc;
 HITLESS_API extern const struct entry_format riscv_dc_extended;

@@ -292,7 +292,7 @@ struct iommu_nested_ops {
 	 * At most MAX_GUEST_STEPS. */
 	void (*forget)(struct iommu_unit *unit, struct entry_steps *steps, uint32_t tag, uint32_t pasid,
 		       const struct iommu_guest_command *command);
-	/* ... to what is cached for a device, whose TLB is on. */
+	/* ... to what is cached for a device; to its TLB only if nested_devtlb_is_on(). */
 	void (*forget_device)(struct iommu_unit *unit, struct entry_steps *steps, const struct iommu_device *device,
 			      const struct iommu_guest_command *command);
 };
@@ -446,6 +446,11 @@ void domain_remove_attachment(struct iommu_domain *domain, struct iommu_attachme
 int domain_get(struct iommu_domain *domain);
 void domain_put(struct iommu_domain *domain);
 void domain_quarantine(struct iommu_domain *domain);
+
+/* ---- nested.c ---- */
+
+/* A device's own TLB that is off is empty, and must not be asked. Under group->lock. */
+bool nested_devtlb_is_on(const struct iommu_device *device);
 
 /* ---- grow.c ---- */
 

@@ -422,8 +422,8 @@ static void forget_devices(struct forgotten *f, const struct domain_tag *tag)
 	for (const struct iommu_attachment *at = tag->attachments; at; at = at->next) {
 		if (!at->ats)
 			continue;
-		/* Its commands, a fence before and a wait after them. */
-		turn(f, tag->unit, at->device->nrids + 2);
+		/* Its commands, one more for all of its PASIDs, a fence before and a wait after them. */
+		turn(f, tag->unit, at->device->nrids + 3);
 		tag->unit->ops->forget_device_range(tag->unit, &f->steps, at->device, at->pasid, at->nested ? 0 : f->first,
 						    at->nested ? UINT64_MAX : f->last);
 	}

@@ -196,8 +196,7 @@ int iommu_guest_invalidate(struct iommu_domain *parent, const struct iommu_guest
 	return flush.err;
 }
 
-/* One that is off is empty, and must not be asked. Under group->lock. */
-static bool devtlb_is_on(const struct iommu_device *device)
+bool nested_devtlb_is_on(const struct iommu_device *device)
 {
 	return device->passing && (device->pasid_bits ? device->ats : device->rid.attachment[device->rid.attached].ats);
 }
@@ -212,7 +211,7 @@ int iommu_guest_invalidate_device(struct iommu_device *device, const struct iomm
 	unit = device->unit;
 	begin_flush(&flush, command);
 	lock_group(device->group);
-	if (command->about & IOMMU_GUEST_DEVICE && devtlb_is_on(device)) {
+	if (command->about & IOMMU_GUEST_DEVICE) {
 		unit->nested->forget_device(unit, &flush.steps, device, command);
 		end_turn(&flush, unit);
 	}

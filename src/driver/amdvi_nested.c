@@ -266,6 +266,8 @@ static void forget_device(struct iommu_unit *unit, struct entry_steps *steps, co
 	uint64_t words[2] = { 0 };
 
 	(void)unit;
+	if (!nested_devtlb_is_on(device))
+		return;
 	SET(AMDVI_CMD_IOTLB, OPCODE, words, AMDVI_CMD_IOTLB);
 	SET(AMDVI_CMD_IOTLB, DEVICE_ID, words, device->rids[0]);
 	SET(AMDVI_CMD_IOTLB, QUEUE_ID, words, device->rids[0]);

@@ -16,6 +16,7 @@
  *   device directory table entry" (6.3.1) demands, or the final fence, does.
  * - A fetch that is under way may read the doublewords of an entry in any order, also of one that is not valid yet (2.1.2).
  * - A command may start before earlier ones have finished, unless an IOFENCE.C is between them (3.1.2).
+ * - A guest page number of a context that has been translated by the second stage may be cached by device and number alone (3.1.3, note).
  * - A pointer's page number is not looked at while its mode is Bare, but we leave it 0 all the same.
  */
 
@@ -166,9 +167,16 @@ void riscv_forget_device_range(struct iommu_unit *unit, struct entry_steps *step
 /* What is cached of a device's context and process directory. -EIO. */
 int riscv_forget_directory(struct riscv_unit *riscv, uint32_t rid);
 /* Everything that may be cached of the directory and of page tables. */
-void riscv_forget_all(struct entry_steps *steps);
+void riscv_forget_all(const struct riscv_unit *riscv, struct entry_steps *steps);
+/* 3.1.3: one device's context and what is behind it, or (`one` false) the whole directory; a process context. */
+void riscv_emit_inval_ddt(struct entry_steps *steps, bool one, uint32_t did);
+void riscv_emit_inval_pdt(struct entry_steps *steps, uint32_t did, uint32_t pid);
+/* Whom an ATS command is for (3.1.4). */
+void riscv_set_destination(uint64_t *command, uint32_t did);
 
 /* ---- riscv_pasid.c ---- */
+/* Has the unit process directories of so many levels? */
+bool riscv_has_directory(const struct riscv_unit *riscv, unsigned levels);
 /* How wide PASIDs (process ids) can be; 0: the unit has none. */
 unsigned riscv_pasid_bits(const struct riscv_unit *riscv);
 /* A device with PASIDs gets its directory and a context that leads there, or loses both; nothing passes before or after.
@@ -179,12 +187,15 @@ void riscv_pasid_remove(struct riscv_unit *riscv, struct iommu_device *device);
 enum riscv_rid_mode {
 	RISCV_RID_BLOCKED,		/* by process context 0, which is not valid */
 	RISCV_RID_PROCESS,		/* by process context 0: first stage, or Bare for identity */
-	RISCV_RID_ALONE			/* as a device without PASIDs, by a second stage: there is no room for them */
+	RISCV_RID_ALONE			/* as a device without PASIDs, by a second stage or a guest: there is no room for them */
 };
 enum riscv_rid_mode riscv_rid_mode(const struct iommu_domain *domain);
 extern const struct iommu_pasid_ops riscv_pasid_ops;
 
 /* ---- riscv_unit.c ---- */
+/* Has the unit a scheme of so many levels for a stage? Any at all? */
+bool riscv_has_levels(const struct riscv_unit *riscv, unsigned stage, unsigned levels);
+bool riscv_has_stage(const struct riscv_unit *riscv, unsigned stage);
 /* The word of a device context that leads to the directory. */
 void riscv_set_pdtp(const struct riscv_unit *riscv, uint64_t *dc, const struct riscv_pdt *pdt);
 

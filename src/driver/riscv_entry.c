@@ -54,7 +54,7 @@ static void emit_iotinval(struct entry_steps *steps, const struct iotinval *what
 }
 
 /* 3.1.3: one device's context and what is behind it, or the whole directory. */
-static void emit_inval_ddt(struct entry_steps *steps, bool one, uint32_t did)
+void riscv_emit_inval_ddt(struct entry_steps *steps, bool one, uint32_t did)
 {
 	uint64_t command[RISCV_CMD_WORDS] = { 0 };
 
@@ -67,7 +67,7 @@ static void emit_inval_ddt(struct entry_steps *steps, bool one, uint32_t did)
 			RISCV_CMD_WORDS);
 }
 
-static void emit_inval_pdt(struct entry_steps *steps, uint32_t did, uint32_t pid)
+void riscv_emit_inval_pdt(struct entry_steps *steps, uint32_t did, uint32_t pid)
 {
 	uint64_t command[RISCV_CMD_WORDS] = { 0 };
 
@@ -77,6 +77,13 @@ static void emit_inval_pdt(struct entry_steps *steps, uint32_t did, uint32_t pid
 	SET(RISCV_IODIR, DID, command, did);
 	SET(RISCV_IODIR, PID, command, pid);
 	emit_invalidate(steps, IOMMU_CACHE_PDT, "iodir", "inval-pdt", 0, command, RISCV_CMD_WORDS);
+}
+
+void riscv_set_destination(uint64_t *command, uint32_t did)
+{
+	SET(RISCV_ATS_INVAL, RID, command, did & 0xffff);
+	SET(RISCV_ATS_INVAL, DSV, command, did >> 16 != 0);
+	SET(RISCV_ATS_INVAL, DSEG, command, did >> 16);
 }
 
 /* 3.1.4, of requests with that process id, with any (EVERY_PID) or with none (IOMMU_NO_PASID). PCI Express, ATS: with S set, the lowest
@@ -89,11 +96,7 @@ static void emit_ats_inval(struct entry_steps *steps, uint32_t did, uint32_t pid
 
 	SET(RISCV_ATS_INVAL, OPCODE, command, RISCV_OP_ATS);
 	SET(RISCV_ATS_INVAL, FUNC3, command, RISCV_FUNC_ATS_INVAL);
-	SET(RISCV_ATS_INVAL, RID, command, did & 0xffff);
-	if (did >> 16) {
-		SET(RISCV_ATS_INVAL, DSV, command, 1);
-		SET(RISCV_ATS_INVAL, DSEG, command, did >> 16);
-	}
+	riscv_set_destination(command, did);
 	if (pid != IOMMU_NO_PASID) {
 		SET(RISCV_ATS_INVAL, PV, command, 1);
 		SET(RISCV_ATS_INVAL, G, command, pid == EVERY_PID);
@@ -196,21 +199,41 @@ static bool dc_tables_may_mix(const uint64_t *before, const uint64_t *after)
 	return mode == riscv_dc_mode(after) && (mode == RISCV_DC_MODE_FIRST || mode == RISCV_DC_MODE_SECOND);
 }
 
+static bool has_directory(const uint64_t *entry)
+{
+	return RISCV_DC_PDTP >> riscv_dc_mode(entry) & 1;
+}
+
+static bool same_second(const uint64_t *before, const uint64_t *after)
+{
+	if (!has_second(before) || !has_second(after))
+		return has_second(before) == has_second(after);
+	return GET(RISCV_DC, G_PPN, before) == GET(RISCV_DC, G_PPN, after) &&
+	       GET(RISCV_DC, G_MODE, before) == GET(RISCV_DC, G_MODE, after);
+}
+
+/* Two guests' first stages: a page number in the old context, or behind it, may be cached as what the old second stage made of it. */
+static bool pointers_mix(const uint64_t *before, const uint64_t *after)
+{
+	const uint32_t pointing = RISCV_DC_IOSATP | RISCV_DC_PDTP;
+
+	if (!has_second(before) || !has_second(after) || !(pointing >> riscv_dc_mode(before) & 1) ||
+	    !(pointing >> riscv_dc_mode(after) & 1))
+		return false;
+	return has_directory(before) || has_directory(after) || GET(RISCV_DC, FSC_PPN, before) == GET(RISCV_DC, FSC_PPN, after);
+}
+
 /*
- * Process contexts are cached by device and process id (3.1.3): one of the old process directory may be found when the new device
- * context has been read. With another second stage it leads elsewhere.
+ * Process contexts, and guest page numbers after their translation, are cached by device (3.1.3): those of the old context may be
+ * found when the new one has been read. With another second stage they lead elsewhere.
  */
 static bool dc_behind_mixes(unsigned facts, const uint64_t *before, const uint64_t *after)
 {
-	const uint32_t directory = RISCV_DC_PDTP;
-	bool second = has_second(before);
-
-	if (!(directory >> riscv_dc_mode(before) & 1) || !(directory >> riscv_dc_mode(after) & 1))
+	if (same_second(before, after))
 		return false;
-	if ((facts & IOMMU_PLAN_ONE_TO_ONE) && GET(RISCV_DC, FSC_PPN, before) == GET(RISCV_DC, FSC_PPN, after))
-		return false;
-	return second != has_second(after) || (second && (GET(RISCV_DC, G_PPN, before) != GET(RISCV_DC, G_PPN, after) ||
-							  GET(RISCV_DC, G_MODE, before) != GET(RISCV_DC, G_MODE, after)));
+	if (!has_directory(before) || !has_directory(after))
+		return pointers_mix(before, after);
+	return !(facts & IOMMU_PLAN_ONE_TO_ONE) || GET(RISCV_DC, FSC_PPN, before) != GET(RISCV_DC, FSC_PPN, after);
 }
 
 static const char *dc_why(unsigned facts, const uint64_t *before, const uint64_t *after)
@@ -231,13 +254,13 @@ static void dc_forget_entry(struct entry_steps *steps, const struct entry_change
 
 	/* 2.8: what is not valid is not cached. */
 	if (valid(stale) || fetches || (request->facts & IOMMU_PLAN_CACHES_ABSENT))
-		emit_inval_ddt(steps, true, request->rid & 0xffffff);
+		riscv_emit_inval_ddt(steps, true, request->rid & 0xffffff);
 }
 
 static void dc_forget_table(struct entry_steps *steps, const struct entry_change *change)
 {
 	(void)change;
-	emit_inval_ddt(steps, false, 0);
+	riscv_emit_inval_ddt(steps, false, 0);
 }
 
 /*
@@ -363,13 +386,13 @@ static void pc_forget_entry(struct entry_steps *steps, const struct entry_change
 	const struct iommu_plan_request *request = &change->request;
 
 	if (GET(RISCV_PC, V, stale) || fetches || (request->facts & IOMMU_PLAN_CACHES_ABSENT))
-		emit_inval_pdt(steps, request->rid & 0xffffff, request->pasid);
+		riscv_emit_inval_pdt(steps, request->rid & 0xffffff, request->pasid);
 }
 
 /* 6.3.2: a changed pointer to a page of process contexts. */
 static void pc_forget_table(struct entry_steps *steps, const struct entry_change *change)
 {
-	emit_inval_ddt(steps, true, change->request.rid & 0xffffff);
+	riscv_emit_inval_ddt(steps, true, change->request.rid & 0xffffff);
 }
 
 /* 6.3.2, "Changing process directory table entry". */
@@ -431,6 +454,59 @@ static uint64_t aligned(uint64_t addr, unsigned order)
 	return order >= 52 ? 0 : addr & ~((1ull << (order + 12)) - 1);
 }
 
+/*
+ * Does a guest's entry lead to something that it may have cached as what the range said (3.1.3, 6.3.4)? Where its process directory
+ * points to, nobody but the guest knows.
+ */
+static bool guests_point_to(const struct iommu_domain *domain, uint64_t first, uint64_t last)
+{
+	for (const struct iommu_domain *nested = domain->nested; nested; nested = nested->next_nested) {
+		uint64_t root = RISCV_ADDR(GET(RISCV_DC, FSC_PPN, nested->guest));
+
+		if (GET(RISCV_DC, PDTV, nested->guest) || (root >= (first & ~0xfffull) && root <= last))
+			return true;
+	}
+	return false;
+}
+
+/* The devices of the unit that are in the domain's guests: their number, and one of them. */
+static unsigned guests_devices(const struct iommu_domain *domain, const struct iommu_unit *unit, uint32_t *did)
+{
+	unsigned count = 0;
+
+	for (const struct domain_tag *tag = domain->tags; tag; tag = tag->next)
+		for (const struct iommu_attachment *at = tag->attachments; at && tag->unit == unit; at = at->next)
+			if (at->nested) {
+				*did = at->device->rids[0] & 0xffffff;
+				count += at->device->nrids;
+			}
+	return count;
+}
+
+/*
+ * 6.3.4: contexts may hold guest page numbers as what the second stage has made of them. They are forgotten when they can't be
+ * made anew of what was there before; and who has taken one until then is gone with the last command.
+ */
+static bool forget_pointers(struct entry_steps *steps, const struct iommu_unit *unit, const struct iommu_domain *domain,
+			    uint32_t gscid, uint64_t first, uint64_t last)
+{
+	const struct iotinval all = { .second = true, .with_gscid = true, .gscid = gscid };
+	unsigned devices;
+	uint32_t did = 0;
+
+	if (!guests_point_to(domain, first, last))
+		return false;
+	devices = guests_devices(domain, unit, &did);
+	if (!devices)
+		return false;
+	emit_iotinval(steps, &all);
+	emit_wait(steps, false);
+	riscv_emit_inval_ddt(steps, devices == 1, did);
+	emit_wait(steps, false);
+	emit_iotinval(steps, &all);
+	return true;
+}
+
 void riscv_forget_range(struct iommu_unit *unit, struct entry_steps *steps, const struct iommu_domain *domain, uint32_t tag,
 			uint32_t pasid, uint64_t first, uint64_t last, bool leaf, bool absent)
 {
@@ -443,6 +519,8 @@ void riscv_forget_range(struct iommu_unit *unit, struct entry_steps *steps, cons
 	(void)pasid; /* PSCIDs are enough */
 	/* 2.8: nothing that is not valid is cached. */
 	if (absent && !(unit->facts & IOMMU_PLAN_CACHES_ABSENT))
+		return;
+	if (second && forget_pointers(steps, unit, domain, tag, first, last))
 		return;
 	/* An address alone reaches leaves only (3.1.1). */
 	if (leaf || RISCV_CAP_OF(riscv, NL)) {
@@ -470,6 +548,9 @@ void riscv_forget_device_range(struct iommu_unit *unit, struct entry_steps *step
 	unsigned order = range_order(first, last);
 
 	(void)unit;
+	/* Of a device in a guest all is meant. */
+	if (pasid == IOMMU_NO_PASID && order >= 52 && device->pasid_bits)
+		emit_ats_inval(steps, device->rids[0] & 0xffffff, EVERY_PID, 0, order);
 	for (unsigned i = 0; i < device->nrids; i++)
 		emit_ats_inval(steps, device->rids[i] & 0xffffff, pasid, aligned(first, order), order);
 }
@@ -481,19 +562,21 @@ int riscv_forget_directory(struct riscv_unit *riscv, uint32_t rid)
 	struct entry_steps steps = { .v = array, .capacity = 4 };
 	struct iommu_plan plan;
 
-	emit_inval_ddt(&steps, true, rid & 0xffffff);
+	riscv_emit_inval_ddt(&steps, true, rid & 0xffffff);
 	emit_wait(&steps, true);
 	plan = (struct iommu_plan){ .steps = array, .nsteps = steps.n };
 	return unit_commit(&riscv->unit, &plan);
 }
 
-void riscv_forget_all(struct entry_steps *steps)
+void riscv_forget_all(const struct riscv_unit *riscv, struct entry_steps *steps)
 {
 	const struct iotinval host = { 0 }, guests = { .second = true };
 
-	emit_inval_ddt(steps, false, 0);
+	riscv_emit_inval_ddt(steps, false, 0);
 	emit_wait(steps, false);
 	emit_iotinval(steps, &host);
-	emit_iotinval(steps, &guests);
+	/* 3.1: what the unit lacks it may take for an illegal command. */
+	if (riscv_has_stage(riscv, 2))
+		emit_iotinval(steps, &guests);
 	emit_wait(steps, true);
 }

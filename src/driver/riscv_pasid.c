@@ -5,7 +5,8 @@
  *
  * The device context points to the directory as long as the device is here, with DPE: so requests without process id use the
  * process context 0, in which Bare is identity. Then every change of a domain is one of a process context. Only a second-stage domain, which
- * would translate the directory too, takes the device context back to what a device without PASIDs has.
+ * would translate the directory too, and a nested one, which has a directory of the guest's, take the device context back to what a
+ * device without PASIDs has.
  */
 #include "riscv_driver.h"
 
@@ -24,7 +25,7 @@ static struct riscv_pdt *pdt_of(const struct iommu_device *device)
 	return device->tables[0];
 }
 
-static bool has_mode(const struct riscv_unit *riscv, unsigned levels)
+bool riscv_has_directory(const struct riscv_unit *riscv, unsigned levels)
 {
 	switch (levels) {
 	case 1:
@@ -39,7 +40,7 @@ static bool has_mode(const struct riscv_unit *riscv, unsigned levels)
 unsigned riscv_pasid_bits(const struct riscv_unit *riscv)
 {
 	for (unsigned levels = RISCV_PDT_LEVELS; levels; levels--)
-		if (has_mode(riscv, levels))
+		if (riscv_has_directory(riscv, levels))
 			return bits_of[levels];
 	return 0;
 }
@@ -49,7 +50,7 @@ static unsigned levels_for(const struct riscv_unit *riscv, uint32_t pid, unsigne
 {
 	unsigned levels = least;
 
-	while (pid >> bits_of[levels] || !has_mode(riscv, levels))
+	while (pid >> bits_of[levels] || !riscv_has_directory(riscv, levels))
 		levels++;
 	return levels;
 }
@@ -58,7 +59,10 @@ enum riscv_rid_mode riscv_rid_mode(const struct iommu_domain *domain)
 {
 	if (!domain || domain->type == IOMMU_DOMAIN_BLOCKED)
 		return RISCV_RID_BLOCKED;
-	return domain_has_table(domain) && domain->stage == 2 ? RISCV_RID_ALONE : RISCV_RID_PROCESS;
+	/* A guest's process directory has all process ids. */
+	if (domain_is_nested(domain) || (domain_has_table(domain) && domain->stage == 2))
+		return RISCV_RID_ALONE;
+	return RISCV_RID_PROCESS;
 }
 
 /* ---- Where the entries are ---- */

@@ -63,7 +63,7 @@ static int link_table(struct riscv_unit *riscv, struct entry_table *table)
 	port->unlock(port->ctx, &parent->lock);
 	if (!(riscv->unit.facts & IOMMU_PLAN_CACHES_ABSENT))
 		return 0;
-	riscv_forget_all(&steps);
+	riscv_forget_all(riscv, &steps);
 	return run(riscv, &steps);
 }
 
@@ -135,7 +135,7 @@ static RARE void riscv_device_remove(struct iommu_unit *unit, struct iommu_devic
 
 /* ---- Domains ---- */
 
-static bool has_levels(const struct riscv_unit *riscv, unsigned stage, unsigned levels)
+bool riscv_has_levels(const struct riscv_unit *riscv, unsigned stage, unsigned levels)
 {
 	switch (levels) {
 	case 3:
@@ -155,11 +155,16 @@ static unsigned levels_of(const struct riscv_unit *riscv, unsigned stage, unsign
 	static const unsigned preferred[] = { 4, 3, 5 };
 
 	if (wanted)
-		return has_levels(riscv, stage, wanted) ? wanted : 0;
+		return riscv_has_levels(riscv, stage, wanted) ? wanted : 0;
 	for (unsigned i = 0; i < 3; i++)
-		if (has_levels(riscv, stage, preferred[i]))
+		if (riscv_has_levels(riscv, stage, preferred[i]))
 			return preferred[i];
 	return 0;
+}
+
+bool riscv_has_stage(const struct riscv_unit *riscv, unsigned stage)
+{
+	return levels_of(riscv, stage, 0) != 0;
 }
 
 static bool has_dirty(const struct riscv_unit *riscv)
@@ -215,19 +220,15 @@ static int riscv_domain_check(struct iommu_unit *unit, const struct iommu_device
 
 	(void)device;
 	if (domain->type == IOMMU_DOMAIN_EXTERNAL)
-		return has_levels(riscv, 1, domain->external_levels) && !riscv_noncoherent(riscv) ? 0 : -EINVAL;
+		return riscv_has_levels(riscv, 1, domain->external_levels) && !riscv_noncoherent(riscv) ? 0 : -EINVAL;
 	if (domain->type != IOMMU_DOMAIN_PAGING)
 		return 0;
-	if (!has_levels(riscv, domain->stage, config->levels) || config->output_bits > output_bits(riscv) ||
+	if (!riscv_has_levels(riscv, domain->stage, config->levels) || config->output_bits > output_bits(riscv) ||
 	    (config->memory_types && !RISCV_CAP_OF(riscv, SVPBMT)) || (riscv_noncoherent(riscv) && !config->noncoherent))
 		return -EINVAL;
 	return domain->dirty && !has_dirty(riscv) ? -EINVAL : 0;
 }
 
-/*
- * tc is the same in every valid context of a device, so that a replacement never has to change it: EN_ATS as the device has it, GADE
- * and SADE wherever the unit has them. They set flags only in tables that were made for it (`dirty`), the others have all flags set.
- */
 /* Modes 8, 9, 10: 3, 4, 5 levels, in either stage. */
 static uint64_t first_mode(const struct iommu_domain *domain)
 {
@@ -240,6 +241,22 @@ void riscv_set_pdtp(const struct riscv_unit *riscv, uint64_t *dc, const struct r
 	SET(RISCV_DC, FSC_PPN, dc, RISCV_PPN(riscv_phys(riscv, pdt->root->page)));
 }
 
+/* What a guest says of its first stage, and whether faults or the unit set the flags in it. Its page numbers are the guest's. */
+static void copy_first_stage(uint64_t *entry, const uint64_t *guest)
+{
+	SET(RISCV_DC, PDTV, entry, GET(RISCV_DC, PDTV, guest));
+	SET(RISCV_DC, DPE, entry, GET(RISCV_DC, DPE, guest));
+	SET(RISCV_DC, SADE, entry, GET(RISCV_DC, SADE, guest));
+	SET(RISCV_DC, PSCID, entry, GET(RISCV_DC, PSCID, guest));
+	SET(RISCV_DC, FSC_MODE, entry, GET(RISCV_DC, FSC_MODE, guest));
+	SET(RISCV_DC, FSC_PPN, entry, GET(RISCV_DC, FSC_PPN, guest));
+}
+
+/*
+ * tc is the same in every valid context of a device but a guest's, so that a replacement rarely has to change it: EN_ATS as the device
+ * has it, GADE and SADE wherever the unit has them. They set flags only in tables that were made for it (`dirty`), the others have all
+ * flags set.
+ */
 static void make_dc(const struct riscv_unit *riscv, const struct iommu_device *device, const struct iommu_domain *domain,
 		    uint32_t tag, uint64_t *entry)
 {
@@ -252,6 +269,9 @@ static void make_dc(const struct riscv_unit *riscv, const struct iommu_device *d
 		return;
 	SET(RISCV_DC, V, entry, 1);
 	SET(RISCV_DC, EN_ATS, entry, device->ats);
+	/* A guest that does not know of its device's TLB would not flush it. */
+	if (domain_is_nested(domain))
+		SET(RISCV_DC, EN_ATS, entry, device->ats && GET(RISCV_DC, EN_ATS, domain->guest));
 	SET(RISCV_DC, GADE, entry, hardware_flags);
 	SET(RISCV_DC, SADE, entry, hardware_flags);
 	if (directory) {
@@ -263,6 +283,10 @@ static void make_dc(const struct riscv_unit *riscv, const struct iommu_device *d
 	}
 	if (domain->type == IOMMU_DOMAIN_IDENTITY)
 		return;
+	if (domain_is_nested(domain)) {
+		copy_first_stage(entry, domain->guest);
+		domain = domain->parent;
+	}
 	root = RISCV_PPN(domain_root(domain));
 	if (domain->stage == 1) {
 		SET(RISCV_DC, PSCID, entry, tag);
@@ -403,7 +427,7 @@ static RARE int probe(struct riscv_unit *riscv)
 		return -ENODEV;
 	if (RISCV_CAP_OF(riscv, VERSION) >> 4 != RISCV_VERSION_1_0 >> 4)
 		return -EOPNOTSUPP;
-	if (!levels_of(riscv, 1, 0) && !levels_of(riscv, 2, 0))
+	if (!riscv_has_stage(riscv, 1) && !riscv_has_stage(riscv, 2))
 		return -EOPNOTSUPP;
 	riscv->extended = RISCV_CAP_OF(riscv, MSI_FLAT);
 	cqcsr = riscv_read32(riscv, RISCV_REG_CQCSR);
@@ -471,7 +495,7 @@ static RARE int enable(struct riscv_unit *riscv, const struct riscv_unit_desc *d
 		err = riscv_faults_init(riscv, desc->queue_order);
 	if (err)
 		return err;
-	riscv_forget_all(&steps);
+	riscv_forget_all(riscv, &steps);
 	err = run(riscv, &steps);
 	if (err)
 		return err;

@@ -233,7 +233,7 @@ static void forget(struct iommu_unit *unit, struct entry_steps *steps, uint32_t 
 static void forget_device(struct iommu_unit *unit, struct entry_steps *steps, const struct iommu_device *device,
 			  const struct iommu_guest_command *command)
 {
-	if (!device->ats)
+	if (!nested_devtlb_is_on(device))
 		return;
 	vtd_forget_device_range(unit, steps, device, IOMMU_NO_PASID, 0, UINT64_MAX);
 	if (type_of(command->words) == VTD_DESC_PDEVTLB && device->pasid_bits)

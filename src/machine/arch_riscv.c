@@ -5,8 +5,10 @@
 #include <hitless/model-riscv.h>
 #include <hitless/riscv.h>
 
+#include "riscv.h"
+
 /* Where QEMU's virt machine has it. */
-#define RISCV_REGISTERS 0x03010000u
+#define REGISTERS 0x03010000u
 
 static int create(struct machine *machine, struct iommu_unit **unit)
 {
@@ -25,10 +27,23 @@ static void noncoherent(uint64_t *capabilities)
 	(void)capabilities;
 }
 
+/* 2.1.2: a device context with iosatp, as Linux has it. */
+static size_t guest_entry(void *page, uint64_t page_addr, uint64_t root, uint32_t tag, uint64_t *entry)
+{
+	(void)page;
+	(void)page_addr;
+	SET(RISCV_DC, V, entry, 1);
+	SET(RISCV_DC, EN_ATS, entry, 1);
+	SET(RISCV_DC, PSCID, entry, tag);
+	SET(RISCV_DC, FSC_MODE, entry, RISCV_S_SV48);
+	SET(RISCV_DC, FSC_PPN, entry, RISCV_PPN(root));
+	return RISCV_DC_WORDS * sizeof(uint64_t);
+}
+
 const struct machine_arch machine_riscv = {
 	.name = "riscv",
 	.model = &riscv_model,
-	.registers = RISCV_REGISTERS,
+	.registers = REGISTERS,
 	.register_bytes = 0x1000,
 	.entry = &riscv_dc,
 	.quantum = 8,		/* 2.9 */
@@ -38,4 +53,6 @@ const struct machine_arch machine_riscv = {
 	.pasid_denies = IOMMU_EXEC | IOMMU_PRIV,
 	.create_unit = create,
 	.noncoherent = noncoherent,
+	.enable_nesting = riscv_enable_nesting,
+	.guest_entry = guest_entry,
 };
