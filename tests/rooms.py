@@ -20,12 +20,13 @@ MAY_USE = {
     "entry": {"entry", "freestanding"},
     "pgtable": {"pgtable", "layout", "freestanding"},
     "driver": {"driver", "core", "entry", "pgtable", "layout", "freestanding"},
+    "viommu": {"viommu", "freestanding"},
     "model": {"model", "layout", "freestanding"},
     "machine": {"machine", "layout"},
     "explore": {"explore", "entry", "layout"},
     "tool": {"tool", "machine", "layout"},
 }
-DRIVER_SIDE = {"core", "entry", "pgtable", "driver"}
+DRIVER_SIDE = {"core", "entry", "pgtable", "driver", "viommu"}
 SHARED_PUBLIC = {"types.h"}
 # The formats beside pgtable.h name architectures, which core must not know.
 CORE_FROM_PGTABLE = {"pgtable.h"}

@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 
-PUBLIC = re.compile(r"(iommu|hitless|vtd|amdvi|smmuv3|riscv)_")
+PUBLIC = re.compile(r"(iommu|viommu|hitless|vtd|amdvi|smmuv3|riscv)_")
 NEEDED = {"memcpy", "memset", "memcmp", "memmove", "_GLOBAL_OFFSET_TABLE_"}
 
 

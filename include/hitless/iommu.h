@@ -211,6 +211,9 @@ HITLESS_API int iommu_group_free(struct iommu_group *group);
 HITLESS_API int iommu_group_add_device(struct iommu_group *group, const struct iommu_device_desc *desc,
 				       struct iommu_device **device);
 
+/* The group that a device is in. */
+HITLESS_API struct iommu_group *iommu_device_group(struct iommu_device *device);
+
 /* Blocks the device and frees it. -EBUSY: the group is attached to something else than its default or blocking domain, or has
  * something attached to a PASID. */
 HITLESS_API int iommu_group_remove_device(struct iommu_group *group, struct iommu_device *device);

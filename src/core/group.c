@@ -87,6 +87,11 @@ int iommu_detach_group(struct iommu_group *group)
 	return err;
 }
 
+struct iommu_group *iommu_device_group(struct iommu_device *device)
+{
+	return device->group;
+}
+
 struct iommu_domain *iommu_group_domain(struct iommu_group *group)
 {
 	struct iommu_domain *domain;

@@ -17,7 +17,7 @@ static uint64_t alloc_table(struct machine *machine)
 {
 	char *page = machine->port.alloc_pages(machine->port.ctx, HITLESS_PAGE_SIZE);
 
-	return page ? (uint64_t)(page - machine->ram) : 0;
+	return page ? (uint64_t)(page - machine->ram) + machine->ram_base : 0;
 }
 
 static uint64_t address_in(const struct machine *machine, uint64_t offset, uint64_t entry)

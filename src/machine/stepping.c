@@ -56,6 +56,8 @@ struct stepping {
 	struct stepping_config config;
 	struct machine machine;
 	struct iommu_domain *domains[MAX_OBJECTS];
+	uint64_t roots[MAX_OBJECTS], pages[MAX_OBJECTS]; /* of nested ones: what the guest has of them */
+	struct iommu_domain *guests[2];	/* their parents, where the other side has none for them */
 	unsigned per_side[2];
 	uint64_t first_frame, window;
 	bool read_only;
@@ -85,7 +87,13 @@ static const struct live_kind *kind_of(const struct stepping *s, unsigned object
 
 static bool same_kind(const struct live_kind *a, const struct live_kind *b)
 {
-	return a->type == b->type && a->stage == b->stage && a->levels == b->levels && a->dirty == b->dirty;
+	return a->type == b->type && a->stage == b->stage && a->levels == b->levels && a->dirty == b->dirty &&
+	       a->other_parent == b->other_parent;
+}
+
+static bool has_table(const struct live_kind *kind)
+{
+	return kind->type == IOMMU_DOMAIN_PAGING || kind->type == IOMMU_DOMAIN_NESTED;
 }
 
 static bool is_blocked(const struct stepping *s, unsigned object)
@@ -157,8 +165,7 @@ static enum live_outcome judge(const struct stepping *s, unsigned from, unsigned
 	if (s->read_only && page == PAGE_READ_ONLY && write && !is_blocked(s, from) && !is_blocked(s, to))
 		return frame ? LIVE_WRONG : LIVE_UNCOUNTED;
 	/* Where both say the same, nothing is told apart. */
-	if (from != to && page == PAGE_AGREED && kind_of(s, from)->type == IOMMU_DOMAIN_PAGING &&
-	    kind_of(s, to)->type == IOMMU_DOMAIN_PAGING)
+	if (from != to && page == PAGE_AGREED && has_table(kind_of(s, from)) && has_table(kind_of(s, to)))
 		return !frame ? LIVE_BLOCKED : frame == frame_of(s, set_of(s, to), page) ? LIVE_UNCOUNTED : LIVE_WRONG;
 	if (frame == (is_blocked(s, to) ? 0 : frame_of(s, set_of(s, to), page)))
 		return LIVE_NEW;
@@ -491,7 +498,42 @@ static void make_frames(struct stepping *s)
 		*word_at(s, frame, 1) = EDU_PATTERN;
 	}
 	s->window = frame_of(s, IDENTITY_SET, 0);
-	s->read_only = s->config.kind[0].type == IOMMU_DOMAIN_PAGING && s->config.kind[1].type == IOMMU_DOMAIN_PAGING;
+	s->read_only = has_table(&s->config.kind[0]) && has_table(&s->config.kind[1]);
+}
+
+/* The second stage that a nested object is behind: that of the other side, if it has one and is to be. */
+static int find_parent(struct stepping *s, unsigned object, struct iommu_domain **parent)
+{
+	const struct iommu_domain_desc desc = { .type = IOMMU_DOMAIN_PAGING, .stage = 2 };
+	const struct live_kind *kind = kind_of(s, object), *opposite = kind_of(s, object ^ 2);
+	bool other = opposite->type != IOMMU_DOMAIN_PAGING || opposite->stage != 2 || kind->other_parent;
+	struct iommu_domain **found = other ? &s->guests[kind->other_parent] : &s->domains[object ^ 2];
+	int err;
+
+	if (other && *found) {
+		*parent = *found;
+		return 0;
+	}
+	err = other ? iommu_domain_alloc(s->machine.unit, &desc, found) : 0;
+	*parent = *found;
+	return err ? err : machine_map_guest(&s->machine, *parent);
+}
+
+static int make_nested(struct stepping *s, unsigned object)
+{
+	struct iommu_domain *parent;
+	int err = find_parent(s, object, &parent);
+
+	if (err)
+		return err;
+	s->roots[object] = machine_cpu_table(&s->machine);
+	if (!s->roots[object])
+		return -ENOMEM;
+	for (unsigned page = 0; page < PAGES && !err; page++)
+		err = machine_cpu_map(&s->machine, MACHINE_GUEST_OFFSET, s->roots[object], iova_of(s, page), frame_of(s, object, page),
+				      page != PAGE_READ_ONLY || !s->read_only);
+	return err ? err : machine_nested_alloc(&s->machine, parent, s->roots[object], object + 1, &s->pages[object],
+						&s->domains[object]);
 }
 
 static int make_object(struct stepping *s, unsigned object)
@@ -500,8 +542,11 @@ static int make_object(struct stepping *s, unsigned object)
 	const struct iommu_domain_desc desc = {
 		.type = kind->type, .stage = kind->stage, .levels = kind->levels, .dirty = kind->dirty,
 	};
-	int err = iommu_domain_alloc(s->machine.unit, &desc, &s->domains[object]);
+	int err;
 
+	if (kind->type == IOMMU_DOMAIN_NESTED)
+		return make_nested(s, object);
+	err = iommu_domain_alloc(s->machine.unit, &desc, &s->domains[object]);
 	for (unsigned page = 0; page < PAGES && !err && kind->type == IOMMU_DOMAIN_PAGING; page++)
 		err = iommu_map(s->domains[object], iova_of(s, page), frame_of(s, object, page), FRAME,
 				page == PAGE_READ_ONLY && s->read_only ? IOMMU_READ : IOMMU_READ | IOMMU_WRITE);
@@ -512,10 +557,13 @@ static int make_objects(struct stepping *s)
 {
 	int err = 0;
 
-	for (unsigned side = 0; side < 2; side++) {
-		s->per_side[side] = s->config.shared || s->config.kind[side].type != IOMMU_DOMAIN_PAGING ? 1 : 2;
-		for (unsigned i = 0; i < s->per_side[side] && !err; i++)
-			err = make_object(s, side * 2 + i);
+	/* A second stage before what may be nested in it. */
+	for (unsigned i = 0; i < 2; i++) {
+		unsigned side = i ^ (s->config.kind[0].type == IOMMU_DOMAIN_NESTED);
+
+		s->per_side[side] = s->config.shared || !has_table(&s->config.kind[side]) ? 1 : 2;
+		for (unsigned n = 0; n < s->per_side[side] && !err; n++)
+			err = make_object(s, side * 2 + n);
 	}
 	return err;
 }
@@ -586,9 +634,18 @@ static bool take_down(struct stepping *s)
 		if (party->group)
 			iommu_group_free(party->group);
 	}
+	/* What is nested before its parent. */
 	for (unsigned i = 0; i < MAX_OBJECTS; i++)
-		if (s->domains[i])
-			leak |= iommu_domain_free(s->domains[i]) != 0;
+		if (s->roots[i]) {
+			leak |= s->domains[i] && iommu_domain_free(s->domains[i]);
+			s->domains[i] = NULL;
+			machine_cpu_free(&s->machine, MACHINE_GUEST_OFFSET, s->roots[i]);
+			machine_nested_free_page(&s->machine, s->pages[i]);
+		}
+	for (unsigned i = 0; i < MAX_OBJECTS; i++)
+		leak |= s->domains[i] && iommu_domain_free(s->domains[i]);
+	for (unsigned i = 0; i < 2; i++)
+		leak |= s->guests[i] && iommu_domain_free(s->guests[i]);
 	if (s->machine.unit)
 		leak |= iommu_unit_destroy(s->machine.unit) != 0;
 	s->machine.unit = NULL;
@@ -609,6 +666,9 @@ static int run(struct stepping *s)
 	unsigned rounds = s->config.rounds ? s->config.rounds : 2;
 	int err = machine_start_unit(&s->machine);
 
+	/* Without both stages at once it lacks a kind. */
+	if (err == -EOPNOTSUPP && s->machine.config.nested)
+		err = -EINVAL;
 	s->machine.qemu->pass_through = (s->config.kind[0].type == IOMMU_DOMAIN_IDENTITY) !=
 					(s->config.kind[1].type == IOMMU_DOMAIN_IDENTITY);
 	if (!err) {
@@ -645,6 +705,7 @@ int stepping_run(const struct stepping_config *config, struct stepping_result re
 		.board = config->board,
 		.ram_bytes = RAM_BYTES,
 		.no_store128 = config->quantum64,
+		.nested = config->kind[0].type == IOMMU_DOMAIN_NESTED || config->kind[1].type == IOMMU_DOMAIN_NESTED,
 		.seed = config->seed,
 	};
 	int err;
