@@ -327,6 +327,8 @@ static void test_kinds(void **state)
 static void test_refused_fields(void **state)
 {
 	struct machine_config config = config_of(false, false);
+	struct iommu_domain *parent, *nested;
+	struct iommu_guest_entry entry;
 	uint64_t dte[4];
 	struct fixture fx;
 
@@ -361,7 +363,7 @@ static void test_refused_fields(void **state)
 	read_entry(&fx, dte, -EOPNOTSUPP, "SYSMGT");
 	fixture_close(&fx);
 
-	/* Each by a unit that lacks it. */
+	/* Each by a unit that lacks it; also if another unit had read it. */
 	SET(AMDVI_EFR, GLX_SUP, &config.capabilities[0], 1);
 	SET(AMDVI_EFR, GATS, &config.capabilities[0], AMDVI_GATS_4_LEVEL);
 	SET(AMDVI_EFR, GIO_SUP, &config.capabilities[0], 0);
@@ -369,7 +371,11 @@ static void test_refused_fields(void **state)
 	sample(dte);
 	read_entry(&fx, dte, -EOPNOTSUPP, "GIOV");
 	SET(AMDVI_DTE, GIOV, dte, 0);
-	read_entry(&fx, dte, 0, NULL);
+	entry = read_entry(&fx, dte, 0, NULL);
+	parent = make_parent(&fx, 0);
+	SET(AMDVI_DTE, GLX, entry.words, 2);
+	assert_int_equal(iommu_domain_alloc_nested(parent, &entry, &nested), -EINVAL);
+	free_domains(&parent, 1);
 	SET(AMDVI_DTE, GLX, dte, 2);
 	read_entry(&fx, dte, -EOPNOTSUPP, "GLX");
 	SET(AMDVI_DTE, GLX, dte, 1);
@@ -921,31 +927,34 @@ static void test_pasids(void **state)
 /* The guest changes the GCR3 table itself, and says so with a command that names nothing. */
 static void test_all_forgets_gcr3_entries(void **state)
 {
-	struct iommu_domain *parent, *nested;
-	struct iommu_group *group;
-	struct guest guest;
-	struct fixture fx;
-	uint64_t words[2] = { 0 };
-
 	(void)state;
-	open_nested(&fx, false, true);
-	group = fixture_group(&fx);
-	add_device(&fx, group, RID, PASID_BITS);
-	parent = make_parent(&fx, 0);
-	make_guest(&guest, &fx, 5, 0, 0, 4, PASID);
-	nested = nest(&guest, parent);
-	assert_int_equal(iommu_attach_group(group, nested), 0);
-	use_all(&fx, RID, PASID, 0, 1);
-	at(&guest, guest.gcr3)[PASID] = at(&guest, guest.gcr3)[0];
-	use_all(&fx, RID, PASID, 0, 1);
-	SET(AMDVI_CMD_ALL, OPCODE, words, AMDVI_CMD_ALL);
-	invalidate(&fx, parent, words);
-	use_all(&fx, RID, PASID, 0, 0);
-	assert_int_equal(iommu_detach_group(group), 0);
-	free_domains(&nested, 1);
-	free_domains(&parent, 1);
-	free_guest(&guest);
-	fixture_close(&fx);
+	for (unsigned pasids = 0; pasids < 2; pasids++) {
+		const uint32_t index = pasids ? PASID : 0, other = pasids ? 0 : PASID, pasid = pasids ? PASID : IOMMU_NO_PASID;
+		struct iommu_domain *parent, *nested;
+		struct iommu_group *group;
+		struct guest guest;
+		struct fixture fx;
+		uint64_t words[2] = { 0 };
+
+		open_nested(&fx, false, pasids);
+		group = fixture_group(&fx);
+		add_device(&fx, group, RID, pasids ? PASID_BITS : 0);
+		parent = make_parent(&fx, 0);
+		make_guest(&guest, &fx, 5, 0, 0, 4, PASID);
+		nested = nest(&guest, parent);
+		assert_int_equal(iommu_attach_group(group, nested), 0);
+		use_all(&fx, RID, pasid, 0, pasids);
+		at(&guest, guest.gcr3)[index] = at(&guest, guest.gcr3)[other];
+		use_all(&fx, RID, pasid, 0, pasids);
+		SET(AMDVI_CMD_ALL, OPCODE, words, AMDVI_CMD_ALL);
+		invalidate(&fx, parent, words);
+		use_all(&fx, RID, pasid, 0, !pasids);
+		assert_int_equal(iommu_detach_group(group), 0);
+		free_domains(&nested, 1);
+		free_domains(&parent, 1);
+		free_guest(&guest);
+		fixture_close(&fx);
+	}
 }
 
 /* Devices whose PASIDs could not be forgotten. */

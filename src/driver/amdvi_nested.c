@@ -291,7 +291,6 @@ static const struct iommu_nested_ops nested_ops = {
 
 int amdvi_enable_nesting(struct iommu_unit *unit)
 {
-	const uint64_t mode = BITS(AMDVI_CONTROL, GCR3_TRP_MODE);
 	struct amdvi_unit *amdvi;
 	uint64_t efr2;
 
@@ -302,9 +301,7 @@ int amdvi_enable_nesting(struct iommu_unit *unit)
 	if (!AMDVI_EFR_OF(amdvi, GT_SUP) || !GET(AMDVI_EFR2, GCR3_TRP_MODE, &efr2))
 		return -EOPNOTSUPP;
 	/* No entry is nested yet, and of no other is GCR3TRPMode looked at. */
-	amdvi_control(amdvi, mode, 0);
-	if (!(amdvi_read(amdvi, AMDVI_REG_CONTROL) & mode))
-		return -EOPNOTSUPP;
+	amdvi_control(amdvi, BITS(AMDVI_CONTROL, GCR3_TRP_MODE), 0);
 	unit->nested = &nested_ops;
 	return 0;
 }

@@ -53,6 +53,7 @@ struct engine {
 	uint64_t done;			/* atomic: DMAs by direction, as live_total() counts them */
 	uint64_t done_back;
 	struct live_counts counts[2];
+	uint64_t spanning[2];		/* blocked, but over several switches, by the direction of the first: see add_spanning() */
 	struct live_event *log;
 	unsigned nlog;
 	unsigned logging;		/* atomic: live.recording as the engine knows it */
@@ -279,8 +280,10 @@ static enum live_outcome judge(const struct live *live, const struct engine *eng
 static void count(struct live *live, struct engine *engine, enum live_outcome outcome, uint64_t p0, uint64_t p1, unsigned page,
 		  const struct machine_dma *dma)
 {
-	unsigned direction = direction_of(live, p0 / 2 + (p1 > p0 || (p0 & 1)));
+	uint64_t first = p0 / 2 + (p1 > p0 || (p0 & 1)), last = (p1 + 1) / 2;
+	unsigned direction = direction_of(live, first);
 	struct live_counts *counts = &engine->counts[direction];
+	bool spanning = outcome == LIVE_BLOCKED && last > first;
 
 	switch (outcome) {
 	case LIVE_OLD:
@@ -290,7 +293,7 @@ static void count(struct live *live, struct engine *engine, enum live_outcome ou
 		counts->new++;
 		break;
 	case LIVE_BLOCKED:
-		counts->blocked++;
+		*(spanning ? &engine->spanning[direction] : &counts->blocked) += 1;
 		break;
 	case LIVE_WRONG:
 		counts->wrong++;
@@ -305,7 +308,7 @@ static void count(struct live *live, struct engine *engine, enum live_outcome ou
 	}
 	__atomic_store_n(direction ? &engine->done_back : &engine->done,
 			 (direction ? engine->done_back : engine->done) + 1, __ATOMIC_RELAXED);
-	if (outcome >= LIVE_BLOCKED && outcome <= LIVE_STALE) {
+	if (outcome >= LIVE_BLOCKED && outcome <= LIVE_STALE && !spanning) {
 		pthread_mutex_lock(&live->lock);
 		note(live, engine, outcome, p0, p1, page, dma);
 		pthread_mutex_unlock(&live->lock);
@@ -1216,6 +1219,24 @@ static void add_counts(struct live_counts *sum, const struct live_counts *more)
 	sum->bystanders += more->bystanders;
 }
 
+/*
+ * A DMA that lasted from one switch into the next, and was blocked: by the first, unless only the other direction's may block.
+ */
+static void add_spanning(const struct live *live, unsigned number, struct live_result *result)
+{
+	uint64_t blocked = 0;
+
+	for (unsigned first = 0; first < 2; first++) {
+		bool others = !live->directions[first].disruptive && live->directions[!first].disruptive;
+
+		for (unsigned i = 0; i < live->nengines && number == (others ? !first : first); i++)
+			blocked += live->engines[i].spanning[first];
+	}
+	result->dma.blocked += blocked;
+	if (blocked && !result->seen[0])
+		snprintf(result->seen, sizeof(result->seen), "blocked: a DMA that lasted over several switches");
+}
+
 static int by_size(const void *a, const void *b)
 {
 	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
@@ -1240,6 +1261,7 @@ void live_get_result(struct live *live, unsigned number, struct live_result *res
 	memcpy(result->seen, direction->seen, sizeof(result->seen));
 	for (unsigned i = 0; i < live->nengines; i++)
 		add_counts(&result->dma, &live->engines[i].counts[number]);
+	add_spanning(live, number, result);
 	if (direction->latency)
 		qsort(direction->latency, direction->switches, sizeof(*direction->latency), by_size);
 	direction->latency = NULL;
