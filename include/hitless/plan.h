@@ -124,7 +124,8 @@ struct iommu_cost {
 #define IOMMU_PLAN_NO_PARENT 0x08u	/* the page that holds the entry can't be swapped */
 #define IOMMU_PLAN_ATS 0x10u		/* the device's device TLB is in use before or after */
 #define IOMMU_PLAN_UNREACHABLE 0x20u	/* the hardware can't find the entry now, and has forgotten it: plain stores do */
-#define IOMMU_PLAN_GUEST_PASIDS 0x40u	/* the device may send PASIDs; where a guest's table has them, all may be cached (AMD-Vi) */
+#define IOMMU_PLAN_GUEST_PASIDS 0x40u	/* the device may send PASIDs; where a guest's table has them, all may be cached (AMD-Vi, SMMUv3) */
+#define IOMMU_PLAN_BEHIND 0x80u		/* what only requests with PASID, or prefetches, find behind both entries counts too (SMMUv3) */
 /* Facts about the tags. */
 #define IOMMU_PLAN_OLD_PRIVATE 0x100u	/* nobody else uses the old entry's tag */
 #define IOMMU_PLAN_NEW_PRIVATE 0x200u	/* nobody else uses the new entry's tag */

@@ -38,6 +38,10 @@ struct smmuv3_unit_desc {
 HITLESS_API int smmuv3_unit_create(const struct hitless_port *port, const struct smmuv3_unit_desc *desc,
 				   struct iommu_unit **unit);
 
+/* From now on the unit understands guests' stream table entries and commands (hitless/iommu.h, "Nesting"): those of an SMMUv3 with a first
+ * stage only. -EOPNOTSUPP: the unit lacks one of the two stages; -EINVAL: no unit of this driver. */
+HITLESS_API int smmuv3_enable_nesting(struct iommu_unit *unit);
+
 /* The live entries, for iommu_plan(): section 5.2 stream table entry, 5.4 context descriptor (of a linear table, and of one of two levels). */
 HITLESS_API extern const struct entry_format smmuv3_ste;
 HITLESS_API extern const struct entry_format smmuv3_cd;

@@ -198,7 +198,10 @@ int iommu_guest_invalidate(struct iommu_domain *parent, const struct iommu_guest
 
 bool nested_devtlb_is_on(const struct iommu_device *device)
 {
-	return device->passing && (device->pasid_bits ? device->ats : device->rid.attachment[device->rid.attached].ats);
+	const struct iommu_attachment *at = &device->rid.attachment[device->rid.attached];
+
+	/* Where a guest doesn't have them, PASIDs alone may need it. */
+	return device->passing && (device->pasid_bits && !at->nested ? device->ats : at->ats);
 }
 
 int iommu_guest_invalidate_device(struct iommu_device *device, const struct iommu_guest_command *command)

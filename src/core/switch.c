@@ -450,12 +450,15 @@ static unsigned tag_facts(const struct switching *s, const struct job *job)
 	return facts;
 }
 
-/* A device with PASIDs has one TLB for many entries: it is on while one of them lets something through. */
-static enum entry_ats ats_turn(const struct switching *s, const struct iommu_device *device, bool last)
+/* A device with PASIDs has one TLB for many entries: it is on while one of them lets something through. Between a guest's table of them and
+ * what passes elsewhere, the one entry says. */
+static enum entry_ats ats_turn(const struct switching *s, const struct iommu_device *device, const struct entry_place *place, bool last)
 {
 	bool leaves = domain_passing(s->old), enters = domain_passing(s->new);
 
 	if (!device->pasid_bits)
+		return ENTRY_ATS_BY_ENTRY;
+	if (leaves && enters && (domain_is_nested(s->old) || domain_is_nested(s->new)) && place->format == device->unit->ops->format)
 		return ENTRY_ATS_BY_ENTRY;
 	if (!last || leaves == enters || device->passing > leaves)
 		return ENTRY_ATS_STAYS;
@@ -505,7 +508,7 @@ static int plan_change(struct switching *s, struct job *job, const struct iommu_
 
 	begin_change(change, device, rid, place, s->new, job->new_number);
 	change->device = round->filled - 1;
-	change->ats = place->keeps_ats ? ENTRY_ATS_STAYS : ats_turn(s, device, last);
+	change->ats = place->keeps_ats ? ENTRY_ATS_STAYS : ats_turn(s, device, place, last);
 	request->before_tag = job->old_tag ? job->old_tag->tag : ENTRY_NO_TAG;
 	request->after_tag = has_tag(unit, s->new) ? job->new_number : ENTRY_NO_TAG;
 	request->facts |= tag_facts(s, job) | s->assumptions;

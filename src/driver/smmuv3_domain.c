@@ -2,7 +2,7 @@
 /* smmuv3_domain.c - which page tables a unit walks, and how large (3.4, 3.13, 6.3.6). */
 #include "smmuv3_driver.h"
 
-static unsigned bits_of_size(unsigned size)
+unsigned smmuv3_bits_of_size(unsigned size)
 {
 	static const unsigned bits[] = {
 		[SMMU_PS_32] = 32, [SMMU_PS_36] = 36, [SMMU_PS_40] = 40, [SMMU_PS_42] = 42,
@@ -34,7 +34,7 @@ static bool has_stage(const struct smmuv3_unit *smmu, unsigned stage)
 static unsigned most_input_bits(const struct smmuv3_unit *smmu, unsigned stage)
 {
 	if (stage == 2)
-		return bits_of_size(smmuv3_output_size(smmu));
+		return smmuv3_bits_of_size(smmuv3_output_size(smmu));
 	return smmu->page_shift == 16 && SMMUV3_IDR(smmu, 5, VAX) ? 52 : 48;
 }
 
@@ -87,7 +87,7 @@ RARE int smmuv3_domain_init(struct iommu_unit *unit, struct iommu_domain *domain
 	struct iommu_pgtable_config config = {
 		.port = unit->port,
 		.max_page_shift = lpae_shift(smmu->page_shift, lpae_max_leaf_level(smmu->page_shift)),
-		.output_bits = bits_of_size(smmuv3_output_size(smmu)),
+		.output_bits = smmuv3_bits_of_size(smmuv3_output_size(smmu)),
 		.noncoherent = smmuv3_noncoherent(smmu),
 		.dirty = desc->dirty,
 		.contiguous = bbm_level(smmu) >= 1 && !desc->dirty,
@@ -131,7 +131,7 @@ int smmuv3_domain_check(struct iommu_unit *unit, const struct iommu_device *devi
 		return domain->type == IOMMU_DOMAIN_BLOCKED || domain->type == IOMMU_DOMAIN_IDENTITY ? 0 : -EINVAL;
 	if (!has_stage(smmu, domain->stage) || domain->pgtable.ops != table_ops(smmu, domain->stage) ||
 	    config->input_bits > most_input_bits(smmu, domain->stage) ||
-	    config->output_bits > bits_of_size(smmuv3_output_size(smmu)))
+	    config->output_bits > smmuv3_bits_of_size(smmuv3_output_size(smmu)))
 		return -EINVAL;
 	if ((smmuv3_noncoherent(smmu) && !config->noncoherent) || (config->contiguous && bbm_level(smmu) < 1) ||
 	    (!config->no_split && bbm_level(smmu) < (config->mark_split ? 1 : 2)))

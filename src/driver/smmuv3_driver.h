@@ -163,6 +163,8 @@ int smmuv3_queue_init(struct smmuv3_unit *smmu, unsigned order);
 int smmuv3_queue_fini(struct smmuv3_unit *smmu);
 int smmuv3_commands(void *unit, const struct iommu_step *steps, unsigned count);
 int smmuv3_submit(struct iommu_unit *unit, const void *commands, unsigned count);
+/* The field of a TLB invalidation's range and level that the unit would choke on, or NULL. */
+const char *smmuv3_bad_range(const struct smmuv3_unit *smmu, const uint64_t *command);
 
 /* ---- smmuv3_entry.c ---- */
 void smmuv3_forget_range(struct iommu_unit *unit, struct entry_steps *steps, const struct iommu_domain *domain, uint32_t tag,
@@ -175,6 +177,8 @@ void smmuv3_forget_all(const struct smmuv3_unit *smmu, struct entry_steps *steps
 void smmuv3_forget_streams(struct entry_steps *steps, uint32_t sid, unsigned split);
 /* The same for a leaf table of context descriptors. */
 void smmuv3_forget_cds(struct entry_steps *steps, uint32_t sid);
+/* All of a stream's context descriptors, and what points to them. */
+void smmuv3_emit_cfgi_cd_all(struct entry_steps *steps, uint32_t sid);
 
 /* ---- smmuv3_stream.c ---- */
 int smmuv3_stream_init(struct smmuv3_unit *smmu, const struct smmuv3_unit_desc *desc);
@@ -217,6 +221,8 @@ void smmuv3_make_cd(const struct smmuv3_unit *smmu, const struct iommu_domain *d
 bool smmuv3_has_dirty(const struct smmuv3_unit *smmu);
 int smmuv3_domain_init(struct iommu_unit *unit, struct iommu_domain *domain, const struct iommu_domain_desc *desc);
 int smmuv3_domain_check(struct iommu_unit *unit, const struct iommu_device *device, const struct iommu_domain *domain);
+/* A value of IDR5.OAS, IPS or S2PS in bits. */
+unsigned smmuv3_bits_of_size(unsigned size);
 /* S2PS and IPS: how wide the addresses are that come out. */
 unsigned smmuv3_output_size(const struct smmuv3_unit *smmu);
 

@@ -44,7 +44,7 @@ static void emit_cfgi_cd(struct entry_steps *steps, uint32_t sid, uint32_t ssid)
 }
 
 /* 4.3.4: all of a stream's, and what points to them. */
-static void emit_cfgi_cd_all(struct entry_steps *steps, uint32_t sid)
+void smmuv3_emit_cfgi_cd_all(struct entry_steps *steps, uint32_t sid)
 {
 	uint64_t command[SMMU_CMD_WORDS] = { 0 };
 
@@ -63,6 +63,19 @@ static void emit_tlbi(struct entry_steps *steps, unsigned opcode, const char *sc
 	SET(SMMU_CMD_TLBI, ASID, command, asid);
 	emit_invalidate(steps, IOMMU_CACHE_IOTLB, "tlbi", scope, opcode == SMMU_CMD_TLBI_NH_ASID || opcode == SMMU_CMD_TLBI_S12_VMALL ? 0 : 2,
 			command, SMMU_CMD_WORDS);
+}
+
+/* 4.5.1: everything that was asked for with a PASID, whichever it was. Whether requests without one reach that, it doesn't say. */
+static void emit_atc_inv_global(struct entry_steps *steps, uint32_t sid)
+{
+	uint64_t command[SMMU_CMD_WORDS] = { 0 };
+
+	SET(SMMU_CMD_ATC_INV, OPCODE, command, SMMU_CMD_ATC_INV);
+	SET(SMMU_CMD_ATC_INV, SID, command, sid);
+	SET(SMMU_CMD_ATC_INV, SSV, command, 1);
+	SET(SMMU_CMD_ATC_INV, GLOBAL, command, 1);
+	SET(SMMU_CMD_ATC_INV, SIZE, command, SMMU_ATC_SIZE_ALL);
+	emit_invalidate(steps, IOMMU_CACHE_DEVTLB, "atc-inv", "global", 0, command, SMMU_CMD_WORDS);
 }
 
 /* 4.5.1, and PCI Express, ATS: 2^order pages of 4 KiB from an address aligned to that. */
@@ -165,26 +178,49 @@ static bool tables_may_mix(const uint64_t *before, const uint64_t *after)
 	return false;
 }
 
+/* Which requests context 0 is for: S1DSS, or those without SubstreamID where there is only one context. */
+static uint64_t context_0_users(const uint64_t *entry)
+{
+	return ste_in(entry, SMMU_STE_TABLE) ? GET(SMMU_STE, S1DSS, entry) : SMMU_S1DSS_CD0;
+}
+
+/* Would a context of one table, or a pointer on the way to one, stand for another one in the other? */
+static bool indexes_differ(const uint64_t *before, const uint64_t *after)
+{
+	uint64_t old = context_0_users(before), new = context_0_users(after);
+
+	if (ste_in(before, SMMU_STE_TABLE) && ste_in(after, SMMU_STE_TABLE) && GET(SMMU_STE, S1FMT, before) && GET(SMMU_STE, S1FMT, after) &&
+	    GET(SMMU_STE, S1FMT, before) != GET(SMMU_STE, S1FMT, after))
+		return true;
+	return GET_ADDR(SMMU_STE, S1CONTEXTPTR, before) != GET_ADDR(SMMU_STE, S1CONTEXTPTR, after) && old != new &&
+	       (old == SMMU_S1DSS_CD0 || new == SMMU_S1DSS_CD0);
+}
+
 /*
  * 16.2: context descriptors may be cached by StreamID and SubstreamID: one of the old table may be found when the new entry has been read.
- * With another second stage it leads elsewhere.
+ * With another second stage it leads elsewhere: without one, a guest's tables would be walked in the host's memory. NULL: it does no harm.
  */
-static bool ste_behind_mixes(unsigned facts, const uint64_t *before, const uint64_t *after)
+static const char *ste_why(unsigned facts, const uint64_t *before, const uint64_t *after)
 {
-	const uint32_t contexts = SMMU_STE_S1 & ~SMMU_STE_TABLE_BYPASS;
+	/* Else the table counts only where requests without SubstreamID use it. */
+	uint32_t contexts = facts & IOMMU_PLAN_BEHIND ? SMMU_STE_S1 : SMMU_STE_S1 & ~SMMU_STE_TABLE_BYPASS;
 	bool second = ste_in(before, SMMU_STE_S2);
 
 	if (!ste_in(before, contexts) || !ste_in(after, contexts))
-		return false;
+		return NULL;
 	if ((facts & IOMMU_PLAN_ONE_TO_ONE) &&
 	    GET_ADDR(SMMU_STE, S1CONTEXTPTR, before) == GET_ADDR(SMMU_STE, S1CONTEXTPTR, after))
-		return false;
-	return second != ste_in(after, SMMU_STE_S2) || (second && GET(SMMU_STE, S2TTB, before) != GET(SMMU_STE, S2TTB, after));
+		return NULL;
+	if (second != ste_in(after, SMMU_STE_S2) || (second && GET(SMMU_STE, S2TTB, before) != GET(SMMU_STE, S2TTB, after)))
+		return "a cached context descriptor may meet the other second stage (16.2)";
+	if ((facts & IOMMU_PLAN_BEHIND) && indexes_differ(before, after))
+		return "a cached context descriptor may be taken for another one (16.2)";
+	return NULL;
 }
 
-static const char *ste_why(unsigned facts, const uint64_t *before, const uint64_t *after)
+static bool ste_behind_mixes(unsigned facts, const uint64_t *before, const uint64_t *after)
 {
-	return ste_behind_mixes(facts, before, after) ? "a cached context descriptor may meet the other second stage (16.2)" : NULL;
+	return ste_why(facts, before, after) != NULL;
 }
 
 static unsigned l1std_pointer(uint64_t page, uint64_t *words)
@@ -222,10 +258,13 @@ static void ste_forget_translations(struct entry_steps *steps, const struct entr
 		emit_tlbi_tag(steps, tag);
 }
 
-/* All that the device has, with PASIDs and without. */
+/* All that the device has. With PASIDs it has only what a guest's table of contexts gave it: each of ours has been forgotten when its own
+ * descriptor was changed. */
 static void ste_forget_devtlb(struct entry_steps *steps, const struct entry_change *change)
 {
 	emit_atc_inv(steps, change->request.rid, IOMMU_NO_PASID, 0, SMMU_ATC_SIZE_ALL);
+	if ((change->request.facts & IOMMU_PLAN_GUEST_PASIDS) && ste_in(change->request.before, SMMU_STE_NESTED))
+		emit_atc_inv_global(steps, change->request.rid);
 }
 
 const struct entry_format smmuv3_ste = {
@@ -333,7 +372,7 @@ static void cd_forget_table(struct entry_steps *steps, const struct entry_change
 
 static void cd_2level_forget_table(struct entry_steps *steps, const struct entry_change *change)
 {
-	emit_cfgi_cd_all(steps, change->request.rid);
+	smmuv3_emit_cfgi_cd_all(steps, change->request.rid);
 }
 
 static void cd_forget_translations(struct entry_steps *steps, const struct entry_change *change, const uint64_t *stale,
@@ -432,7 +471,12 @@ void smmuv3_forget_range(struct iommu_unit *unit, struct entry_steps *steps, con
 {
 	(void)pasid; /* no part of a tag */
 	/* What is not valid is never cached (3.21.1). */
-	if (!absent)
+	if (absent)
+		return;
+	/* 4.4.3.1: an invalidation by IPA need not reach lines that a guest's first stage is combined in, which are by its addresses. */
+	if (domain->nested)
+		emit_tlbi_tag(steps, tag | SMMUV3_TAG_VMID);
+	else
 		forget_range(unit, steps, domain, tag, first, last, leaf);
 }
 
@@ -445,9 +489,13 @@ void smmuv3_forget_device_range(struct iommu_unit *unit, struct entry_steps *ste
 	/* The smallest naturally aligned power of two of pages that holds [first, last]. */
 	while (order < SMMU_ATC_SIZE_ALL && (first >> (order + 12)) != (last >> (order + 12)))
 		order++;
-	for (unsigned i = 0; i < device->nrids; i++)
+	for (unsigned i = 0; i < device->nrids; i++) {
 		emit_atc_inv(steps, device->rids[i], pasid, order == SMMU_ATC_SIZE_ALL ? 0 : first >> (order + 12) << (order + 12),
 			     order);
+		/* All of it is also what a guest's own PASIDs have. */
+		if (order == SMMU_ATC_SIZE_ALL && pasid == IOMMU_NO_PASID && device->pasid_bits)
+			emit_atc_inv_global(steps, device->rids[i]);
+	}
 }
 
 /* 4.3.6: configuration first, or page tables could be cached again through what it had. */
@@ -469,6 +517,6 @@ void smmuv3_forget_streams(struct entry_steps *steps, uint32_t sid, unsigned spl
 
 void smmuv3_forget_cds(struct entry_steps *steps, uint32_t sid)
 {
-	emit_cfgi_cd_all(steps, sid);
+	smmuv3_emit_cfgi_cd_all(steps, sid);
 	emit_wait(steps, true);
 }

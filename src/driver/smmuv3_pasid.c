@@ -35,6 +35,7 @@ static struct entry_place ste_place(const struct iommu_device *device)
 	struct entry_place place = device->entry[0];
 
 	place.format = &smmuv3_ste;
+	place.facts = IOMMU_PLAN_GUEST_PASIDS;
 	return place;
 }
 

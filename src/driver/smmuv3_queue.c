@@ -262,17 +262,24 @@ static bool has_stage(const struct smmuv3_unit *smmu, unsigned opcode)
 	}
 }
 
-/* Ranges and levels need RIL; without it all of that is reserved, and so is a granule that nothing goes with (4.4.1.1). */
-static bool range_is_valid(const struct smmuv3_unit *smmu, const uint64_t *command)
+/*
+ * Ranges and levels need RIL; without it all of that is reserved, and so is a granule that nothing goes with (4.4.1.1). There is no block at
+ * level 1 of 16 KiB tables: TTL is then taken for 0.
+ */
+const char *smmuv3_bad_range(const struct smmuv3_unit *smmu, const uint64_t *command)
 {
 	uint64_t num = GET(SMMU_CMD_TLBI_VA, NUM, command), scale = GET(SMMU_CMD_TLBI_VA, SCALE, command);
 	uint64_t ttl = GET(SMMU_CMD_TLBI_VA, TTL, command), tg = GET(SMMU_CMD_TLBI_VA, TG, command);
 
-	if (GET(SMMU_CMD_TLBI_VA, TTL128, command) || scale > SMMU_TLBI_MAX_SCALE)
-		return false;
+	if (GET(SMMU_CMD_TLBI_VA, TTL128, command))
+		return "TTL128";
+	if (scale > SMMU_TLBI_MAX_SCALE || (!tg && scale))
+		return "SCALE";
 	if (!tg)
-		return !num && !scale && !ttl;
-	return SMMUV3_IDR(smmu, 3, RIL) && (num || scale || ttl);
+		return num ? "NUM" : ttl ? "TTL" : NULL;
+	if (tg == SMMU_TLBI_TG_16K && ttl == 1)
+		ttl = 0;
+	return SMMUV3_IDR(smmu, 3, RIL) && (num || scale || ttl) ? NULL : "TG";
 }
 
 /*
@@ -330,12 +337,12 @@ static RARE bool is_valid(const struct smmuv3_unit *smmu, const uint64_t *comman
 	case SMMU_CMD_TLBI_EL2_VA:
 	case SMMU_CMD_TLBI_EL2_VAA: {
 		SMMU_CMD_TLBI_VA_LIST(SMMU_CMD_TLBI_VA, LAYOUT_NAME_BITS)
-		ok = ok && range_is_valid(smmu, command);
+		ok = ok && !smmuv3_bad_range(smmu, command);
 		break;
 	}
 	case SMMU_CMD_TLBI_S2_IPA: {
 		SMMU_CMD_TLBI_IPA_LIST(SMMU_CMD_TLBI_IPA, LAYOUT_NAME_BITS)
-		ok = ok && range_is_valid(smmu, command) && !GET(SMMU_CMD_TLBI_IPA, NS, command);
+		ok = ok && !smmuv3_bad_range(smmu, command) && !GET(SMMU_CMD_TLBI_IPA, NS, command);
 		break;
 	}
 	case SMMU_CMD_ATC_INV: {

@@ -172,8 +172,28 @@ static void make_second_stage(const struct smmuv3_unit *smmu, const struct iommu
 	SET(SMMU_STE, S2AA64, ste, 1);
 	SET(SMMU_STE, S2HA, ste, smmuv3_has_dirty(smmu));
 	SET(SMMU_STE, S2HD, ste, smmuv3_has_dirty(smmu));
+	/* Looked at under a guest's first stage only: its tables must not lie in a device's registers. */
+	SET(SMMU_STE, S2PTW, ste, 1);
 	SET(SMMU_STE, S2R, ste, 1);
 	SET(SMMU_STE, S2TTB, ste, domain->pgtable.ops->root_phys(&domain->pgtable) >> 4);
+}
+
+/*
+ * A guest's first stage, as its own entry says it (smmuv3_nested.c has checked that), behind the parent. The device TLB is on if the guest
+ * thinks so: else it would not invalidate it. However often the guest makes its device fault, records may be merged.
+ */
+static void make_nested(const struct smmuv3_unit *smmu, const struct iommu_device *device, const struct iommu_domain *domain, uint32_t vmid,
+			uint64_t *ste)
+{
+	ste[0] |= domain->guest[0];
+	ste[1] |= domain->guest[1];
+	SET(SMMU_STE, CONFIG, ste, SMMU_CONFIG_NESTED);
+	if (!GET(SMMU_STE, S1CDMAX, ste))
+		SET(SMMU_STE, S1DSS, ste, SMMU_S1DSS_CD0);
+	if (!device->ats)
+		SET(SMMU_STE, EATS, ste, SMMU_EATS_NONE);
+	SET(SMMU_STE, MEV, ste, 1);
+	make_second_stage(smmu, domain->parent, vmid, ste);
 }
 
 static void make_ste(const struct smmuv3_unit *smmu, const struct iommu_device *device, const struct smmuv3_cds *cds,
@@ -183,6 +203,13 @@ static void make_ste(const struct smmuv3_unit *smmu, const struct iommu_device *
 	bool blocked = !domain || domain->type == IOMMU_DOMAIN_BLOCKED;
 	unsigned config = SMMU_CONFIG_S1;
 
+	/* Where a guest's contexts could stall, nobody would end that; ours don't. */
+	SET(SMMU_STE, S1STALLD, ste, SMMUV3_IDR(smmu, 0, STALL_MODEL) == SMMU_STALL_BOTH);
+	SET(SMMU_STE, SHCFG, ste, SMMU_SH_INCOMING);
+	if (domain_is_nested(domain)) {
+		make_nested(smmu, device, domain, tag, ste);
+		return;
+	}
 	if (identity && !bypasses_by_table(cds))
 		config = SMMU_CONFIG_BYPASS;
 	else if (!identity && !blocked && domain->stage == 2)
@@ -198,7 +225,6 @@ static void make_ste(const struct smmuv3_unit *smmu, const struct iommu_device *
 	SET(SMMU_STE, S1COR, ste, snoops ? SMMU_CACHE_WB : SMMU_CACHE_NC);
 	SET(SMMU_STE, S1CSH, ste, snoops ? SMMU_SH_INNER : SMMU_SH_OUTER);
 	SET(SMMU_STE, EATS, ste, device->ats ? SMMU_EATS_FULL : SMMU_EATS_NONE);
-	SET(SMMU_STE, SHCFG, ste, SMMU_SH_INCOMING);
 	if (config == SMMU_CONFIG_S2)
 		make_second_stage(smmu, domain, tag, ste);
 }
@@ -443,7 +469,7 @@ RARE int smmuv3_unit_create(const struct hitless_port *port, const struct smmuv3
 		goto free;
 	/* 3.21.3: where the CPUs have 128-bit single-copy atomicity, the unit has it too. */
 	smmu->unit.quantum = port->store128 ? 16 : 8;
-	smmu->unit.facts = IOMMU_PLAN_CACHES_ABSENT | (SMMUV3_IDR(smmu, 0, COHACC) ? 0 : IOMMU_PLAN_NONCOHERENT);
+	smmu->unit.facts = IOMMU_PLAN_CACHES_ABSENT | IOMMU_PLAN_BEHIND | (SMMUV3_IDR(smmu, 0, COHACC) ? 0 : IOMMU_PLAN_NONCOHERENT);
 	err = enable(smmu, desc);
 	if (!err) {
 		*result = &smmu->unit;

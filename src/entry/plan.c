@@ -360,7 +360,7 @@ static bool turns_on_ats(const struct entry_change *change)
 
 	if (change->ats == ENTRY_ATS_BY_ENTRY)
 		return drops_ats(request, request->after, request->before);
-	return change->ats == ENTRY_ATS_ON && (request->facts & IOMMU_PLAN_ATS);
+	return change->ats == ENTRY_ATS_ON && (request->facts & IOMMU_PLAN_ATS) && request->format->ats(request->after);
 }
 
 static bool turns_off_ats(const struct entry_change *change)

@@ -5,8 +5,12 @@
 #include <hitless/model-smmuv3.h>
 #include <hitless/smmuv3.h>
 
+#include "smmuv3.h"
+
+#include <string.h>
+
 /* Where QEMU's virt machine has it. */
-#define SMMUV3_REGISTERS 0x09050000u
+#define REGISTERS 0x09050000u
 
 static int create(struct machine *machine, struct iommu_unit **unit)
 {
@@ -29,10 +33,43 @@ static void noncoherent(uint64_t *capabilities)
 	capabilities[0] &= ~(1ull << 4);
 }
 
+/* 5.4: a context whose table has four levels of 4 KiB. */
+static void guest_context(uint64_t *cd, uint64_t root, uint32_t asid)
+{
+	memset(cd, 0, SMMU_CD_BYTES);
+	SET(SMMU_CD, V, cd, 1);
+	SET(SMMU_CD, AA64, cd, 1);
+	SET(SMMU_CD, T0SZ, cd, 16);
+	SET(SMMU_CD, IR0, cd, SMMU_CACHE_WB);
+	SET(SMMU_CD, OR0, cd, SMMU_CACHE_WB);
+	SET(SMMU_CD, SH0, cd, SMMU_SH_INNER);
+	SET(SMMU_CD, EPD1, cd, 1);
+	SET(SMMU_CD, IPS, cd, SMMU_PS_48);
+	SET(SMMU_CD, R, cd, 1);
+	SET(SMMU_CD, A, cd, 1);
+	SET(SMMU_CD, ASID, cd, asid);
+	SET_ADDR(SMMU_CD, TTB0, cd, root);
+	SET(SMMU_CD, MAIR0, cd, 0xff);	/* write-back */
+}
+
+/* 5.2: a first stage with one context, which is in `page`. The guest uses ATS if there is any. */
+static size_t guest_entry(void *page, uint64_t page_addr, uint64_t root, uint32_t tag, uint64_t *entry)
+{
+	guest_context(page, root, tag);
+	SET(SMMU_STE, V, entry, 1);
+	SET(SMMU_STE, CONFIG, entry, SMMU_CONFIG_S1);
+	SET_ADDR(SMMU_STE, S1CONTEXTPTR, entry, page_addr);
+	SET(SMMU_STE, S1CIR, entry, SMMU_CACHE_WB);
+	SET(SMMU_STE, S1COR, entry, SMMU_CACHE_WB);
+	SET(SMMU_STE, S1CSH, entry, SMMU_SH_INNER);
+	SET(SMMU_STE, EATS, entry, SMMU_EATS_FULL);
+	return SMMU_STE_BYTES;
+}
+
 const struct machine_arch machine_smmuv3 = {
 	.name = "smmuv3",
 	.model = &smmuv3_model,
-	.registers = SMMUV3_REGISTERS,
+	.registers = REGISTERS,
 	.register_bytes = 0x20000,
 	.entry = &smmuv3_ste,
 	.both_quanta = true,	/* 128 bits where the CPUs have FEAT_LSE2 */
@@ -43,4 +80,6 @@ const struct machine_arch machine_smmuv3 = {
 	.pasid_denies = IOMMU_EXEC,
 	.create_unit = create,
 	.noncoherent = noncoherent,
+	.enable_nesting = smmuv3_enable_nesting,
+	.guest_entry = guest_entry,
 };
