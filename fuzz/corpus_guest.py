@@ -50,13 +50,14 @@ def seeds():
         for start in range(0, 512, 32):
             body = b"".join(entry(0, [bit], odd=bool(bit & 1)) + tell(0) + dma(0, 0) for bit in range(start, start + 32))
             yield f"bits-{arch}-{start:03}", begin + body + victim()
-        for start in range(0, 256, 16):
-            body = b"".join(command(opcode | tag << 16, 0) for opcode in range(start, start + 16) for tag in (0, 5))
+        for start in range(0, 256, 8):
+            body = b"".join(command(opcode | tag << 16, 0) for opcode in range(start, start + 8) for tag in (0, 1, 2, 3, 5))
             yield f"commands-{arch}-{start:03}", begin + dma(0, 0) + body + dma(0, 0) + victim()
-        body = b"".join(command(opcode | scope << 4 | 5 << 16 | 5 << 32, high)
+        body = b"".join(command(opcode | scope << 4 | 1 << 16 | 1 << 32, high)
                         for opcode in (1, 2, 3, 6, 7, 8) for scope in range(4) for high in (0, 0x1000))
+        body += b"".join(command(opcode | scope << 4 | tag << 16 | tag << 32) for opcode in (2, 6) for scope in range(4) for tag in (1, 2, 3))
         yield f"scopes-{arch}", begin + dma(0, 0) + body + victim()
-        body = b"".join(command(opcode << 60 | 5 << 32, flags) for opcode in range(16) for flags in range(8))
+        body = b"".join(command(opcode << 60 | 1 << 32, flags) for opcode in range(16) for flags in range(8))
         yield f"high-{arch}", begin + dma(1, 0) + body + victim()
         body = b"".join(spoil(table, 0, to << 3 | 4 * leaf) + dma(0, 0) + dma(1, 0, True)
                         for table in range(8) for to in (0, 3, 4, 9, 23) for leaf in (0, 1))
