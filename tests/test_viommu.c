@@ -23,7 +23,7 @@ struct guest {
 	struct viommu *viommu;
 	uint64_t roots[TABLES], pages[TABLES];
 	uint64_t entries[DEVICES][IOMMU_GUEST_ENTRY_WORDS], pasid_entry[IOMMU_GUEST_ENTRY_WORDS];
-	bool present[DEVICES], pasid_present;
+	bool present[DEVICES], pasid_present, off;
 	size_t bytes;
 };
 
@@ -32,6 +32,8 @@ static const void *entry_of(void *ctx, uint32_t guest_rid, uint32_t pasid)
 	struct guest *guest = ctx;
 	unsigned device = guest_rid - GUEST_RID;
 
+	if (guest->off)
+		return &viommu_untranslated;
 	if (pasid != IOMMU_NO_PASID)
 		return guest->pasid_present && pasid == PASID ? guest->pasid_entry : NULL;
 	return device < DEVICES && guest->present[device] ? guest->entries[device] : NULL;
@@ -160,6 +162,12 @@ static void test_translations_are_shared(void **state)
 	assert_int_equal(domains(&guest), 2);
 	assert_int_equal(dma(&guest, 0), frame_of(&guest, 2));
 	assert_int_equal(dma(&guest, 1), frame_of(&guest, 1));
+	/* The guest turns its unit off: there is its memory. */
+	guest.off = true;
+	change(&guest, 0, true);
+	assert_int_equal(dma(&guest, 0), guest.fx.data + 8 * 4096);
+	assert_int_equal(domains(&guest), 1);
+	guest.off = false;
 	for (unsigned i = 0; i < 3; i++) {
 		guest.present[i] = false;
 		change(&guest, i, true);
