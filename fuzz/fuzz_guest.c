@@ -102,7 +102,7 @@ static void make_tables(struct scene *s, const struct guest *guest)
 static size_t make_entry(struct scene *s, const struct guest *guest, uint64_t *entry)
 {
 	memset(entry, 0, IOMMU_GUEST_ENTRY_WORDS * sizeof(*entry));
-	return s->arch->guest_entry(machine_virt(&s->machine, frame(guest, EXTRA)), frame(guest, EXTRA) + MACHINE_GUEST_OFFSET,
+	return s->arch->guest_entry(&s->machine, machine_virt(&s->machine, frame(guest, EXTRA)), frame(guest, EXTRA) + MACHINE_GUEST_OFFSET,
 				    frame(guest, ROOT) + MACHINE_GUEST_OFFSET, TAG, entry);
 }
 

@@ -50,7 +50,7 @@ static void set_entry(struct guest *guest, uint64_t *entry, unsigned table, uint
 	struct machine *machine = &guest->fx.machine;
 
 	memset(entry, 0, sizeof(guest->entries[0]));
-	guest->bytes = arch->guest_entry(machine_virt(machine, guest->pages[table]), guest->pages[table] + MACHINE_GUEST_OFFSET,
+	guest->bytes = arch->guest_entry(machine, machine_virt(machine, guest->pages[table]), guest->pages[table] + MACHINE_GUEST_OFFSET,
 					 guest->roots[table] + MACHINE_GUEST_OFFSET, tag, entry);
 }
 

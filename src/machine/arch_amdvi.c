@@ -31,8 +31,9 @@ static int create(struct machine *machine, struct iommu_unit **unit)
 }
 
 /* 2.2.2.1: guest tables of four levels, behind a GCR3 table of one page that has them for PASID 0. */
-static size_t guest_entry(void *page, uint64_t page_addr, uint64_t root, uint32_t tag, uint64_t *entry)
+static size_t guest_entry(struct machine *machine, void *page, uint64_t page_addr, uint64_t root, uint32_t tag, uint64_t *entry)
 {
+	(void)machine;
 	*(uint64_t *)page = amdvi_gcr3_to(root);
 	SET(AMDVI_DTE, V, entry, 1);
 	SET(AMDVI_DTE, TV, entry, 1);

@@ -48,8 +48,9 @@ static void nesting(uint64_t *capabilities)
 }
 
 /* 9.6: a first-stage entry with four levels. */
-static size_t guest_entry(void *page, uint64_t page_addr, uint64_t root, uint32_t tag, uint64_t *entry)
+static size_t guest_entry(struct machine *machine, void *page, uint64_t page_addr, uint64_t root, uint32_t tag, uint64_t *entry)
 {
+	(void)machine;
 	(void)page;
 	(void)page_addr;
 	SET(VTD_PASID, P, entry, 1);

@@ -65,7 +65,7 @@ struct machine_arch {
 	 */
 	int (*enable_nesting)(struct iommu_unit *unit);
 	void (*nesting)(uint64_t *capabilities);
-	size_t (*guest_entry)(void *page, uint64_t page_addr, uint64_t root, uint32_t tag, uint64_t *entry);
+	size_t (*guest_entry)(struct machine *machine, void *page, uint64_t page_addr, uint64_t root, uint32_t tag, uint64_t *entry);
 	/* Turns capabilities into those of a unit that does not snoop, for machine_config.noncoherent. NULL: all of them snoop. */
 	void (*noncoherent)(uint64_t *capabilities);
 };

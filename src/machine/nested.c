@@ -34,7 +34,7 @@ int machine_nested_alloc(struct machine *machine, struct iommu_domain *parent, u
 	err = alloc_page(machine, page);
 	if (err)
 		return err;
-	bytes = machine->config.arch->guest_entry(machine_virt(machine, *page), *page + MACHINE_GUEST_OFFSET,
+	bytes = machine->config.arch->guest_entry(machine, machine_virt(machine, *page), *page + MACHINE_GUEST_OFFSET,
 						  root + MACHINE_GUEST_OFFSET, tag, entry);
 	err = iommu_guest_entry_read(machine->unit, entry, bytes, &guest);
 	return err ? err : iommu_domain_alloc_nested(parent, &guest, domain);
