@@ -384,7 +384,8 @@ static void check_refused_fields(uint64_t set)
 	fixture_close(&fx);
 }
 
-static void check_lacking(uint64_t clear, const char *field, void (*set)(uint64_t *dc))
+/* `kept`: it counts for a first stage, so that one that another unit has read is refused as well. */
+static void check_lacking(uint64_t clear, const char *field, void (*set)(uint64_t *dc), bool kept)
 {
 	struct iommu_domain *parent, *domain;
 	struct iommu_guest_entry entry;
@@ -403,8 +404,8 @@ static void check_lacking(uint64_t clear, const char *field, void (*set)(uint64_
 	assert_int_equal(iommu_guest_entry_read(machine.unit, dc, 32, &entry), 0);
 	entry.unit = fx.machine.unit;
 	parent = fixture_domain(&fx, IOMMU_DOMAIN_PAGING, 2);
-	assert_int_equal(iommu_domain_alloc_nested(parent, &entry, &domain), strcmp(field, "EN_ATS") ? -EINVAL : 0);
-	if (!strcmp(field, "EN_ATS"))
+	assert_int_equal(iommu_domain_alloc_nested(parent, &entry, &domain), kept ? -EINVAL : 0);
+	if (!kept)
 		assert_int_equal(iommu_domain_free(domain), 0);
 	assert_int_equal(iommu_domain_free(parent), 0);
 	machine_destroy(&machine);
@@ -414,6 +415,11 @@ static void check_lacking(uint64_t clear, const char *field, void (*set)(uint64_
 static void set_sade(uint64_t *dc)
 {
 	SET(RISCV_DC, SADE, dc, 1);
+}
+
+static void set_gade(uint64_t *dc)
+{
+	SET(RISCV_DC, GADE, dc, 1);
 }
 
 static void set_ats(uint64_t *dc)
@@ -437,10 +443,11 @@ static void test_refused_fields(void **state)
 	(void)state;
 	check_refused_fields(0);
 	check_refused_fields(BITS(RISCV_CAP, MSI_FLAT));
-	check_lacking(BITS(RISCV_CAP, AMO_HWAD), "SADE", set_sade);
-	check_lacking(BITS(RISCV_CAP, ATS), "EN_ATS", set_ats);
-	check_lacking(BITS(RISCV_CAP, SV57), "FSC_MODE", set_sv57);
-	check_lacking(BITS(RISCV_CAP, PD17), "FSC_MODE", set_pd17);
+	check_lacking(BITS(RISCV_CAP, AMO_HWAD), "SADE", set_sade, true);
+	check_lacking(BITS(RISCV_CAP, AMO_HWAD), "GADE", set_gade, false);
+	check_lacking(BITS(RISCV_CAP, ATS), "EN_ATS", set_ats, false);
+	check_lacking(BITS(RISCV_CAP, SV57), "FSC_MODE", set_sv57, true);
+	check_lacking(BITS(RISCV_CAP, PD17), "FSC_MODE", set_pd17, true);
 }
 
 /* ---- Translation ---- */
@@ -764,6 +771,633 @@ static void test_replace_with_pasids(void **state)
 	replace_all(config_with(0, 0), 20);
 }
 
+/* ---- Commands ---- */
+
+static struct iommu_guest_command read_command(struct fixture *fx, const uint64_t *words, int wanted, const char *field)
+{
+	struct iommu_guest_command command;
+
+	assert_int_equal(iommu_guest_command_read(fx->machine.unit, words, 16, &command), wanted);
+	if (field)
+		assert_string_equal(command.field, field);
+	else
+		assert_null(command.field);
+	return command;
+}
+
+static void refuse_command(struct fixture *fx, const uint64_t *words, int wanted, const char *field)
+{
+	assert_int_equal(read_command(fx, words, wanted, field).about, 0);
+}
+
+/* Of each opcode and function: bits that nothing is named after, and the functions that there are not. */
+static void refuse_reserved(struct fixture *fx, unsigned opcode, unsigned functions, const uint64_t *base, const uint64_t *named)
+{
+	uint64_t words[2];
+
+	for (unsigned bit = 0; bit < 128; bit++) {
+		if (named[bit / 64] >> bit % 64 & 1)
+			continue;
+		memcpy(words, base, 16);
+		words[bit / 64] |= 1ull << bit % 64;
+		refuse_command(fx, words, -EINVAL, "reserved bits");
+	}
+	for (unsigned function = functions; function < 8; function++) {
+		memset(words, 0, 16);
+		SET(RISCV_CMD, OPCODE, words, opcode);
+		SET(RISCV_CMD, FUNC3, words, function);
+		refuse_command(fx, words, -EINVAL, "FUNC3");
+	}
+}
+
+static void test_refused_commands(void **state)
+{
+	uint64_t words[4] = { 0 }, used[2];
+	struct iommu_guest_command command;
+	struct fixture fx;
+
+	(void)state;
+	open_nested(&fx, 0, 0);
+	for (unsigned opcode = 0; opcode < 128; opcode++) {
+		words[0] = opcode;
+		if (opcode == 0 || opcode > RISCV_OP_ATS)
+			refuse_command(&fx, words, opcode >= RISCV_OP_CUSTOM ? -EOPNOTSUPP : -EINVAL, "OPCODE");
+	}
+	words[0] = RISCV_OP_IOTINVAL;
+	memset(used, 0, 16);
+	RISCV_IOTINVAL_LIST(RISCV_IOTINVAL, LAYOUT_NAME_BITS)
+	refuse_reserved(&fx, RISCV_OP_IOTINVAL, 2, words, used);
+	words[0] = RISCV_OP_IOFENCE;
+	memset(used, 0, 16);
+	RISCV_IOFENCE_LIST(RISCV_IOFENCE, LAYOUT_NAME_BITS)
+	refuse_reserved(&fx, RISCV_OP_IOFENCE, 1, words, used);
+	assert_int_equal(read_command(&fx, words, 0, NULL).about, 0);
+	words[0] = RISCV_OP_IODIR;
+	memset(used, 0, 16);
+	RISCV_IODIR_LIST(RISCV_IODIR, LAYOUT_NAME_BITS)
+	refuse_reserved(&fx, RISCV_OP_IODIR, 2, words, used);
+	words[0] = RISCV_OP_ATS;
+	memset(used, 0, 16);
+	RISCV_ATS_INVAL_LIST(RISCV_ATS_INVAL, LAYOUT_NAME_BITS)
+	refuse_reserved(&fx, RISCV_OP_ATS, 2, words, used);
+
+	/* What only a second stage of the guest's own would be about. */
+	words[0] = RISCV_OP_IOTINVAL;
+	SET(RISCV_IOTINVAL, GV, words, 1);
+	refuse_command(&fx, words, -EOPNOTSUPP, "GV");
+	SET(RISCV_IOTINVAL, FUNC3, words, RISCV_FUNC_IOTINVAL_GVMA);
+	refuse_command(&fx, words, -EOPNOTSUPP, "FUNC3");
+	SET(RISCV_IOTINVAL, PSCV, words, 1);
+	refuse_command(&fx, words, -EINVAL, "PSCV");
+	/* Draft extensions that the unit has not. */
+	words[0] = RISCV_OP_IOTINVAL;
+	SET(RISCV_IOTINVAL, NL, words, 1);
+	refuse_command(&fx, words, -EINVAL, "NL");
+	words[0] = RISCV_OP_IOTINVAL;
+	SET(RISCV_IOTINVAL, S, words, 1);
+	refuse_command(&fx, words, -EINVAL, "S");
+	words[1] = 0;
+	/* A process id has no place in INVAL_DDT, a device id must be in INVAL_PDT. */
+	words[0] = RISCV_OP_IODIR;
+	SET(RISCV_IODIR, PID, words, 1);
+	refuse_command(&fx, words, -EINVAL, "PID");
+	SET(RISCV_IODIR, FUNC3, words, RISCV_FUNC_IODIR_INVAL_PDT);
+	refuse_command(&fx, words, -EINVAL, "DV");
+	words[0] = RISCV_OP_ATS;
+	SET(RISCV_ATS_INVAL, FUNC3, words, RISCV_FUNC_ATS_PRGR);
+	refuse_command(&fx, words, -EOPNOTSUPP, "FUNC3");
+
+	assert_int_equal(iommu_guest_command_read(fx.machine.unit, words, 8, &command), -EOPNOTSUPP);
+	words[0] = RISCV_OP_IOFENCE;
+	words[3] = 1;
+	assert_int_equal(iommu_guest_command_read(fx.machine.unit, words, 32, &command), -EINVAL);
+	assert_string_equal(command.field, "reserved bits");
+	fixture_close(&fx);
+
+	/* A unit that can't carry it out must not get it: it would stop its queue. */
+	open_nested(&fx, BITS(RISCV_CAP, PD17) | BITS(RISCV_CAP, PD20) | BITS(RISCV_CAP, ATS), 0);
+	memset(words, 0, sizeof(words));
+	words[0] = RISCV_OP_ATS;
+	refuse_command(&fx, words, -EOPNOTSUPP, "OPCODE");
+	words[0] = RISCV_OP_IODIR;
+	SET(RISCV_IODIR, FUNC3, words, RISCV_FUNC_IODIR_INVAL_PDT);
+	SET(RISCV_IODIR, DV, words, 1);
+	SET(RISCV_IODIR, PID, words, 255);
+	assert_int_equal(read_command(&fx, words, 0, NULL).about, IOMMU_GUEST_DEVICE);
+	SET(RISCV_IODIR, PID, words, 256);
+	refuse_command(&fx, words, -EINVAL, "PID");
+	fixture_close(&fx);
+	open_nested(&fx, BITS(RISCV_CAP, PD8) | BITS(RISCV_CAP, PD17) | BITS(RISCV_CAP, PD20), 0);
+	SET(RISCV_IODIR, PID, words, 0);
+	refuse_command(&fx, words, -EOPNOTSUPP, "FUNC3");
+	fixture_close(&fx);
+}
+
+static void test_what_commands_are_about(void **state)
+{
+	struct iommu_guest_command command;
+	uint64_t words[2] = { 0 };
+	struct fixture fx;
+
+	(void)state;
+	open_nested(&fx, 0, 0);
+	words[0] = RISCV_OP_IOTINVAL;
+	assert_int_equal(read_command(&fx, words, 0, NULL).about, IOMMU_GUEST_TRANSLATIONS);
+	words[0] = RISCV_OP_IODIR;
+	command = read_command(&fx, words, 0, NULL);
+	assert_int_equal(command.about, IOMMU_GUEST_ENTRY | IOMMU_GUEST_DEVICE);
+	assert_int_equal(command.first_rid, 0);
+	assert_int_equal(command.last_rid, 0xffffff);
+	assert_int_equal(command.pasid, IOMMU_NO_PASID);
+	SET(RISCV_IODIR, DV, words, 1);
+	SET(RISCV_IODIR, DID, words, 0x123456);
+	command = read_command(&fx, words, 0, NULL);
+	assert_int_equal(command.about, IOMMU_GUEST_ENTRY | IOMMU_GUEST_DEVICE);
+	assert_int_equal(command.first_rid, 0x123456);
+	assert_int_equal(command.last_rid, 0x123456);
+	SET(RISCV_IODIR, FUNC3, words, RISCV_FUNC_IODIR_INVAL_PDT);
+	SET(RISCV_IODIR, PID, words, 0xfffff);
+	command = read_command(&fx, words, 0, NULL);
+	assert_int_equal(command.about, IOMMU_GUEST_DEVICE);
+	assert_int_equal(command.first_rid, 0x123456);
+	assert_int_equal(command.last_rid, 0x123456);
+	words[0] = RISCV_OP_ATS;
+	SET(RISCV_ATS_INVAL, RID, words, 0x77);
+	SET(RISCV_ATS_INVAL, DSEG, words, 2); /* ignored */
+	command = read_command(&fx, words, 0, NULL);
+	assert_int_equal(command.about, IOMMU_GUEST_DEVICE);
+	assert_int_equal(command.first_rid, 0x77);
+	SET(RISCV_ATS_INVAL, DSV, words, 1);
+	command = read_command(&fx, words, 0, NULL);
+	assert_int_equal(command.first_rid, 0x20077);
+	assert_int_equal(command.last_rid, 0x20077);
+	fixture_close(&fx);
+}
+
+/* ---- What commands do ---- */
+
+static void set_iotinval(uint64_t *words, int pscid, uint64_t addr)
+{
+	memset(words, 0, 16);
+	SET(RISCV_IOTINVAL, OPCODE, words, RISCV_OP_IOTINVAL);
+	if (pscid >= 0) {
+		SET(RISCV_IOTINVAL, PSCV, words, 1);
+		SET(RISCV_IOTINVAL, PSCID, words, (uint64_t)pscid);
+	}
+	if (addr) {
+		SET(RISCV_IOTINVAL, AV, words, 1);
+		SET(RISCV_IOTINVAL, ADDR, words, addr >> 12);
+	}
+	/* A guest that names another's GSCID names nothing. */
+	SET(RISCV_IOTINVAL, GSCID, words, 1);
+}
+
+static void iotinval(struct fixture *fx, struct iommu_domain *parent, int pscid, uint64_t addr)
+{
+	struct iommu_guest_command command;
+	uint64_t words[2];
+
+	set_iotinval(words, pscid, addr);
+	command = read_command(fx, words, 0, NULL);
+	assert_int_equal(iommu_guest_invalidate(parent, &command), 0);
+}
+
+static void iodir(struct fixture *fx, struct iommu_device *device, bool process, uint32_t pid)
+{
+	struct iommu_guest_command command;
+	uint64_t words[2] = { 0 };
+
+	SET(RISCV_IODIR, OPCODE, words, RISCV_OP_IODIR);
+	SET(RISCV_IODIR, FUNC3, words, process ? RISCV_FUNC_IODIR_INVAL_PDT : RISCV_FUNC_IODIR_INVAL_DDT);
+	SET(RISCV_IODIR, DV, words, 1);
+	SET(RISCV_IODIR, DID, words, 0x777); /* the guest has a number of its own for it */
+	SET(RISCV_IODIR, PID, words, pid);
+	command = read_command(fx, words, 0, NULL);
+	assert_int_equal(iommu_guest_invalidate_device(device, &command), 0);
+}
+
+#define SCOPE_PAGES 5u		/* as many as the model keeps of all of them */
+
+/* Guests with the same ids behind two parents, and in the first one a device in another first stage with an id of its own. */
+static void test_scope(void **state)
+{
+	static const uint32_t rids[] = { RID, RID2, 0x11 }, pscids[] = { 5, 5, 6 };
+	static const unsigned parent_of[] = { 0, 1, 0 };
+	struct iommu_domain *parents[2], *domains[3];
+	struct iommu_group *groups[3];
+	uint64_t roots[3], dc[8];
+	struct fixture fx;
+
+	(void)state;
+	open_nested(&fx, 0, 0);
+	parents[0] = make_parent(&fx, 8);
+	parents[1] = make_parent(&fx, 16);
+	for (unsigned i = 0; i < 3; i++) {
+		groups[i] = fixture_group(&fx);
+		add_device(&fx, groups[i], rids[i], 0);
+		roots[i] = make_table(&fx, 0);
+		set_iosatp(dc, pscids[i], roots[i]);
+		domains[i] = make_nested(&fx, parents[parent_of[i]], dc);
+		assert_int_equal(iommu_attach_group(groups[i], domains[i]), 0);
+	}
+#define LANDS(i, page) \
+	assert_int_equal(dma(&fx, rids[i], IOMMU_NO_PASID, WINDOW + (page) * 4096), frame_of(&fx, 8 + 8 * parent_of[i] + (page)))
+#define GONE(i, page) assert_int_equal(dma(&fx, rids[i], IOMMU_NO_PASID, WINDOW + (page) * 4096), FAULTS)
+	for (unsigned i = 0; i < 3; i++) {
+		for (unsigned page = 0; page < SCOPE_PAGES; page++)
+			LANDS(i, page);
+		for (unsigned page = 0; page < SCOPE_PAGES; page++)
+			machine_cpu_unmap(&fx.machine, MACHINE_GUEST_OFFSET, roots[i], WINDOW + page * 4096);
+	}
+	/* Nobody has said a word, or nothing that is about these. */
+	iotinval(&fx, parents[0], 7, 0);
+	iotinval(&fx, parents[0], 5, 64 * MIB);
+	for (unsigned i = 0; i < 3; i++)
+		for (unsigned page = 0; page < SCOPE_PAGES; page++)
+			LANDS(i, page);
+	iotinval(&fx, parents[0], 5, WINDOW + 2 * 4096);
+	GONE(0, 2);
+	LANDS(0, 3);
+	LANDS(1, 2);
+	LANDS(2, 2);
+	/* Every id of that guest. */
+	iotinval(&fx, parents[0], -1, WINDOW + 3 * 4096);
+	GONE(0, 3);
+	GONE(2, 3);
+	LANDS(1, 3);
+	LANDS(0, 4);
+	iotinval(&fx, parents[0], 5, 0);
+	GONE(0, 4);
+	LANDS(2, 4);
+	LANDS(1, 4);
+	iotinval(&fx, parents[0], -1, 0);
+	for (unsigned page = 0; page < SCOPE_PAGES; page++) {
+		GONE(0, page);
+		LANDS(1, page);
+		GONE(2, page);
+	}
+	iotinval(&fx, parents[1], -1, 0);
+	for (unsigned page = 0; page < SCOPE_PAGES; page++)
+		GONE(1, page);
+	/* A parent without guests has nothing to forget. */
+	for (unsigned i = 0; i < 3; i++) {
+		assert_int_equal(iommu_detach_group(groups[i]), 0);
+		assert_int_equal(iommu_domain_free(domains[i]), 0);
+		free_table(&fx, roots[i]);
+	}
+	fx.commands = 0;
+	iotinval(&fx, parents[0], -1, 0);
+	assert_int_equal(fx.commands, 0);
+	assert_int_equal(iommu_domain_free(parents[0]), 0);
+	assert_int_equal(iommu_domain_free(parents[1]), 0);
+	fixture_close(&fx);
+}
+
+/* A guest changes its process contexts: each device forgets what it is told to. */
+static void test_directories(void **state)
+{
+	static const uint32_t rids[] = { RID, RID2 };
+	struct iommu_domain *parent, *domain;
+	struct iommu_device *devices[2];
+	struct iommu_group *groups[2];
+	uint64_t roots[3], dc[8];
+	struct fixture fx;
+	struct pdt pdt;
+
+	(void)state;
+	open_nested(&fx, 0, 0);
+	parent = make_parent(&fx, 8);
+	for (unsigned i = 0; i < 3; i++)
+		roots[i] = make_table(&fx, i);
+	make_pdt(&fx, &pdt, RISCV_PDTP_PD17, 0);
+	set_pc(&fx, &pdt, 0, 3, roots[0]);
+	set_pc(&fx, &pdt, PID, 4, roots[0]);
+	set_pdtp(dc, &pdt, true);
+	domain = make_nested(&fx, parent, dc);
+	for (unsigned i = 0; i < 2; i++) {
+		groups[i] = fixture_group(&fx);
+		devices[i] = add_device(&fx, groups[i], rids[i], 0);
+		assert_int_equal(iommu_attach_group(groups[i], domain), 0);
+		assert_int_equal(dma(&fx, rids[i], IOMMU_NO_PASID, WINDOW), frame_of(&fx, 8));
+		assert_int_equal(dma(&fx, rids[i], PID, WINDOW), frame_of(&fx, 8));
+	}
+	set_pc(&fx, &pdt, 0, 5, roots[1]);
+	set_pc(&fx, &pdt, PID, 6, roots[2]);
+	assert_int_equal(dma(&fx, RID, PID, WINDOW), frame_of(&fx, 8));
+	iodir(&fx, devices[0], true, PID);
+	assert_int_equal(dma(&fx, RID, PID, WINDOW), frame_of(&fx, 10));
+	assert_int_equal(dma(&fx, RID, IOMMU_NO_PASID, WINDOW), frame_of(&fx, 8));
+	assert_int_equal(dma(&fx, RID2, PID, WINDOW), frame_of(&fx, 8));
+	iodir(&fx, devices[1], false, 0);
+	assert_int_equal(dma(&fx, RID2, PID, WINDOW), frame_of(&fx, 10));
+	assert_int_equal(dma(&fx, RID2, IOMMU_NO_PASID, WINDOW), frame_of(&fx, 9));
+	assert_int_equal(dma(&fx, RID, IOMMU_NO_PASID, WINDOW), frame_of(&fx, 8));
+	for (unsigned i = 0; i < 2; i++)
+		assert_int_equal(iommu_detach_group(groups[i]), 0);
+	assert_int_equal(iommu_domain_free(domain), 0);
+	assert_int_equal(iommu_domain_free(parent), 0);
+	for (unsigned i = 0; i < 3; i++)
+		free_table(&fx, roots[i]);
+	free_pdt(&fx, &pdt);
+	fixture_close(&fx);
+}
+
+/* ---- The parent's mappings ---- */
+
+/* The guest's page is another page of the host's from now on. */
+static void move_page(struct fixture *fx, struct iommu_domain *parent, uint64_t gone, uint64_t here)
+{
+	assert_int_equal(iommu_unmap(parent, gone + MACHINE_GUEST_OFFSET, 4096), 4096);
+	assert_int_equal(iommu_map(parent, gone + MACHINE_GUEST_OFFSET, here, 4096, RW), 0);
+	/* What the guest's tables have said before may be cached by itself. */
+	iotinval(fx, parent, -1, 0);
+}
+
+/* Pages move while `ndevices` are in the guest: its data, its page tables' roots, its process contexts. */
+static void move_pages(unsigned ndevices, bool directory)
+{
+	static const uint32_t rids[] = { RID, RID2 };
+	struct iommu_domain *parent, *domain;
+	struct iommu_group *groups[2];
+	uint64_t roots[3], dc[8];
+	struct pdt pdt, other;
+	struct fixture fx;
+
+	open_nested(&fx, 0, 0);
+	parent = make_parent(&fx, 8);
+	for (unsigned i = 0; i < 3; i++)
+		roots[i] = make_table(&fx, i);
+	make_pdt(&fx, &pdt, RISCV_PDTP_PD17, 0);
+	make_pdt(&fx, &other, RISCV_PDTP_PD17, 0);
+	set_pc(&fx, &pdt, 0, 5, roots[0]);
+	set_pc(&fx, &other, 0, 6, roots[2]);
+	if (directory)
+		set_pdtp(dc, &pdt, true);
+	else
+		set_iosatp(dc, 5, roots[0]);
+	domain = make_nested(&fx, parent, dc);
+	for (unsigned i = 0; i < ndevices; i++) {
+		groups[i] = fixture_group(&fx);
+		add_device(&fx, groups[i], rids[i], 0);
+		assert_int_equal(iommu_attach_group(groups[i], domain), 0);
+		for (unsigned page = 0; page < PAGES; page++)
+			assert_int_equal(dma(&fx, rids[i], IOMMU_NO_PASID, WINDOW + page * 4096), frame_of(&fx, 8 + page));
+	}
+	/* Data. Nobody's context points there if it has a page table. */
+	fx.commands = 0;
+	assert_int_equal(iommu_unmap(parent, GUEST_DATA + 3 * 4096, 4096), 4096);
+	assert_int_equal(fx.commands, directory ? 3 : 1);
+	for (unsigned i = 0; i < ndevices; i++)
+		assert_int_equal(dma(&fx, rids[i], IOMMU_NO_PASID, WINDOW + 3 * 4096), FAULTS);
+	assert_int_equal(iommu_map(parent, GUEST_DATA + 3 * 4096, frame_of(&fx, 40), 4096, RW), 0);
+	for (unsigned i = 0; i < ndevices; i++) {
+		assert_int_equal(dma(&fx, rids[i], IOMMU_NO_PASID, WINDOW + 3 * 4096), frame_of(&fx, 40));
+		assert_int_equal(dma(&fx, rids[i], IOMMU_NO_PASID, WINDOW + 4 * 4096), frame_of(&fx, 12));
+	}
+	/* A root. */
+	move_page(&fx, parent, roots[0], roots[1]);
+	for (unsigned i = 0; i < ndevices; i++)
+		assert_int_equal(dma(&fx, rids[i], IOMMU_NO_PASID, WINDOW), frame_of(&fx, 9));
+	/* The process contexts, and what leads to them. */
+	if (directory) {
+		move_page(&fx, parent, pdt.pages[1], other.pages[1]);
+		for (unsigned i = 0; i < ndevices; i++)
+			assert_int_equal(dma(&fx, rids[i], IOMMU_NO_PASID, WINDOW), frame_of(&fx, 10));
+		/* Back again: there the directory's own root moves. */
+		move_page(&fx, parent, pdt.pages[1], pdt.pages[1]);
+		for (unsigned i = 0; i < ndevices; i++)
+			assert_int_equal(dma(&fx, rids[i], IOMMU_NO_PASID, WINDOW), frame_of(&fx, 9));
+		move_page(&fx, parent, pdt.pages[0], other.pages[0]);
+		for (unsigned i = 0; i < ndevices; i++)
+			assert_int_equal(dma(&fx, rids[i], IOMMU_NO_PASID, WINDOW), frame_of(&fx, 10));
+	}
+	for (unsigned i = 0; i < ndevices; i++)
+		assert_int_equal(iommu_detach_group(groups[i]), 0);
+	/* Nobody is in the guest: nothing of it is cached. */
+	fx.commands = 0;
+	assert_int_equal(iommu_unmap(parent, GUEST_DATA, 4096), 4096);
+	assert_int_equal(fx.commands, 0);
+	assert_int_equal(iommu_domain_free(domain), 0);
+	assert_int_equal(iommu_domain_free(parent), 0);
+	for (unsigned i = 0; i < 3; i++)
+		free_table(&fx, roots[i]);
+	free_pdt(&fx, &pdt);
+	free_pdt(&fx, &other);
+	fixture_close(&fx);
+}
+
+static void test_parent_moves_pages(void **state)
+{
+	(void)state;
+	for (unsigned ndevices = 1; ndevices <= 2; ndevices++) {
+		move_pages(ndevices, false);
+		move_pages(ndevices, true);
+	}
+}
+
+/* ---- Devices with TLBs and PASIDs ---- */
+
+static void ats_inval(struct fixture *fx, struct iommu_device *device, uint32_t pid, uint64_t addr)
+{
+	struct iommu_guest_command command;
+	uint64_t words[2] = { 0 };
+
+	SET(RISCV_ATS_INVAL, OPCODE, words, RISCV_OP_ATS);
+	SET(RISCV_ATS_INVAL, RID, words, 0x777);
+	if (pid != IOMMU_NO_PASID) {
+		SET(RISCV_ATS_INVAL, PV, words, 1);
+		SET(RISCV_ATS_INVAL, PID, words, pid);
+	}
+	SET_ADDR(RISCV_ATS_INVAL, ADDR, words, addr);
+	command = read_command(fx, words, 0, NULL);
+	assert_int_equal(iommu_guest_invalidate_device(device, &command), 0);
+}
+
+/* The device's TLB is used if both sides want it, and forgets what guest and host say. */
+static void use_device_tlb(unsigned pasid_bits)
+{
+	struct machine_config config = config_with(0, 0);
+	struct iommu_domain *parent, *domain, *without;
+	struct iommu_device *device;
+	struct iommu_group *group;
+	uint64_t root, dc[8];
+	struct fixture fx;
+	struct pdt pdt;
+
+	config.ats = true;
+	config.pasid_bits = pasid_bits;
+	fixture_open_config(&fx, config);
+	group = fixture_group(&fx);
+	device = add_device(&fx, group, RID, pasid_bits);
+	parent = make_parent(&fx, 8);
+	assert_int_equal(iommu_map(parent, WINDOW, frame_of(&fx, 30), 4096, RW), 0);
+	root = make_table(&fx, 0);
+	make_pdt(&fx, &pdt, RISCV_PDTP_PD8, 0);
+	set_pc(&fx, &pdt, 0, 3, root);
+	set_pc(&fx, &pdt, PID, 4, root);
+	set_pdtp(dc, &pdt, true);
+	domain = make_nested(&fx, parent, dc);
+	SET(RISCV_DC, EN_ATS, dc, 0);
+	without = make_nested(&fx, parent, dc);
+
+	assert_int_equal(iommu_attach_group(group, domain), 0);
+	assert_true(machine_ats_enabled(&fx.machine, RID));
+	for (unsigned page = 0; page < PAGES; page++) {
+		assert_int_equal(dma(&fx, RID, IOMMU_NO_PASID, WINDOW + page * 4096), frame_of(&fx, 8 + page));
+		assert_int_equal(dma(&fx, RID, PID, WINDOW + page * 4096), frame_of(&fx, 8 + page));
+	}
+	/* The guest's tables change. */
+	machine_cpu_unmap(&fx.machine, MACHINE_GUEST_OFFSET, root, WINDOW);
+	iotinval(&fx, parent, -1, 0);
+	assert_int_equal(dma(&fx, RID, IOMMU_NO_PASID, WINDOW), frame_of(&fx, 8));
+	ats_inval(&fx, device, IOMMU_NO_PASID, WINDOW);
+	assert_int_equal(dma(&fx, RID, IOMMU_NO_PASID, WINDOW), FAULTS);
+	assert_int_equal(dma(&fx, RID, PID, WINDOW), frame_of(&fx, 8));
+	ats_inval(&fx, device, PID + 1, WINDOW);
+	ats_inval(&fx, device, PID, WINDOW + 4096);
+	assert_int_equal(dma(&fx, RID, PID, WINDOW), frame_of(&fx, 8));
+	ats_inval(&fx, device, PID, WINDOW);
+	assert_int_equal(dma(&fx, RID, PID, WINDOW), FAULTS);
+	/* The parent's. Without process id it goes in any case; with one if the device has any. */
+	assert_int_equal(iommu_unmap(parent, GUEST_DATA + 2 * 4096, 4096), 4096);
+	assert_int_equal(dma(&fx, RID, IOMMU_NO_PASID, WINDOW + 2 * 4096), FAULTS);
+	if (pasid_bits)
+		assert_int_equal(dma(&fx, RID, PID, WINDOW + 2 * 4096), FAULTS);
+
+	/* The TLB goes off and on. */
+	assert_int_equal(iommu_group_replace_domain(group, without, NULL, NULL), 0);
+	assert_false(machine_ats_enabled(&fx.machine, RID));
+	assert_int_equal(dma(&fx, RID, PID, WINDOW + 4096), frame_of(&fx, 9));
+	/* No device that has it off gets a command. */
+	fx.commands = 0;
+	ats_inval(&fx, device, PID, WINDOW);
+	assert_int_equal(fx.commands, 0);
+	assert_int_equal(iommu_unmap(parent, GUEST_DATA + 4096, 4096), 4096);
+	assert_int_equal(dma(&fx, RID, PID, WINDOW + 4096), FAULTS);
+	assert_int_equal(iommu_group_replace_domain(group, parent, NULL, NULL), 0);
+	assert_true(machine_ats_enabled(&fx.machine, RID));
+	assert_int_equal(dma(&fx, RID, IOMMU_NO_PASID, WINDOW), frame_of(&fx, 30));
+	assert_int_equal(iommu_group_replace_domain(group, without, NULL, NULL), 0);
+	assert_false(machine_ats_enabled(&fx.machine, RID));
+	assert_int_equal(iommu_group_replace_domain(group, domain, NULL, NULL), 0);
+	assert_true(machine_ats_enabled(&fx.machine, RID));
+	assert_int_equal(dma(&fx, RID, PID, WINDOW + 3 * 4096), frame_of(&fx, 11));
+	assert_int_equal(iommu_detach_group(group), 0);
+	assert_false(machine_ats_enabled(&fx.machine, RID));
+	assert_int_equal(iommu_attach_group(group, without), 0);
+	assert_false(machine_ats_enabled(&fx.machine, RID));
+	assert_int_equal(dma(&fx, RID, PID, WINDOW + 3 * 4096), frame_of(&fx, 11));
+	assert_int_equal(iommu_detach_group(group), 0);
+	assert_int_equal(iommu_domain_free(domain), 0);
+	assert_int_equal(iommu_domain_free(without), 0);
+	assert_int_equal(iommu_domain_free(parent), 0);
+	free_table(&fx, root);
+	free_pdt(&fx, &pdt);
+	fixture_close(&fx);
+}
+
+static void test_device_tlb(void **state)
+{
+	(void)state;
+	use_device_tlb(0);
+}
+
+/* The guest's directory has all process ids: there is no room for the host's beside it, and none behind one of the host's. */
+static void test_pasids(void **state)
+{
+	struct machine_config config = config_with(0, 0);
+	struct iommu_domain *parent, *domain, *first;
+	struct iommu_device *device;
+	struct iommu_group *group;
+	struct picture picture;
+	struct fixture fx;
+	uint64_t root, dc[8];
+
+	(void)state;
+	config.pasid_bits = 20;
+	fixture_open_config(&fx, config);
+	group = fixture_group(&fx);
+	device = add_device(&fx, group, RID, 20);
+	parent = make_parent(&fx, 8);
+	root = make_table(&fx, 0);
+	set_iosatp(dc, 3, root);
+	domain = make_nested(&fx, parent, dc);
+	first = fixture_paging(&fx, 1, 40);
+	assert_int_equal(iommu_attach_group(group, first), 0);
+	assert_int_equal(iommu_attach_device_pasid(device, PID, domain, NULL), -EINVAL);
+	assert_int_equal(iommu_attach_device_pasid(device, PID, first, NULL), 0);
+	take_picture(&fx, &picture);
+	assert_int_equal(iommu_group_replace_domain(group, domain, NULL, NULL), -EBUSY);
+	assert_int_equal(iommu_replace_device_pasid(device, PID, domain, NULL, NULL), -EINVAL);
+	compare_picture(&fx, &picture);
+	assert_int_equal(dma(&fx, RID, PID, WINDOW), frame_of(&fx, 40));
+	assert_int_equal(iommu_detach_device_pasid(device, PID), 0);
+	assert_int_equal(iommu_group_replace_domain(group, domain, NULL, NULL), 0);
+	assert_int_equal(dma(&fx, RID, IOMMU_NO_PASID, WINDOW), frame_of(&fx, 8));
+	assert_int_equal(iommu_attach_device_pasid(device, PID, first, NULL), -EBUSY);
+	assert_int_equal(iommu_detach_group(group), 0);
+	assert_int_equal(iommu_domain_free(domain), 0);
+	assert_int_equal(iommu_domain_free(first), 0);
+	assert_int_equal(iommu_domain_free(parent), 0);
+	free_table(&fx, root);
+	fixture_close(&fx);
+}
+
+/* All requester ids of a device; and what fails for want of memory has changed nothing. */
+static void test_aliases_and_failures(void **state)
+{
+	const struct iommu_replace_options strict = { .flags = IOMMU_REPLACE_HITLESS_ONLY };
+	struct iommu_device_desc desc = { .rids = { RID, RID2 }, .nrids = 2 };
+	struct iommu_domain *parent, *domain, *first;
+	struct iommu_guest_command command;
+	struct iommu_group *group;
+	struct picture picture;
+	struct fixture fx;
+	uint64_t root, dc[8], words[2];
+
+	(void)state;
+	open_nested(&fx, 0, 0);
+	group = fixture_group(&fx);
+	desc.unit = fx.machine.unit;
+	assert_int_equal(iommu_group_add_device(group, &desc, &fx.devices[fx.ndevices++]), 0);
+	parent = make_parent(&fx, 8);
+	root = make_table(&fx, 0);
+	set_iosatp(dc, 3, root);
+	domain = make_nested(&fx, parent, dc);
+	first = fixture_paging(&fx, 1, 40);
+	assert_int_equal(iommu_attach_group(group, first), 0);
+	for (unsigned n = 1;; n++) {
+		int err;
+
+		take_picture(&fx, &picture);
+		fx.machine.fail_after = n;
+		err = iommu_group_replace_domain(group, domain, &strict, NULL);
+		fx.machine.fail_after = 0;
+		if (!err)
+			break;
+		assert_int_equal(err, -ENOMEM);
+		compare_picture(&fx, &picture);
+	}
+	free(picture.tables);
+	assert_int_equal(dma(&fx, RID, IOMMU_NO_PASID, WINDOW), frame_of(&fx, 8));
+	assert_int_equal(dma(&fx, RID2, IOMMU_NO_PASID, WINDOW), frame_of(&fx, 8));
+	/* A device's commands are for all of them. */
+	memset(words, 0, 16);
+	words[0] = RISCV_OP_IODIR;
+	command = read_command(&fx, words, 0, NULL);
+	fx.commands = 0;
+	assert_int_equal(iommu_guest_invalidate_device(fx.devices[0], &command), 0);
+	assert_int_equal(fx.commands, 2);
+	assert_int_equal(iommu_guest_invalidate_device(NULL, &command), -EINVAL);
+	assert_int_equal(iommu_guest_invalidate(domain, &command), -EINVAL);
+	assert_int_equal(iommu_detach_group(group), 0);
+	assert_int_equal(iommu_domain_free(domain), 0);
+	assert_int_equal(iommu_domain_free(first), 0);
+	assert_int_equal(iommu_domain_free(parent), 0);
+	free_table(&fx, root);
+	fixture_close(&fx);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -774,6 +1408,14 @@ int main(void)
 		cmocka_unit_test(test_flags),
 		cmocka_unit_test(test_replace),
 		cmocka_unit_test(test_replace_with_pasids),
+		cmocka_unit_test(test_refused_commands),
+		cmocka_unit_test(test_what_commands_are_about),
+		cmocka_unit_test(test_scope),
+		cmocka_unit_test(test_directories),
+		cmocka_unit_test(test_parent_moves_pages),
+		cmocka_unit_test(test_device_tlb),
+		cmocka_unit_test(test_pasids),
+		cmocka_unit_test(test_aliases_and_failures),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -259,33 +259,28 @@ static void named_bits(uint64_t opcode, uint64_t *used)
 
 static int classify(const struct riscv_unit *riscv, struct iommu_guest_command *command)
 {
-	uint64_t opcode = GET(RISCV_CMD, OPCODE, command->words);
-
-	switch (opcode) {
+	switch (GET(RISCV_CMD, OPCODE, command->words)) {
 	case RISCV_OP_IOTINVAL:
 		return read_iotinval(riscv, command);
 	case RISCV_OP_IOFENCE:
 		return GET(RISCV_IOFENCE, FUNC3, command->words) == RISCV_FUNC_IOFENCE_C ? 0 : refuse(command, "FUNC3", -EINVAL);
 	case RISCV_OP_IODIR:
 		return read_iodir(riscv, command);
-	case RISCV_OP_ATS:
-		return read_ats(riscv, command);
 	default:
-		return refuse(command, "OPCODE", opcode >= RISCV_OP_CUSTOM ? -EOPNOTSUPP : -EINVAL);
+		return read_ats(riscv, command);
 	}
 }
 
 static int read_command(struct iommu_unit *unit, struct iommu_guest_command *command)
 {
-	uint64_t named[IOMMU_GUEST_COMMAND_WORDS] = { 0 };
-	int err = classify(to_riscv_const(unit), command);
+	uint64_t opcode = GET(RISCV_CMD, OPCODE, command->words), named[IOMMU_GUEST_COMMAND_WORDS] = { 0 };
 
-	if (err)
-		return err;
-	named_bits(GET(RISCV_CMD, OPCODE, command->words), named);
+	if (opcode < RISCV_OP_IOTINVAL || opcode > RISCV_OP_ATS)
+		return refuse(command, "OPCODE", opcode >= RISCV_OP_CUSTOM ? -EOPNOTSUPP : -EINVAL);
+	named_bits(opcode, named);
 	if (driver_beyond(command->words, named, IOMMU_GUEST_COMMAND_WORDS))
 		return refuse(command, "reserved bits", -EINVAL);
-	return 0;
+	return classify(to_riscv_const(unit), command);
 }
 
 /* 8.3: a range whose address is all ones is one of which nothing is specified. */
