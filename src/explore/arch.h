@@ -33,6 +33,8 @@ struct xp_target {
 #define XP_PASID_S2 0x2u
 #define XP_PASID_IDENTITY 0x4u
 
+struct xp_format;	/* setup.h */
+
 /* What of an architecture driver.c needs to run its driver on its model. */
 struct xp_driver {
 	uint64_t registers, register_bytes;
@@ -48,6 +50,13 @@ struct xp_driver {
 	bool noncoherent;		/* there are units that don't snoop */
 	unsigned pasid_kinds;		/* XP_PASID_ bits; 0: it has none */
 	unsigned pasid_quantum;		/* ... if stores have so many bytes at least */
+	/*
+	 * Guests' first stages; NULL: there are none. guest_entry() fills in the entry that a guest has for its tables at `root`, of this format
+	 * and under the guest's own tag, and what it takes besides in a page of RAM. Returns the entry's bytes.
+	 */
+	int (*enable_nesting)(struct iommu_unit *unit);
+	const struct xp_format *guest_format;
+	size_t (*guest_entry)(uint64_t *ram, uint64_t page, uint64_t root, uint32_t tag, uint64_t *entry);
 };
 
 struct xp_arch {

@@ -52,7 +52,7 @@ static void run_mapper(struct xp_scene *s)
 	h->unlocked = NULL;
 	err = pad_queue(s);
 	xp_start_recording(s, s->list);
-	s->unmapped = err ? err : iommu_unmap(s->unmap_from, s->unmap_iova, s->unmap_iova == XP_IOVA_ALONE ? XP_ALONE_SPAN : XP_PAGE);
+	s->unmapped = err ? err : iommu_unmap(s->unmap_from, s->unmap_iova, s->unmap_size);
 	xp_stop_recording(s);
 	memcpy(h->shadow, h->ram, XP_MAX_PAGES * XP_PAGE);
 	h->record = record;
@@ -80,9 +80,12 @@ uint64_t xp_mapper_iova(enum hitless_mapper mapper)
 
 bool xp_domain_has_mapper(const struct hitless_domain_cell *cell, enum hitless_mapper mapper)
 {
+	enum iommu_domain_type type;
+
 	if (mapper == HITLESS_MAPPER_NONE)
 		return true;
-	return (xp_mapper_is_old(mapper) ? cell->from.type : cell->to.type) == IOMMU_DOMAIN_PAGING;
+	type = xp_mapper_is_old(mapper) ? cell->from.type : cell->to.type;
+	return type == IOMMU_DOMAIN_PAGING || type == IOMMU_DOMAIN_NESTED;
 }
 
 /* What it does when it starts after `moment` unlocks of its domain. */
@@ -96,9 +99,10 @@ static int record_mapper(const struct hitless_domain_cell *cell, enum hitless_ma
 
 	if (err)
 		goto out;
-	s.unmap_from = s.domains[side];
+	s.unmap_from = s.mapped[side];
 	s.unmap_lock = s.domain_locks[side];
-	s.unmap_iova = xp_mapper_iova(mapper);
+	s.unmap_iova = xp_scene_mapped_at(&s, side, xp_mapper_iova(mapper));
+	s.unmap_size = xp_mapper_iova(mapper) == XP_IOVA_ALONE ? XP_ALONE_SPAN : XP_PAGE;
 	s.list = list;
 	s.first_slot = s.host.queue.first;
 	s.first_wait = s.host.waits;
