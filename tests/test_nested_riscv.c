@@ -1213,11 +1213,21 @@ static void ats_inval(struct fixture *fx, struct iommu_device *device, uint32_t 
 	assert_int_equal(iommu_guest_invalidate_device(device, &command), 0);
 }
 
+static void check_gap(struct iommu_group *group, struct iommu_domain *domain, bool gap)
+{
+	struct iommu_replace_report report;
+
+	assert_int_equal(iommu_replace_query(group, domain, NULL, &report), 0);
+	assert_int_equal(report.hitless, !gap);
+	if (gap)
+		assert_string_equal(report.why, "the device TLB is switched on or off while the device uses it");
+}
+
 /* The device's TLB is used if both sides want it, and forgets what guest and host say. */
 static void use_device_tlb(unsigned pasid_bits)
 {
 	struct machine_config config = config_with(0, 0);
-	struct iommu_domain *parent, *domain, *without;
+	struct iommu_domain *parent, *domain, *without, *identity;
 	struct iommu_device *device;
 	struct iommu_group *group;
 	uint64_t root, dc[8];
@@ -1264,7 +1274,17 @@ static void use_device_tlb(unsigned pasid_bits)
 	if (pasid_bits)
 		assert_int_equal(dma(&fx, RID, PID, WINDOW + 2 * 4096), FAULTS);
 
-	/* The TLB goes off and on. */
+	/* The TLB goes off and on. What it has translated before would be refused meanwhile, from what has no tag as well. */
+	identity = fixture_domain(&fx, IOMMU_DOMAIN_IDENTITY, 0);
+	check_gap(group, without, true);
+	assert_int_equal(iommu_group_replace_domain(group, parent, NULL, NULL), 0);
+	check_gap(group, without, true);
+	assert_int_equal(iommu_group_replace_domain(group, identity, NULL, NULL), 0);
+	if (!pasid_bits)
+		check_gap(group, without, true);
+	check_gap(group, parent, false);
+	assert_int_equal(iommu_group_replace_domain(group, domain, NULL, NULL), 0);
+	assert_int_equal(iommu_domain_free(identity), 0);
 	assert_int_equal(iommu_group_replace_domain(group, without, NULL, NULL), 0);
 	assert_false(machine_ats_enabled(&fx.machine, RID));
 	assert_int_equal(dma(&fx, RID, PID, WINDOW + 4096), frame_of(&fx, 9));
@@ -1300,6 +1320,12 @@ static void test_device_tlb(void **state)
 {
 	(void)state;
 	use_device_tlb(0);
+}
+
+static void test_device_tlb_with_pasids(void **state)
+{
+	(void)state;
+	use_device_tlb(20);
 }
 
 /* The guest's directory has all process ids: there is no room for the host's beside it, and none behind one of the host's. */
@@ -1414,6 +1440,7 @@ int main(void)
 		cmocka_unit_test(test_directories),
 		cmocka_unit_test(test_parent_moves_pages),
 		cmocka_unit_test(test_device_tlb),
+		cmocka_unit_test(test_device_tlb_with_pasids),
 		cmocka_unit_test(test_pasids),
 		cmocka_unit_test(test_aliases_and_failures),
 	};

@@ -721,13 +721,13 @@ static bool cheaper(const struct iommu_cost *a, const struct iommu_cost *b)
 	return a->tags < b->tags;
 }
 
-/* Switching ATS on or off is seen only between two entries that both translate. */
+/* Switching ATS on or off is seen only if the side that has it off lets requests through: it translates. */
 static bool toggles_ats(const struct iommu_plan_request *request)
 {
-	const uint64_t *before = request->before, *after = request->after;
+	const struct entry_format *format = request->format;
 
-	return request->format->tag(before) != ENTRY_NO_TAG && request->format->tag(after) != ENTRY_NO_TAG &&
-	       (drops_ats(request, before, after) || drops_ats(request, after, before));
+	return (format->tag(request->after) != ENTRY_NO_TAG && drops_ats(request, request->before, request->after)) ||
+	       (format->tag(request->before) != ENTRY_NO_TAG && drops_ats(request, request->after, request->before));
 }
 
 static const char *why_not(const struct iommu_plan_request *request)

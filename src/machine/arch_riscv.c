@@ -28,7 +28,7 @@ static void noncoherent(uint64_t *capabilities)
 }
 
 /* 2.1.2: a device context with iosatp, as Linux has it. */
-static size_t guest_entry(void *page, uint64_t page_addr, uint64_t root, uint32_t tag, uint64_t *entry)
+static void guest_entry(void *page, uint64_t page_addr, uint64_t root, uint32_t tag, uint64_t *entry)
 {
 	(void)page;
 	(void)page_addr;
@@ -37,7 +37,6 @@ static size_t guest_entry(void *page, uint64_t page_addr, uint64_t root, uint32_
 	SET(RISCV_DC, PSCID, entry, tag);
 	SET(RISCV_DC, FSC_MODE, entry, RISCV_S_SV48);
 	SET(RISCV_DC, FSC_PPN, entry, RISCV_PPN(root));
-	return RISCV_DC_WORDS * sizeof(uint64_t);
 }
 
 const struct machine_arch machine_riscv = {

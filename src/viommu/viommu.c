@@ -23,10 +23,8 @@ struct translation {
 struct place {
 	struct place *next;
 	uint32_t pasid;				/* IOMMU_NO_PASID: without */
-	enum iommu_guest_kind kind;
-	struct translation *translation;	/* IOMMU_GUEST_NESTED */
-	bool attached;				/* a PASID: it has a domain */
-	bool foreign;				/* what it is in is none of ours: the device has just come */
+	struct iommu_domain *domain;		/* NULL: of a PASID, none; else one that is none of ours, for the device has just come */
+	struct translation *translation;	/* whose domain it is, or NULL */
 };
 
 struct guest_device {
@@ -45,6 +43,8 @@ struct viommu {
 	struct translation *translations[BUCKETS];
 	struct viommu_info info;
 };
+
+const uint64_t viommu_untranslated;
 
 static void *allocate(struct viommu *viommu, size_t bytes)
 {
@@ -134,45 +134,29 @@ static void put_translation(struct viommu *viommu, struct translation *translati
 
 /* ---- Places ---- */
 
-static struct iommu_domain *domain_of(const struct viommu *viommu, enum iommu_guest_kind kind, const struct translation *translation)
-{
-	switch (kind) {
-	case IOMMU_GUEST_NESTED:
-		return translation->domain;
-	case IOMMU_GUEST_BYPASS:
-		return viommu->desc.bypass;
-	default:
-		return viommu->blocked;
-	}
-}
-
 /* A PASID that is blocked has no domain at all. */
-static int move_pasid(struct viommu *viommu, struct guest_device *device, struct place *place, enum iommu_guest_kind kind,
-		      struct iommu_domain *domain, struct viommu_report *report)
+static int move_pasid(struct viommu *viommu, struct guest_device *device, struct place *place, struct iommu_domain *domain,
+		      struct viommu_report *report)
 {
 	const struct iommu_replace_options options = { .handle = viommu->desc.handle };
-	int err;
 
-	if (kind == IOMMU_GUEST_BLOCKED)
-		err = place->attached ? iommu_detach_device_pasid(device->device, place->pasid) : 0;
-	else if (place->attached)
-		err = iommu_replace_device_pasid(device->device, place->pasid, domain, &options, &report->replace);
-	else
-		err = iommu_attach_device_pasid(device->device, place->pasid, domain, viommu->desc.handle);
-	if (!err)
-		place->attached = kind != IOMMU_GUEST_BLOCKED;
-	return err;
+	if (!domain)
+		return iommu_detach_device_pasid(device->device, place->pasid);
+	if (!place->domain)
+		return iommu_attach_device_pasid(device->device, place->pasid, domain, viommu->desc.handle);
+	return iommu_replace_device_pasid(device->device, place->pasid, domain, &options, &report->replace);
 }
 
 /* To what the guest's entry says. The translation's reference becomes the place's, or is given back. */
-static int move(struct viommu *viommu, struct guest_device *device, struct place *place, enum iommu_guest_kind kind,
+static int move(struct viommu *viommu, struct guest_device *device, struct place *place, struct iommu_domain *domain,
 		struct translation *translation, struct viommu_report *report)
 {
 	const struct iommu_replace_options options = { .handle = viommu->desc.handle };
-	struct iommu_domain *domain = domain_of(viommu, kind, translation);
 	int err;
 
-	if (kind == place->kind && translation == place->translation && !place->foreign) {
+	if (place->pasid != IOMMU_NO_PASID && domain == viommu->blocked)
+		domain = NULL;
+	if (domain == place->domain) {
 		put_translation(viommu, translation);
 		return 0;
 	}
@@ -180,38 +164,56 @@ static int move(struct viommu *viommu, struct guest_device *device, struct place
 	if (place->pasid == IOMMU_NO_PASID)
 		err = iommu_group_replace_domain(device->group, domain, &options, &report->replace);
 	else
-		err = move_pasid(viommu, device, place, kind, domain, report);
+		err = move_pasid(viommu, device, place, domain, report);
 	if (err) {
 		put_translation(viommu, translation);
 		return err;
 	}
 	put_translation(viommu, place->translation);
-	place->kind = kind;
+	place->domain = domain;
 	place->translation = translation;
-	place->foreign = false;
 	report->replaced = true;
 	viommu->info.replaces++;
 	viommu->info.hitless += report->replace.hitless;
 	return 0;
 }
 
+/* The domain of an entry that was let through. */
+static int find_domain(struct viommu *viommu, const struct iommu_guest_entry *entry, struct iommu_domain **domain,
+		       struct translation **translation)
+{
+	int err;
+
+	if (entry->kind != IOMMU_GUEST_NESTED) {
+		*domain = entry->kind == IOMMU_GUEST_BYPASS ? viommu->desc.bypass : viommu->blocked;
+		return 0;
+	}
+	err = get_translation(viommu, entry, translation);
+	if (!err)
+		*domain = (*translation)->domain;
+	return err;
+}
+
 static int refresh(struct viommu *viommu, struct guest_device *device, struct place *place, struct viommu_report *report)
 {
 	const void *memory = viommu->desc.entry(viommu->desc.ctx, device->rid, place->pasid);
 	struct iommu_guest_entry entry = { .kind = IOMMU_GUEST_BLOCKED };
+	struct iommu_domain *domain = viommu->desc.parent;
 	struct translation *translation = NULL;
 	int err, refused = 0;
 
 	*report = (struct viommu_report){ 0 };
+	if (memory == &viommu_untranslated)
+		return move(viommu, device, place, domain, NULL, report);
 	if (memory)
-		refused = iommu_guest_entry_read(viommu->desc.unit, memory, viommu->desc.entry_bytes, &entry);
+		refused = iommu_guest_entry_read(viommu->desc.unit, memory, iommu_guest_entry_bytes(viommu->desc.unit), &entry);
 	report->field = entry.field;
 	/* A unit that rejects the entry lets nothing through. */
 	if (refused)
 		entry.kind = IOMMU_GUEST_BLOCKED;
-	err = entry.kind == IOMMU_GUEST_NESTED ? get_translation(viommu, &entry, &translation) : 0;
+	err = find_domain(viommu, &entry, &domain, &translation);
 	if (!err)
-		err = move(viommu, device, place, entry.kind, translation, report);
+		err = move(viommu, device, place, domain, translation, report);
 	return refused ? refused : err;
 }
 
@@ -240,7 +242,6 @@ static struct place *add_place(struct viommu *viommu, struct guest_device *devic
 	if (!place)
 		return NULL;
 	place->pasid = pasid;
-	place->kind = IOMMU_GUEST_BLOCKED;
 	while (*link)
 		link = &(*link)->next;
 	*link = place;
@@ -252,7 +253,7 @@ static void drop_if_empty(struct viommu *viommu, struct guest_device *device, st
 {
 	struct place **link = &device->places;
 
-	if (place->pasid == IOMMU_NO_PASID || place->kind != IOMMU_GUEST_BLOCKED || place->attached)
+	if (place->pasid == IOMMU_NO_PASID || place->domain)
 		return;
 	while (*link != place)
 		link = &(*link)->next;
@@ -302,12 +303,10 @@ int viommu_add_device(struct viommu *viommu, struct iommu_group *group, struct i
 	added->rid = guest_rid;
 	place = add_place(viommu, added, IOMMU_NO_PASID);
 	err = -ENOMEM;
-	if (place) {
-		/* From whatever it is in, without a stop. */
-		place->foreign = true;
+	/* From whatever it is in, without a stop. */
+	if (place)
 		err = refresh(viommu, added, place, &report);
-	}
-	if (!place || place->foreign) {
+	if (!place || !place->domain) {
 		if (place)
 			release(viommu, place, sizeof(*place));
 		release(viommu, added, sizeof(*added));
@@ -337,7 +336,7 @@ int viommu_remove_device(struct viommu *viommu, uint32_t guest_rid)
 	for (struct place *place = device->places; place && !err; place = place->next) {
 		struct viommu_report report;
 
-		err = place->pasid == IOMMU_NO_PASID ? 0 : move(viommu, device, place, IOMMU_GUEST_BLOCKED, NULL, &report);
+		err = place->pasid == IOMMU_NO_PASID ? 0 : move(viommu, device, place, NULL, NULL, &report);
 	}
 	if (!err)
 		err = iommu_detach_group(device->group);
@@ -461,7 +460,7 @@ int viommu_create(const struct viommu_desc *desc, struct viommu **result)
 	struct viommu *viommu;
 	int err;
 
-	if (!desc || !desc->unit || !desc->port || !desc->parent || !desc->entry || !desc->entry_bytes || !result)
+	if (!desc || !desc->unit || !desc->port || !desc->parent || !desc->entry || !result)
 		return -EINVAL;
 	viommu = desc->port->alloc(desc->port->ctx, sizeof(*viommu));
 	if (!viommu)
