@@ -51,12 +51,14 @@ struct xp_driver {
 	unsigned pasid_kinds;		/* XP_PASID_ bits; 0: it has none */
 	unsigned pasid_quantum;		/* ... if stores have so many bytes at least */
 	/*
-	 * Guests' first stages; NULL: there are none. guest_entry() fills in the entry that a guest has for its tables at `root`, of this format
-	 * and under the guest's own tag, and what it takes besides in a page of RAM. Returns the entry's bytes.
+	 * Guests' first stages: the driver's X_enable_nesting(), the format of their tables, and the entry that a guest would have for its
+	 * table at `root`, under its own tag, with what it takes beside in `page`; both addresses are the guest's. Returns the entry's
+	 * bytes. NULL: there are none.
 	 */
 	int (*enable_nesting)(struct iommu_unit *unit);
+	bool parents_tag;		/* nested domains have their parent's tags: else their own */
 	const struct xp_format *guest_format;
-	size_t (*guest_entry)(uint64_t *ram, uint64_t page, uint64_t root, uint32_t tag, uint64_t *entry);
+	size_t (*guest_entry)(uint64_t *page, uint64_t page_addr, uint64_t root, uint32_t tag, uint64_t *entry);
 };
 
 struct xp_arch {

@@ -82,7 +82,7 @@ static int find_parent(struct xp_scene *s, unsigned side)
 		else
 			err = iommu_domain_alloc(s->unit, &second, guest);
 		if (!err)
-			err = iommu_map(*guest, XP_PAGE, XP_PAGE, (XP_MAX_PAGES - 1) * XP_PAGE, IOMMU_READ | IOMMU_WRITE);
+			err = iommu_map(*guest, XP_GUEST_RAM, 0, XP_MAX_PAGES * XP_PAGE, IOMMU_READ | IOMMU_WRITE);
 	}
 	s->mapped[side] = *guest;
 	return err;
@@ -93,7 +93,7 @@ static uint64_t make_guest_tables(struct xp_scene *s, unsigned side, uint64_t *p
 {
 	static const uint64_t iovas[] = { XP_IOVA_SMALL, XP_IOVA_RIGHTS, XP_IOVA_SAME, XP_IOVA_GONE, XP_IOVA_ALONE, XP_IOVA_LARGE };
 	struct xp_host *h = &s->host;
-	struct xp_builder b = { .ram = h->ram, .next = h->pages };
+	struct xp_builder b = { .ram = h->ram, .next = h->pages, .offset = XP_GUEST_RAM };
 	uint64_t root = b.next++ * XP_PAGE;
 
 	*page = b.next++ * XP_PAGE;
@@ -117,10 +117,12 @@ static int add_nested(struct xp_scene *s, unsigned side)
 		return err;
 	find_lock(s, side);
 	root = make_guest_tables(s, side, &page);
-	bytes = driver->guest_entry(s->host.ram, page, root, side + 1, entry);
+	bytes = driver->guest_entry(&s->host.ram[page / 8], page + XP_GUEST_RAM, root + XP_GUEST_RAM, side + 1, entry);
 	err = iommu_guest_entry_read(s->unit, entry, bytes, &guest);
 	if (!err)
 		err = iommu_domain_alloc_nested(s->mapped[side], &guest, &s->domains[side]);
+	/* The newest one. */
+	s->nested_locks[side] = driver->parents_tag ? 0 : s->host.nlocks - 1;
 	return err ? err : fill_domain(s, side);
 }
 
