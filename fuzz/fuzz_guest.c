@@ -47,7 +47,6 @@ struct scene {
 	struct iommu_device *devices[DEVICES + 1];
 	uint64_t entries[DEVICES][IOMMU_GUEST_ENTRY_WORDS];
 	uint8_t state[DEVICES];		/* 0: an entry, 1: none, 2: the unit is off */
-	size_t entry_bytes;
 	const uint8_t *data;
 	size_t left;
 };
@@ -99,11 +98,11 @@ static void make_tables(struct scene *s, const struct guest *guest)
 							  s->arch->cpu.writable;
 }
 
-static size_t make_entry(struct scene *s, const struct guest *guest, uint64_t *entry)
+static void make_entry(struct scene *s, const struct guest *guest, uint64_t *entry)
 {
 	memset(entry, 0, IOMMU_GUEST_ENTRY_WORDS * sizeof(*entry));
-	return s->arch->guest_entry(&s->machine, machine_virt(&s->machine, frame(guest, EXTRA)), frame(guest, EXTRA) + MACHINE_GUEST_OFFSET,
-				    frame(guest, ROOT) + MACHINE_GUEST_OFFSET, TAG, entry);
+	s->arch->guest_entry(machine_virt(&s->machine, frame(guest, EXTRA)), frame(guest, EXTRA) + MACHINE_GUEST_OFFSET,
+			     frame(guest, ROOT) + MACHINE_GUEST_OFFSET, TAG, entry);
 }
 
 static void open_guest(struct scene *s, struct guest *guest)
@@ -173,7 +172,8 @@ static void open_victim(struct scene *s)
 	struct iommu_guest_entry guest;
 
 	open_guest(s, &s->victim);
-	MUST(iommu_guest_entry_read(s->machine.unit, entry, make_entry(s, &s->victim, entry), &guest) == 0);
+	make_entry(s, &s->victim, entry);
+	MUST(iommu_guest_entry_read(s->machine.unit, entry, iommu_guest_entry_bytes(s->machine.unit), &guest) == 0);
 	MUST(iommu_domain_alloc_nested(s->victim.parent, &guest, &s->nested) == 0);
 	add_device(s, DEVICES, VICTIM_RID);
 	MUST(iommu_attach_group(s->groups[DEVICES], s->nested) == 0);
@@ -199,12 +199,11 @@ static bool open_scene(struct scene *s)
 	MUST(machine_start_unit(&s->machine) == 0);
 	open_victim(s);
 	open_guest(s, &s->hostile);
-	s->entry_bytes = make_entry(s, &s->hostile, s->entries[0]);
+	make_entry(s, &s->hostile, s->entries[0]);
 	memcpy(s->entries[1], s->entries[0], sizeof(s->entries[0]));
 	desc.unit = s->machine.unit;
 	desc.port = &s->machine.port;
 	desc.parent = s->hostile.parent;
-	desc.entry_bytes = s->entry_bytes;
 	MUST(viommu_create(&desc, &s->viommu) == 0);
 	for (unsigned i = 0; i < DEVICES; i++) {
 		add_device(s, i, RID + i * 8);

@@ -24,7 +24,6 @@ struct guest {
 	uint64_t roots[TABLES], pages[TABLES];
 	uint64_t entries[DEVICES][IOMMU_GUEST_ENTRY_WORDS], pasid_entry[IOMMU_GUEST_ENTRY_WORDS];
 	bool present[DEVICES], pasid_present, off;
-	size_t bytes;
 };
 
 static const void *entry_of(void *ctx, uint32_t guest_rid, uint32_t pasid)
@@ -50,8 +49,8 @@ static void set_entry(struct guest *guest, uint64_t *entry, unsigned table, uint
 	struct machine *machine = &guest->fx.machine;
 
 	memset(entry, 0, sizeof(guest->entries[0]));
-	guest->bytes = arch->guest_entry(machine, machine_virt(machine, guest->pages[table]), guest->pages[table] + MACHINE_GUEST_OFFSET,
-					 guest->roots[table] + MACHINE_GUEST_OFFSET, tag, entry);
+	arch->guest_entry(machine_virt(machine, guest->pages[table]), guest->pages[table] + MACHINE_GUEST_OFFSET,
+			  guest->roots[table] + MACHINE_GUEST_OFFSET, tag, entry);
 }
 
 static void open_guest(struct guest *guest, unsigned pasid_bits)
@@ -70,11 +69,9 @@ static void open_guest(struct guest *guest, unsigned pasid_bits)
 		guest->pages[i] = machine_cpu_table(&fx->machine); /* any page */
 		assert_int_equal(machine_cpu_map(&fx->machine, MACHINE_GUEST_OFFSET, guest->roots[i], WINDOW, frame_of(guest, i), true), 0);
 	}
-	set_entry(guest, guest->entries[0], 0, 1); /* for its size */
 	desc.unit = fx->machine.unit;
 	desc.port = &fx->machine.port;
 	desc.parent = guest->parent;
-	desc.entry_bytes = guest->bytes;
 	assert_int_equal(viommu_create(&desc, &guest->viommu), 0);
 }
 
@@ -209,7 +206,7 @@ static void test_device_comes_as_it_is(void **state)
 
 static void test_misuse(void **state)
 {
-	struct viommu_desc desc = { .entry_bytes = 64 };
+	struct viommu_desc desc = { .ctx = NULL };
 	struct viommu *viommu;
 	struct guest guest;
 	uint64_t words[4] = { 0 };

@@ -160,7 +160,7 @@ static void make_guest(struct scene *scene)
 static void open_translations(struct scene *scene)
 {
 	struct viommu_desc desc = {
-		.unit = scene->machine.unit, .port = &scene->machine.port, .entry_bytes = 64, .entry = guest_entry, .ctx = scene,
+		.unit = scene->machine.unit, .port = &scene->machine.port, .entry = guest_entry, .ctx = scene,
 	};
 	const struct iommu_domain_desc identity = { .type = IOMMU_DOMAIN_IDENTITY }, memory = { .type = IOMMU_DOMAIN_PAGING, .stage = 2 };
 

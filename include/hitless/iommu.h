@@ -372,6 +372,9 @@ struct iommu_guest_entry {
 	const char *field;	/* the field that was refused; NULL: none */
 };
 
+/* How large entries of guests of this unit are; 0: nesting is not enabled. */
+HITLESS_API size_t iommu_guest_entry_bytes(struct iommu_unit *unit);
+
 /*
  * Copies a guest's entry of `bytes` bytes once, whatever the guest does meanwhile, and checks it. -EINVAL: a reserved bit or a
  * value that the specification forbids; -EOPNOTSUPP: one that this unit can't give a guest (with both, `entry->field` names it),

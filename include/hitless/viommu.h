@@ -28,10 +28,9 @@ struct viommu_desc {
 	const struct hitless_port *port;	/* the unit's */
 	struct iommu_domain *parent;		/* a second stage that maps the guest's memory; stays the caller's */
 	struct iommu_domain *bypass;		/* for entries that don't translate; NULL: the parent */
-	size_t entry_bytes;			/* of an entry, as the guest's unit has them */
 	/*
-	 * Where the guest's entry of a device is, in memory that the guest may change meanwhile, aligned to 8 bytes; NULL: there is none, which
-	 * blocks; &viommu_untranslated: the guest has not turned translation on. `pasid`: of requests without (IOMMU_NO_PASID); VT-d: or with that PASID. Called under
+	 * Where the guest's entry of a device is, in memory that the guest may change meanwhile, of iommu_guest_entry_bytes(), aligned to
+	 * 8; NULL: there is none, which blocks; &viommu_untranslated: the guest has not turned translation on. `pasid`: of requests without (IOMMU_NO_PASID); VT-d: or with that PASID. Called under
 	 * the viommu's lock: it must not call anything here.
 	 */
 	const void *(*entry)(void *ctx, uint32_t guest_rid, uint32_t pasid);

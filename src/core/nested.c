@@ -30,6 +30,11 @@ static void copy_once(uint64_t *to, const void *from, size_t bytes)
 
 /* ---- Entries ---- */
 
+size_t iommu_guest_entry_bytes(struct iommu_unit *unit)
+{
+	return unit && unit->nested ? unit->nested->entry_bytes : 0;
+}
+
 int iommu_guest_entry_read(struct iommu_unit *unit, const void *memory, size_t bytes, struct iommu_guest_entry *entry)
 {
 	if (!unit || !memory || (uintptr_t)memory % 8 || !entry)

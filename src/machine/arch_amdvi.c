@@ -31,9 +31,8 @@ static int create(struct machine *machine, struct iommu_unit **unit)
 }
 
 /* 2.2.2.1: guest tables of four levels, behind a GCR3 table of one page that has them for PASID 0. */
-static size_t guest_entry(struct machine *machine, void *page, uint64_t page_addr, uint64_t root, uint32_t tag, uint64_t *entry)
+static void guest_entry(void *page, uint64_t page_addr, uint64_t root, uint32_t tag, uint64_t *entry)
 {
-	(void)machine;
 	*(uint64_t *)page = amdvi_gcr3_to(root);
 	SET(AMDVI_DTE, V, entry, 1);
 	SET(AMDVI_DTE, TV, entry, 1);
@@ -44,7 +43,6 @@ static size_t guest_entry(struct machine *machine, void *page, uint64_t page_add
 	SET(AMDVI_DTE, GIOV, entry, 1);
 	SET(AMDVI_DTE, DOMAIN_ID, entry, tag);
 	amdvi_dte_set_gcr3(entry, page_addr);
-	return 32;
 }
 
 const struct machine_arch machine_amdvi = {

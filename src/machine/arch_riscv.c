@@ -28,10 +28,8 @@ static void noncoherent(uint64_t *capabilities)
 }
 
 /* 2.1.2: a device context with iosatp, as Linux has it. */
-static size_t guest_entry(struct machine *machine, void *page, uint64_t page_addr, uint64_t root, uint32_t tag, uint64_t *entry)
+static void guest_entry(void *page, uint64_t page_addr, uint64_t root, uint32_t tag, uint64_t *entry)
 {
-	uint64_t capabilities = machine->port.mmio_read64(machine->port.ctx, machine->firmware.registers + RISCV_REG_CAP);
-
 	(void)page;
 	(void)page_addr;
 	SET(RISCV_DC, V, entry, 1);
@@ -39,7 +37,6 @@ static size_t guest_entry(struct machine *machine, void *page, uint64_t page_add
 	SET(RISCV_DC, PSCID, entry, tag);
 	SET(RISCV_DC, FSC_MODE, entry, RISCV_S_SV48);
 	SET(RISCV_DC, FSC_PPN, entry, RISCV_PPN(root));
-	return (GET(RISCV_CAP, MSI_FLAT, &capabilities) ? RISCV_DCX_WORDS : RISCV_DC_WORDS) * sizeof(uint64_t);
 }
 
 const struct machine_arch machine_riscv = {

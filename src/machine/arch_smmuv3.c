@@ -53,9 +53,8 @@ static void guest_context(uint64_t *cd, uint64_t root, uint32_t asid)
 }
 
 /* 5.2: a first stage with one context, which is in `page`. The guest uses ATS if there is any. */
-static size_t guest_entry(struct machine *machine, void *page, uint64_t page_addr, uint64_t root, uint32_t tag, uint64_t *entry)
+static void guest_entry(void *page, uint64_t page_addr, uint64_t root, uint32_t tag, uint64_t *entry)
 {
-	(void)machine;
 	guest_context(page, root, tag);
 	SET(SMMU_STE, V, entry, 1);
 	SET(SMMU_STE, CONFIG, entry, SMMU_CONFIG_S1);
@@ -64,7 +63,6 @@ static size_t guest_entry(struct machine *machine, void *page, uint64_t page_add
 	SET(SMMU_STE, S1COR, entry, SMMU_CACHE_WB);
 	SET(SMMU_STE, S1CSH, entry, SMMU_SH_INNER);
 	SET(SMMU_STE, EATS, entry, SMMU_EATS_FULL);
-	return SMMU_STE_BYTES;
 }
 
 const struct machine_arch machine_smmuv3 = {

@@ -48,9 +48,8 @@ static void nesting(uint64_t *capabilities)
 }
 
 /* 9.6: a first-stage entry with four levels. */
-static size_t guest_entry(struct machine *machine, void *page, uint64_t page_addr, uint64_t root, uint32_t tag, uint64_t *entry)
+static void guest_entry(void *page, uint64_t page_addr, uint64_t root, uint32_t tag, uint64_t *entry)
 {
-	(void)machine;
 	(void)page;
 	(void)page_addr;
 	SET(VTD_PASID, P, entry, 1);
@@ -58,7 +57,6 @@ static size_t guest_entry(struct machine *machine, void *page, uint64_t page_add
 	SET(VTD_PASID, DID, entry, tag);
 	SET(VTD_PASID, FSPM, entry, VTD_FSPM_4_LEVEL);
 	SET_ADDR(VTD_PASID, FSPTPTR, entry, root);
-	return 64;
 }
 
 const struct machine_arch machine_vtd = {

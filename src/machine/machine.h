@@ -61,11 +61,11 @@ struct machine_arch {
 	/*
 	 * Guests' first stages, for machine_config.nested: the driver's X_enable_nesting(), and what gives a unit the capabilities (NULL:
 	 * it has them). guest_entry() fills in the entry that a guest would have for its first-stage table at `root`, with what it takes
-	 * beside in `page`; both addresses are the guest's. Returns the entry's bytes. NULL: there are none.
+	 * beside in `page`; both addresses are the guest's. NULL: there are none.
 	 */
 	int (*enable_nesting)(struct iommu_unit *unit);
 	void (*nesting)(uint64_t *capabilities);
-	size_t (*guest_entry)(struct machine *machine, void *page, uint64_t page_addr, uint64_t root, uint32_t tag, uint64_t *entry);
+	void (*guest_entry)(void *page, uint64_t page_addr, uint64_t root, uint32_t tag, uint64_t *entry);
 	/* Turns capabilities into those of a unit that does not snoop, for machine_config.noncoherent. NULL: all of them snoop. */
 	void (*noncoherent)(uint64_t *capabilities);
 };

@@ -26,7 +26,6 @@ int machine_nested_alloc(struct machine *machine, struct iommu_domain *parent, u
 {
 	uint64_t entry[IOMMU_GUEST_ENTRY_WORDS] = { 0 };
 	struct iommu_guest_entry guest;
-	size_t bytes;
 	int err;
 
 	if (!machine->config.arch->guest_entry)
@@ -34,9 +33,9 @@ int machine_nested_alloc(struct machine *machine, struct iommu_domain *parent, u
 	err = alloc_page(machine, page);
 	if (err)
 		return err;
-	bytes = machine->config.arch->guest_entry(machine, machine_virt(machine, *page), *page + MACHINE_GUEST_OFFSET,
-						  root + MACHINE_GUEST_OFFSET, tag, entry);
-	err = iommu_guest_entry_read(machine->unit, entry, bytes, &guest);
+	machine->config.arch->guest_entry(machine_virt(machine, *page), *page + MACHINE_GUEST_OFFSET,
+					  root + MACHINE_GUEST_OFFSET, tag, entry);
+	err = iommu_guest_entry_read(machine->unit, entry, iommu_guest_entry_bytes(machine->unit), &guest);
 	return err ? err : iommu_domain_alloc_nested(parent, &guest, domain);
 }
 

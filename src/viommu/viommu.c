@@ -206,7 +206,7 @@ static int refresh(struct viommu *viommu, struct guest_device *device, struct pl
 	if (memory == &viommu_untranslated)
 		return move(viommu, device, place, domain, NULL, report);
 	if (memory)
-		refused = iommu_guest_entry_read(viommu->desc.unit, memory, viommu->desc.entry_bytes, &entry);
+		refused = iommu_guest_entry_read(viommu->desc.unit, memory, iommu_guest_entry_bytes(viommu->desc.unit), &entry);
 	report->field = entry.field;
 	/* A unit that rejects the entry lets nothing through. */
 	if (refused)
@@ -460,7 +460,7 @@ int viommu_create(const struct viommu_desc *desc, struct viommu **result)
 	struct viommu *viommu;
 	int err;
 
-	if (!desc || !desc->unit || !desc->port || !desc->parent || !desc->entry || !desc->entry_bytes || !result)
+	if (!desc || !desc->unit || !desc->port || !desc->parent || !desc->entry || !result)
 		return -EINVAL;
 	viommu = desc->port->alloc(desc->port->ctx, sizeof(*viommu));
 	if (!viommu)
