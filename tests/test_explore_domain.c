@@ -127,6 +127,54 @@ static void test_pasids(void **state)
 	assert_false(hitless_check_knows_domain("riscv", &s2, HITLESS_PASID_REPLACED, 8));
 }
 
+/* To and from a guest's tables: behind the other side, behind one parent, behind another; with unmap in the parent meanwhile. */
+static void test_nested(void **state)
+{
+	static const struct iommu_domain_desc nested = { .type = IOMMU_DOMAIN_NESTED }, other = { .type = IOMMU_DOMAIN_NESTED, .levels = 1 };
+	static const char *const some[] = { "vtd", "amdvi", "smmuv3", "riscv" };
+
+	(void)state;
+	for (unsigned a = 0; a < 4; a++) {
+		/* 16.2 of SMMUv3: context descriptors are cached by StreamID. */
+		bool smmu = strcmp(some[a], "smmuv3") == 0;
+		struct hitless_domain_cell cells[] = {
+			cell_of(some[a], &s2, &nested, 1), cell_of(some[a], &nested, &s2, 1), cell_of(some[a], &nested, &nested, 1),
+			cell_of(some[a], &nested, &other, 1), cell_of(some[a], &nested, &s1, 1), cell_of(some[a], &nested, &blocked, 1),
+		};
+
+		for (unsigned i = 0; i < sizeof(cells) / sizeof(cells[0]); i++) {
+			cells[i].private_tags = i & 1;
+			must_be_proved(&cells[i], !smmu || i < 3 || i == 5);
+		}
+	}
+	assert_false(hitless_check_knows_domain("vtd-legacy", &nested, HITLESS_PASID_NONE, 8));
+	assert_false(hitless_check_knows_domain("smmuv3", &nested, HITLESS_PASID_BESIDE, 8));
+}
+
+/* Unmap in the parent that doesn't flush, or not under a tag that has come meanwhile. */
+static void test_broken_unmap_in_parents(void **state)
+{
+	static const struct iommu_domain_desc nested = { .type = IOMMU_DOMAIN_NESTED };
+	static const struct hitless_fault faults[] = { { .name = "no flush", .bits = HITLESS_UNMAP_NO_FLUSH },
+						       { .name = "old tags", .bits = HITLESS_UNMAP_OLD_TAGS } };
+	static const char *const some[] = { "vtd", "amdvi", "smmuv3", "riscv" };
+
+	(void)state;
+	for (unsigned a = 0; a < 4; a++)
+		for (unsigned f = 0; f < 2; f++) {
+			struct hitless_domain_cell cell = cell_of(some[a], &s1, &nested, 1);
+			struct hitless_report report;
+
+			cell.private_tags = true;
+			cell.mapper = HITLESS_MAPPER_NEW;
+			cell.fault = &faults[f];
+			report = check(&cell);
+			assert_int_equal(report.verdict, HITLESS_VIOLATED);
+			assert_int_equal(report.violation, HITLESS_UNMAPPED_PAGE_REACHED);
+			hitless_report_free(&report);
+		}
+}
+
 /* Units that don't snoop, CPUs without 128-bit stores. */
 static void test_other_machines(void **state)
 {
@@ -304,6 +352,8 @@ int main(void)
 		cmocka_unit_test(test_proved),
 		cmocka_unit_test(test_identity),
 		cmocka_unit_test(test_pasids),
+		cmocka_unit_test(test_nested),
+		cmocka_unit_test(test_broken_unmap_in_parents),
 		cmocka_unit_test(test_other_machines),
 		cmocka_unit_test(test_broken_unmap),
 		cmocka_unit_test(test_not_restored),

@@ -10,6 +10,7 @@
 #include <hitless/model-smmuv3.h>
 #include <hitless/smmuv3.h>
 
+#include "core/core.h"
 #include "layout/smmuv3.h"
 
 #define RID 0x0005u
@@ -228,6 +229,47 @@ static void test_one_context(void **state)
 	assert_int_equal(iommu_detach_group(group), 0);
 	assert_int_equal(iommu_domain_free(domain), 0);
 	assert_int_equal(iommu_domain_free(outside), 0);
+	free_guest(&guest);
+	fixture_close(&fx);
+}
+
+/* What the model has no way to show: device memory, merged events. And that nothing of the guest's reaches the second stage. */
+static void test_entry_in_memory(void **state)
+{
+	struct iommu_domain *domain;
+	uint64_t ste[SMMU_STE_WORDS], live[SMMU_STE_WORDS], second[SMMU_STE_WORDS];
+	struct iommu_group *group;
+	struct entry_place *place;
+	struct guest guest;
+	struct fixture fx;
+
+	(void)state;
+	fixture_open_config(&fx, PLAIN);
+	group = fixture_group(&fx);
+	place = &fixture_device(&fx, group, RID)->entry[0];
+	make_guest(&fx, &guest, 32 * GIB);
+	guest_ste(&guest, guest_page(&guest), 0, ste);
+	SET(SMMU_STE, S1CIR, ste, SMMU_CACHE_WT);
+	/* Ignored with one stage. */
+	SET(SMMU_STE, S2T0SZ, ste, 33);
+	SET(SMMU_STE, S2TTB, ste, 0x12345);
+	SET(SMMU_STE, S2S, ste, 1);
+	domain = nested_of(&guest, ste);
+	assert_int_equal(iommu_attach_group(group, guest.parent), 0);
+	entry_read(&fx.machine.port, place->table, place->offset, second, SMMU_STE_WORDS);
+	assert_int_equal(iommu_group_replace_domain(group, domain, NULL, NULL), 0);
+	entry_read(&fx.machine.port, place->table, place->offset, live, SMMU_STE_WORDS);
+	assert_int_equal(GET(SMMU_STE, CONFIG, live), SMMU_CONFIG_NESTED);
+	assert_int_equal(GET_ADDR(SMMU_STE, S1CONTEXTPTR, live), guest.pages[0] + guest.offset);
+	assert_int_equal(GET(SMMU_STE, S1CIR, live), SMMU_CACHE_WT);
+	assert_int_equal(GET(SMMU_STE, MEV, live), 1);
+	assert_int_equal(GET(SMMU_STE, S2PTW, live), 1);
+	assert_int_equal(GET(SMMU_STE, S1STALLD, live), 0);
+	assert_int_equal(GET(SMMU_STE, EATS, live), SMMU_EATS_NONE);
+	assert_int_not_equal(GET(SMMU_STE, S2VMID, live), 0);
+	assert_memory_equal(&live[2], &second[2], 6 * sizeof(uint64_t));
+	assert_int_equal(iommu_detach_group(group), 0);
+	assert_int_equal(iommu_domain_free(domain), 0);
 	free_guest(&guest);
 	fixture_close(&fx);
 }
@@ -1206,6 +1248,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_enable),
 		cmocka_unit_test(test_one_context),
+		cmocka_unit_test(test_entry_in_memory),
 		cmocka_unit_test(test_tables_of_contexts),
 		cmocka_unit_test(test_replaces),
 		cmocka_unit_test(test_contexts_for_others),

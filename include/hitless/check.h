@@ -123,6 +123,8 @@ enum hitless_pasid {
 
 struct hitless_domain_cell {
 	const char *arch;		/* "vtd", "vtd-legacy" */
+	/* IOMMU_DOMAIN_NESTED too: behind the second stage of guest number `levels`, 0 or 1. Where the other domain is a second stage, it is
+	 * guest 0's. */
 	struct iommu_domain_desc from, to;
 	unsigned devices;		/* of the group: 1 or 2 */
 	enum hitless_pasid pasid;

@@ -33,6 +33,8 @@ struct xp_target {
 #define XP_PASID_S2 0x2u
 #define XP_PASID_IDENTITY 0x4u
 
+struct xp_format;	/* setup.h */
+
 /* What of an architecture driver.c needs to run its driver on its model. */
 struct xp_driver {
 	uint64_t registers, register_bytes;
@@ -48,6 +50,15 @@ struct xp_driver {
 	bool noncoherent;		/* there are units that don't snoop */
 	unsigned pasid_kinds;		/* XP_PASID_ bits; 0: it has none */
 	unsigned pasid_quantum;		/* ... if stores have so many bytes at least */
+	/*
+	 * Guests' first stages: the driver's X_enable_nesting(), the format of their tables, and the entry that a guest would have for its
+	 * table at `root`, under its own tag, with what it takes beside in `page`; both addresses are the guest's. Returns the entry's
+	 * bytes. NULL: there are none.
+	 */
+	int (*enable_nesting)(struct iommu_unit *unit);
+	bool parents_tag;		/* nested domains have their parent's tags: else their own */
+	const struct xp_format *guest_format;
+	size_t (*guest_entry)(uint64_t *page, uint64_t page_addr, uint64_t root, uint32_t tag, uint64_t *entry);
 };
 
 struct xp_arch {

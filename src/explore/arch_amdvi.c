@@ -266,6 +266,22 @@ static void queue(struct iommu_model *model, struct xp_queue *queue)
 	queue->doorbell_bytes = 8;
 }
 
+/* 2.2.2.1: the GCR3 table has guest tables of four levels for PASID 0. */
+static size_t guest_entry(uint64_t *page, uint64_t page_addr, uint64_t root, uint32_t guest_tag, uint64_t *entry)
+{
+	page[0] = amdvi_gcr3_to(root);
+	SET(AMDVI_DTE, V, entry, 1);
+	SET(AMDVI_DTE, TV, entry, 1);
+	SET(AMDVI_DTE, IR, entry, 1);
+	SET(AMDVI_DTE, IW, entry, 1);
+	SET(AMDVI_DTE, I, entry, 1);
+	SET(AMDVI_DTE, GV, entry, 1);
+	SET(AMDVI_DTE, GIOV, entry, 1);
+	SET(AMDVI_DTE, DOMAIN_ID, entry, guest_tag);
+	amdvi_dte_set_gcr3(entry, page_addr);
+	return 32;
+}
+
 static const struct xp_driver driver = {
 	.registers = REGISTERS,
 	.register_bytes = 0x4000,
@@ -275,6 +291,9 @@ static const struct xp_driver driver = {
 	.first_stage = true,
 	.pasid_kinds = XP_PASID_S1,
 	.pasid_quantum = 16,
+	.enable_nesting = amdvi_enable_nesting,
+	.guest_format = &v2_4,
+	.guest_entry = guest_entry,
 };
 
 const struct xp_arch xp_arch_amdvi = {

@@ -326,6 +326,19 @@ static void queue(struct iommu_model *model, struct xp_queue *queue)
 	queue->head = RISCV_REG_CQH;
 }
 
+/* 2.1.2: a device context with iosatp, Sv39. */
+static size_t guest_entry(uint64_t *page, uint64_t page_addr, uint64_t root, uint32_t guest_tag, uint64_t *entry)
+{
+	(void)page;
+	(void)page_addr;
+	SET(RISCV_DC, V, entry, 1);
+	SET(RISCV_DC, EN_ATS, entry, 1);
+	SET(RISCV_DC, PSCID, entry, guest_tag);
+	SET(RISCV_DC, FSC_MODE, entry, RISCV_S_SV39);
+	SET(RISCV_DC, FSC_PPN, entry, RISCV_PPN(root));
+	return RISCV_DC_WORDS * sizeof(uint64_t);
+}
+
 static const struct xp_driver driver = {
 	.registers = REGISTERS,
 	.register_bytes = 0x1000,
@@ -336,6 +349,10 @@ static const struct xp_driver driver = {
 	.first_stage = true,
 	.noncoherent = true,
 	.pasid_kinds = XP_PASID_S1 | XP_PASID_IDENTITY,
+	.enable_nesting = riscv_enable_nesting,
+	.parents_tag = true,
+	.guest_format = &sv39,
+	.guest_entry = guest_entry,
 };
 
 const struct xp_arch xp_arch_riscv_dc = {

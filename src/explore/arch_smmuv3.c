@@ -379,6 +379,17 @@ static void capabilities(bool noncoherent, uint64_t *capabilities)
 	capabilities[1] = 0;
 }
 
+/* A guest's stream table entry, whose one context is in a page of its own. */
+static size_t guest_entry(uint64_t *page, uint64_t page_addr, uint64_t root, uint32_t guest_tag, uint64_t *entry)
+{
+	make_cd(page, guest_tag, root, 25);
+	SET(SMMU_STE, V, entry, 1);
+	SET(SMMU_STE, CONFIG, entry, SMMU_CONFIG_S1);
+	SET(SMMU_STE, EATS, entry, SMMU_EATS_FULL);
+	SET_ADDR(SMMU_STE, S1CONTEXTPTR, entry, page_addr);
+	return SMMU_STE_BYTES;
+}
+
 static const struct xp_driver driver = {
 	.registers = REGISTERS,
 	.register_bytes = 0x20000,
@@ -389,6 +400,10 @@ static const struct xp_driver driver = {
 	.first_stage = true,
 	.noncoherent = true,
 	.pasid_kinds = XP_PASID_S1,
+	.enable_nesting = smmuv3_enable_nesting,
+	.parents_tag = true,
+	.guest_format = &s1_3,
+	.guest_entry = guest_entry,
 };
 
 const struct xp_arch xp_arch_smmuv3_ste = {

@@ -316,11 +316,24 @@ static void queue(struct iommu_model *model, struct xp_queue *queue)
 static void capabilities(bool noncoherent, uint64_t *capabilities)
 {
 	capabilities[0] = vtd_model_default_cap();
-	capabilities[1] = vtd_model_default_ecap();
+	capabilities[1] = vtd_model_default_ecap() | BITS(VTD_ECAP, NEST);
 	if (!noncoherent)
 		return;
 	SET(VTD_ECAP, C, &capabilities[1], 0);
 	SET(VTD_ECAP, SMPWCS, &capabilities[1], 0);
+}
+
+/* 9.6: a first-stage entry with four levels. */
+static size_t guest_entry(uint64_t *page, uint64_t page_addr, uint64_t root, uint32_t guest_tag, uint64_t *entry)
+{
+	(void)page;
+	(void)page_addr;
+	SET(VTD_PASID, P, entry, 1);
+	SET(VTD_PASID, PGTT, entry, VTD_PGTT_FIRST);
+	SET(VTD_PASID, DID, entry, guest_tag);
+	SET(VTD_PASID, FSPM, entry, VTD_FSPM_4_LEVEL);
+	SET_ADDR(VTD_PASID, FSPTPTR, entry, root);
+	return 64;
 }
 
 static const struct xp_driver driver_scalable = {
@@ -333,6 +346,9 @@ static const struct xp_driver driver_scalable = {
 	.first_stage = true,
 	.noncoherent = true,
 	.pasid_kinds = XP_PASID_S1 | XP_PASID_S2 | XP_PASID_IDENTITY,
+	.enable_nesting = vtd_enable_nesting,
+	.guest_format = &fs,
+	.guest_entry = guest_entry,
 };
 
 static const struct xp_driver driver_legacy = {

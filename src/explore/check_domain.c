@@ -41,6 +41,8 @@ bool hitless_check_knows_domain(const char *name, const struct iommu_domain_desc
 	switch (desc->type) {
 	case IOMMU_DOMAIN_BLOCKED:
 		return true;
+	case IOMMU_DOMAIN_NESTED:
+		return driver->enable_nesting && !pasid && desc->levels < 2;
 	case IOMMU_DOMAIN_IDENTITY:
 		return pasid != HITLESS_PASID_REPLACED || (kinds & XP_PASID_IDENTITY);
 	default:

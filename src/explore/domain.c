@@ -249,7 +249,7 @@ int xp_domain_build(const struct hitless_domain_cell *cell, enum hitless_mapper 
 	if (!err)
 		err = finish(&s, c, mapper, report, ats);
 	if (!err && mapper != HITLESS_MAPPER_NONE)
-		err = xp_add_mapper(cell, mapper, s.domain_locks[xp_mapper_is_old(mapper) ? XP_SIDE_OLD : XP_SIDE_NEW], c);
+		err = xp_add_mapper(&s, mapper, c);
 	if (!err && !waits_differ(c))
 		err = -E2BIG;
 	if (!err)

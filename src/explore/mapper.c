@@ -52,7 +52,7 @@ static void run_mapper(struct xp_scene *s)
 	h->unlocked = NULL;
 	err = pad_queue(s);
 	xp_start_recording(s, s->list);
-	s->unmapped = err ? err : iommu_unmap(s->unmap_from, s->unmap_iova, s->unmap_iova == XP_IOVA_ALONE ? XP_ALONE_SPAN : XP_PAGE);
+	s->unmapped = err ? err : iommu_unmap(s->unmap_from, s->unmap_iova, s->unmap_size);
 	xp_stop_recording(s);
 	memcpy(h->shadow, h->ram, XP_MAX_PAGES * XP_PAGE);
 	h->record = record;
@@ -64,7 +64,7 @@ static void mapper_moment(void *ctx, unsigned lock)
 {
 	struct xp_scene *s = ctx;
 
-	if (lock == s->unmap_lock && s->countdown && --s->countdown == 0)
+	if (lock && (lock == s->unmap_lock || lock == s->unmap_nested_lock) && s->countdown && --s->countdown == 0)
 		run_mapper(s);
 }
 
@@ -80,9 +80,29 @@ uint64_t xp_mapper_iova(enum hitless_mapper mapper)
 
 bool xp_domain_has_mapper(const struct hitless_domain_cell *cell, enum hitless_mapper mapper)
 {
+	enum iommu_domain_type type;
+
 	if (mapper == HITLESS_MAPPER_NONE)
 		return true;
-	return (xp_mapper_is_old(mapper) ? cell->from.type : cell->to.type) == IOMMU_DOMAIN_PAGING;
+	type = xp_mapper_is_old(mapper) ? cell->from.type : cell->to.type;
+	return type == IOMMU_DOMAIN_PAGING || type == IOMMU_DOMAIN_NESTED;
+}
+
+/*
+ * Unmap in a parent takes the nested domain's lock once it has cleared the page-table entry; here, from the beginning, so that what it
+ * flushes is known when it starts. Of what that leaves out, a tag that comes between the two, the flush is the same and the entry is cleared earlier.
+ */
+static void lock_from_beginning(struct xp_ops *list, unsigned lock)
+{
+	struct xp_ops all = { 0 };
+
+	xp_op_add(&all, &(struct xp_op){ .kind = XP_LOCK, .addr = lock, .text = "lock the nested domain" });
+	for (unsigned i = 0; i < list->n; i++)
+		if ((list->v[i].kind != XP_LOCK && list->v[i].kind != XP_UNLOCK) || list->v[i].addr != lock)
+			xp_op_add(&all, &list->v[i]);
+	xp_op_add(&all, &(struct xp_op){ .kind = XP_UNLOCK, .addr = lock, .text = "unlock the nested domain" });
+	free(list->v);
+	*list = all;
 }
 
 /* What it does when it starts after `moment` unlocks of its domain. */
@@ -96,9 +116,11 @@ static int record_mapper(const struct hitless_domain_cell *cell, enum hitless_ma
 
 	if (err)
 		goto out;
-	s.unmap_from = s.domains[side];
+	s.unmap_from = s.mapped[side];
 	s.unmap_lock = s.domain_locks[side];
-	s.unmap_iova = xp_mapper_iova(mapper);
+	s.unmap_nested_lock = s.nested_locks[side];
+	s.unmap_iova = xp_scene_mapped_at(&s, side, xp_mapper_iova(mapper));
+	s.unmap_size = xp_mapper_iova(mapper) == XP_IOVA_ALONE ? XP_ALONE_SPAN : XP_PAGE;
 	s.list = list;
 	s.first_slot = s.host.queue.first;
 	s.first_wait = s.host.waits;
@@ -111,6 +133,8 @@ static int record_mapper(const struct hitless_domain_cell *cell, enum hitless_ma
 		xp_start_recording(&s, &thrown_away);
 		err = xp_scene_replace(&s, &report);
 	}
+	if (!err && s.unmap_nested_lock)
+		lock_from_beginning(list, s.unmap_nested_lock);
 	if (!err && s.unmapped != XP_PAGE)
 		err = s.unmapped < 0 ? (int)s.unmapped : -EDEADLK;
 	if (!err && (s.host.deadlock || s.host.full))
@@ -164,16 +188,23 @@ static void damage_mapper(struct xp_ops *list, unsigned faults)
 	}
 }
 
-/* All lists, and which of them starts where. */
-int xp_add_mapper(const struct hitless_domain_cell *cell, enum hitless_mapper mapper, unsigned lock, struct xp_case *c)
+/* Tags could have changed. */
+static bool is_moment(const struct xp_scene *scene, unsigned side, const struct xp_op *op)
 {
+	return op->kind == XP_UNLOCK && op->addr && (op->addr == scene->domain_locks[side] || op->addr == scene->nested_locks[side]);
+}
+
+/* All lists, and which of them starts where. */
+int xp_add_mapper(const struct xp_scene *scene, enum hitless_mapper mapper, struct xp_case *c)
+{
+	const struct hitless_domain_cell *cell = scene->cell;
 	unsigned faults = cell->fault ? cell->fault->bits : 0, moments = 0;
 	uint8_t list_of[XP_MAX_PAGES] = { 0 };
 	struct xp_mapper *m = &c->mapper;
 	unsigned side = xp_mapper_is_old(mapper) ? XP_SIDE_OLD : XP_SIDE_NEW;
 
 	for (unsigned i = 0; i < c->steps.n; i++)
-		moments += c->steps.v[i].kind == XP_UNLOCK && c->steps.v[i].addr == lock;
+		moments += is_moment(scene, side, &c->steps.v[i]);
 	for (unsigned moment = 0; moment <= moments; moment++) {
 		struct xp_ops list = { 0 };
 		int err;
@@ -205,7 +236,7 @@ int xp_add_mapper(const struct hitless_domain_cell *cell, enum hitless_mapper ma
 	for (unsigned i = 0, moment = 0; i <= c->steps.n; i++) {
 		m->at[i] = list_of[moment];
 		if (i < c->steps.n)
-			moment += c->steps.v[i].kind == XP_UNLOCK && c->steps.v[i].addr == lock;
+			moment += is_moment(scene, side, &c->steps.v[i]);
 	}
 	m->iova = xp_mapper_iova(mapper);
 	m->phys = xp_scene_data(side) + (m->iova == XP_IOVA_GONE ? 0x5000 : 0x6000);

@@ -8,36 +8,138 @@
 
 /* ---- Setting it up ---- */
 
-static int fill_domain(struct iommu_domain *domain, unsigned side)
+static const struct iommu_domain_desc *desc_of(const struct xp_scene *s, unsigned side)
+{
+	return side == XP_SIDE_OLD ? &s->cell->from : &s->cell->to;
+}
+
+static bool is_nested(const struct iommu_domain_desc *desc)
+{
+	return desc->type == IOMMU_DOMAIN_NESTED;
+}
+
+uint64_t xp_scene_mapped_at(const struct xp_scene *s, unsigned side, uint64_t iova)
+{
+	return s->mapped[side] == s->domains[side] ? iova : xp_guest_address(side, iova);
+}
+
+/* What is at each address, from xp_scene_data() on, and how large. */
+static int fill_domain(struct xp_scene *s, unsigned side)
 {
 	const uint64_t to = xp_scene_data(side);
+	const unsigned both = IOMMU_READ | IOMMU_WRITE;
 	const bool odd = side & 1;
-	int err = iommu_map(domain, XP_IOVA_SMALL, to, XP_PAGE, IOMMU_READ | IOMMU_WRITE);
+	const struct {
+		uint64_t iova, phys, size;
+		unsigned prot;
+	} pages[] = {
+		{ XP_IOVA_SMALL, to, XP_PAGE, both },
+		{ XP_IOVA_RIGHTS, to + 0x1000, XP_PAGE, odd ? both : IOMMU_READ },
+		{ XP_IOVA_SAME, XP_PHYS_SAME, XP_PAGE, both },
+		{ XP_IOVA_GONE, to + 0x5000, XP_PAGE, both },
+		{ XP_IOVA_ALONE, to + 0x6000, XP_PAGE, both },
+		{ XP_IOVA_LARGE, to + 0x200000, odd ? 0x200000 : XP_PAGE, both },
+	};
+	int err = 0;
 
-	if (!err)
-		err = iommu_map(domain, XP_IOVA_RIGHTS, to + 0x1000, XP_PAGE, odd ? IOMMU_READ | IOMMU_WRITE : IOMMU_READ);
-	if (!err)
-		err = iommu_map(domain, XP_IOVA_SAME, XP_PHYS_SAME, XP_PAGE, IOMMU_READ | IOMMU_WRITE);
-	if (!err)
-		err = iommu_map(domain, XP_IOVA_GONE, to + 0x5000, XP_PAGE, IOMMU_READ | IOMMU_WRITE);
-	if (!err)
-		err = iommu_map(domain, XP_IOVA_ALONE, to + 0x6000, XP_PAGE, IOMMU_READ | IOMMU_WRITE);
-	if (!err)
-		err = iommu_map(domain, XP_IOVA_LARGE, to + 0x200000, odd ? 0x200000 : XP_PAGE, IOMMU_READ | IOMMU_WRITE);
+	for (unsigned i = 0; i < sizeof(pages) / sizeof(pages[0]) && !err; i++)
+		err = iommu_map(s->mapped[side], xp_scene_mapped_at(s, side, pages[i].iova), pages[i].phys, pages[i].size, pages[i].prot);
 	return err;
+}
+
+static void find_lock(struct xp_scene *s, unsigned side)
+{
+	uint64_t phys;
+
+	/* That takes its lock and no other. */
+	(void)iommu_iova_to_phys(s->mapped[side], 0, &phys);
+	s->domain_locks[side] = s->host.last_lock;
 }
 
 static int add_domain(struct xp_scene *s, unsigned side, const struct iommu_domain_desc *desc)
 {
 	int err = iommu_domain_alloc(s->unit, desc, &s->domains[side]);
-	uint64_t phys;
 
 	if (err || desc->type != IOMMU_DOMAIN_PAGING)
 		return err;
-	/* That takes its lock and no other. */
-	(void)iommu_iova_to_phys(s->domains[side], 0, &phys);
-	s->domain_locks[side] = s->host.last_lock;
-	return fill_domain(s->domains[side], side);
+	s->mapped[side] = s->domains[side];
+	find_lock(s, side);
+	return fill_domain(s, side);
+}
+
+/* The guest's second stage: where the other side is one, and may be it, it is that. */
+static int find_parent(struct xp_scene *s, unsigned side)
+{
+	const struct iommu_domain_desc second = { .type = IOMMU_DOMAIN_PAGING, .stage = 2 };
+	const struct iommu_domain_desc *other = desc_of(s, !side);
+	unsigned number = desc_of(s, side)->levels;
+	struct iommu_domain **guest = &s->guests[number];
+	int err = 0;
+
+	if (!*guest) {
+		if (!number && other->type == IOMMU_DOMAIN_PAGING && other->stage == 2)
+			*guest = s->domains[!side];
+		else
+			err = iommu_domain_alloc(s->unit, &second, guest);
+		if (!err)
+			err = iommu_map(*guest, XP_GUEST_RAM, 0, XP_MAX_PAGES * XP_PAGE, IOMMU_READ | IOMMU_WRITE);
+	}
+	s->mapped[side] = *guest;
+	return err;
+}
+
+/* The guest's tables: its own memory, from where the host's ends. */
+static uint64_t make_guest_tables(struct xp_scene *s, unsigned side, uint64_t *page)
+{
+	static const uint64_t iovas[] = { XP_IOVA_SMALL, XP_IOVA_RIGHTS, XP_IOVA_SAME, XP_IOVA_GONE, XP_IOVA_ALONE, XP_IOVA_LARGE };
+	struct xp_host *h = &s->host;
+	struct xp_builder b = { .ram = h->ram, .next = h->pages, .offset = XP_GUEST_RAM };
+	uint64_t root = b.next++ * XP_PAGE;
+
+	*page = b.next++ * XP_PAGE;
+	for (unsigned i = 0; i < sizeof(iovas) / sizeof(iovas[0]); i++)
+		xp_map(&b, h->arch->driver->guest_format, root, iovas[i], xp_guest_address(side, iovas[i]), 1, true);
+	h->live_pages += b.next - h->pages;
+	h->pages = b.next;
+	return root;
+}
+
+/* The guest's tags differ, as they must behind one parent. */
+static int add_nested(struct xp_scene *s, unsigned side)
+{
+	const struct xp_driver *driver = s->host.arch->driver;
+	uint64_t entry[IOMMU_GUEST_ENTRY_WORDS] = { 0 }, root, page;
+	struct iommu_guest_entry guest;
+	size_t bytes;
+	int err = find_parent(s, side);
+
+	if (err)
+		return err;
+	find_lock(s, side);
+	root = make_guest_tables(s, side, &page);
+	bytes = driver->guest_entry(&s->host.ram[page / 8], page + XP_GUEST_RAM, root + XP_GUEST_RAM, side + 1, entry);
+	err = iommu_guest_entry_read(s->unit, entry, bytes, &guest);
+	if (!err)
+		err = iommu_domain_alloc_nested(s->mapped[side], &guest, &s->domains[side]);
+	/* The newest one. */
+	s->nested_locks[side] = driver->parents_tag ? 0 : s->host.nlocks - 1;
+	return err ? err : fill_domain(s, side);
+}
+
+/* Parents first. */
+static int add_domains(struct xp_scene *s)
+{
+	int err = 0;
+
+	for (unsigned side = XP_SIDE_OLD; side <= XP_SIDE_NEW && !err; side++)
+		if (!is_nested(desc_of(s, side)))
+			err = add_domain(s, side, desc_of(s, side));
+	if (!err && (is_nested(&s->cell->from) || is_nested(&s->cell->to)))
+		err = s->host.arch->driver->enable_nesting(s->unit);
+	for (unsigned side = XP_SIDE_OLD; side <= XP_SIDE_NEW && !err; side++)
+		if (is_nested(desc_of(s, side)))
+			err = add_nested(s, side);
+	return err;
 }
 
 static int add_group(struct xp_scene *s, const uint32_t *rids, unsigned count, bool ats, struct iommu_group **group,
@@ -132,7 +234,12 @@ static int attach_old(struct xp_scene *s)
 int xp_scene_open(struct xp_scene *s, const struct hitless_domain_cell *cell)
 {
 	static const uint32_t group[] = { XP_RID_DEVICE, XP_RID_SECOND }, others[] = { XP_RID_OLD, XP_RID_NEW, XP_RID_NEXT };
-	const struct iommu_domain_desc next = { .type = IOMMU_DOMAIN_PAGING, .stage = cell->to.stage, .levels = cell->to.levels };
+	/* It may get the tag that is free by then. */
+	const struct iommu_domain_desc next = {
+		.type = IOMMU_DOMAIN_PAGING,
+		.stage = is_nested(&cell->to) ? 2 : cell->to.stage,
+		.levels = is_nested(&cell->to) ? 0 : cell->to.levels,
+	};
 	const struct xp_arch *arch = xp_arch_find(cell->arch, NULL);
 	struct iommu_device *ignored;
 	struct iommu_model_config config = xp_config(cell->freedoms, cell->quantum);
@@ -148,9 +255,7 @@ int xp_scene_open(struct xp_scene *s, const struct hitless_domain_cell *cell)
 		arch->driver->capabilities(cell->noncoherent, config.capabilities);
 	err = xp_host_open(&s->host, arch, &config, cell->quantum == 16, cell->noncoherent, &s->unit);
 	if (!err)
-		err = add_domain(s, XP_SIDE_OLD, &cell->from);
-	if (!err)
-		err = add_domain(s, XP_SIDE_NEW, &cell->to);
+		err = add_domains(s);
 	if (!err)
 		err = warm_up(s, XP_SIDE_NEW);
 	if (!err)

@@ -25,6 +25,15 @@ enum { XP_SIDE_OLD, XP_SIDE_NEW, XP_SIDE_NEXT, XP_SIDE_KEEP, XP_SIDES };
 #define XP_PASID_FAR 0x12345u
 #define XP_PASID_BESIDE 2u
 
+/* A nested domain is behind a guest's second stage: that maps all RAM there, for the guest's tables, and the pages of the domain at addresses of
+ * the guest's. */
+#define XP_GUEST_RAM 0x10000000ull
+
+static inline uint64_t xp_guest_address(unsigned side, uint64_t iova)
+{
+	return iova + ((side + 1ull) << 32);
+}
+
 /* Where the pages of a domain lie. */
 static inline uint64_t xp_scene_data(unsigned side)
 {
@@ -35,14 +44,15 @@ struct xp_scene {
 	const struct hitless_domain_cell *cell;
 	struct xp_host host;
 	struct iommu_unit *unit;
-	struct iommu_domain *domains[XP_SIDES];
+	struct iommu_domain *domains[XP_SIDES], *mapped[XP_SIDES]; /* mapped: the domain itself, or its parent */
+	struct iommu_domain *guests[2];	/* second stages that nested domains are behind */
 	struct iommu_group *group, *bystanders[XP_SIDES];
 	struct iommu_device *device, *new_device;	/* the first of the group; the one in the new domain */
-	unsigned domain_locks[XP_SIDES];
+	unsigned domain_locks[XP_SIDES], nested_locks[XP_SIDES]; /* of `mapped`; of a nested domain with tags of its own, or 0 */
 	/* A mapper that is recorded now. */
 	struct iommu_domain *unmap_from;
-	unsigned unmap_lock;
-	uint64_t unmap_iova;
+	unsigned unmap_lock, unmap_nested_lock;
+	uint64_t unmap_iova, unmap_size;
 	unsigned countdown;		/* unlocks until it runs; 0: never */
 	unsigned first_slot, first_wait;
 	struct xp_ops *list;
@@ -75,12 +85,15 @@ int xp_scene_replace(struct xp_scene *s, struct iommu_replace_report *report);
 void xp_start_recording(struct xp_scene *s, struct xp_ops *ops);
 void xp_stop_recording(struct xp_scene *s);
 
+/* The address at which a domain, or its parent, maps what is at `iova`. */
+uint64_t xp_scene_mapped_at(const struct xp_scene *s, unsigned side, uint64_t iova);
+
 /* ---- mapper.c ---- */
 
 bool xp_mapper_is_old(enum hitless_mapper mapper);
 uint64_t xp_mapper_iova(enum hitless_mapper mapper);
-/* All lists, and which of them starts where. `lock`: of its domain. */
-int xp_add_mapper(const struct hitless_domain_cell *cell, enum hitless_mapper mapper, unsigned lock, struct xp_case *c);
+/* All lists, and which of them starts where. The scene's locks say when the tags could have changed. */
+int xp_add_mapper(const struct xp_scene *scene, enum hitless_mapper mapper, struct xp_case *c);
 
 /* ---- locks.c ---- */
 

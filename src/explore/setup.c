@@ -20,8 +20,8 @@ void xp_map(struct xp_builder *b, const struct xp_format *format, uint64_t root,
 		if (l == level)
 			break;
 		if (!*entry)
-			*entry = format->table(b->next++ * XP_PAGE, l);
-		table = format->address(*entry);
+			*entry = format->table(b->next++ * XP_PAGE + b->offset, l);
+		table = format->address(*entry) - b->offset;
 	}
 	*entry = format->page(phys, level, write);
 }

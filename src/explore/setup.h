@@ -35,7 +35,8 @@ struct xp_format {
 
 struct xp_builder {
 	uint64_t *ram;
-	unsigned next;	/* free page */
+	unsigned next;		/* free page */
+	uint64_t offset;	/* of the addresses in the tables, where those are a guest's */
 };
 
 void xp_map(struct xp_builder *b, const struct xp_format *format, uint64_t root, uint64_t iova, uint64_t phys, unsigned level,

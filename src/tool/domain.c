@@ -11,6 +11,8 @@ const struct tool_kind tool_kinds[] = {
 	{ "identity", { .type = IOMMU_DOMAIN_IDENTITY } },
 	{ "s1", { .type = IOMMU_DOMAIN_PAGING, .stage = 1 } },
 	{ "s2", { .type = IOMMU_DOMAIN_PAGING, .stage = 2 } },
+	{ "nested", { .type = IOMMU_DOMAIN_NESTED } },
+	{ "nested:parent=b", { .type = IOMMU_DOMAIN_NESTED, .levels = 1 } },
 	{ .name = NULL },
 };
 
@@ -21,10 +23,10 @@ struct iommu_domain_desc tool_find_kind(const char *name)
 	for (const struct tool_kind *kind = tool_kinds; kind->name; kind++) {
 		struct iommu_domain_desc desc = kind->desc;
 
+		if (strcmp(kind->name, name) == 0)
+			return desc;
 		if (strlen(kind->name) != n || memcmp(kind->name, name, n) != 0)
 			continue;
-		if (!name[n])
-			return desc;
 		if (strncmp(name + n, ":levels=", 8) == 0 && desc.type == IOMMU_DOMAIN_PAGING && name[n + 8] >= '3' &&
 		    name[n + 8] <= '6' && !name[n + 9]) {
 			desc.levels = (unsigned)(name[n + 8] - '0');
@@ -35,10 +37,8 @@ struct iommu_domain_desc tool_find_kind(const char *name)
 			return desc;
 		}
 	}
-	if (strncmp(name, "nested", 6) == 0)
-		tool_fail(TOOL_SKIPPED, "--layer domain: 'nested' is not available yet");
-	tool_fail(TOOL_USAGE, "--layer domain: there is no kind of domain '%s'; there are blocked, identity, s1, s2, "
-		  "and of the last two :levels=N and :dirty=on", name);
+	tool_fail(TOOL_USAGE, "--layer domain: there is no kind of domain '%s'; there are blocked, identity, s1, s2, nested, nested:parent=b, "
+		  "and of s1 and s2 :levels=N and :dirty=on", name);
 }
 
 unsigned tool_find_mapper(const char *name)
@@ -83,13 +83,19 @@ const struct hitless_fault *tool_find_fault(const char *name)
 	return fault ? &fault->fault : NULL;
 }
 
+/* A nested domain's parent does. */
+static bool has_mappings(const struct iommu_domain_desc *desc)
+{
+	return desc->type == IOMMU_DOMAIN_PAGING || desc->type == IOMMU_DOMAIN_NESTED;
+}
+
 json_t *tool_json_mappers(const struct hitless_domain_cell *cell)
 {
 	json_t *names = json_array();
 
 	for (unsigned mapper = HITLESS_MAPPER_NONE + 1; mapper < HITLESS_MAPPERS; mapper++)
 		if ((cell->mapper == mapper || cell->mapper == HITLESS_MAPPERS) &&
-		    (mapper <= HITLESS_MAPPER_OLD_TABLE ? cell->from.type : cell->to.type) == IOMMU_DOMAIN_PAGING)
+		    has_mappings(mapper <= HITLESS_MAPPER_OLD_TABLE ? &cell->from : &cell->to))
 			json_array_append_new(names, json_string(hitless_mapper_name(mapper)));
 	return names;
 }

@@ -219,6 +219,11 @@ static void add_domain(struct matrix *matrix, const struct cell *made)
 	}
 }
 
+static bool is_other_guest(const struct tool_kind *kind)
+{
+	return kind->desc.type == IOMMU_DOMAIN_NESTED && kind->desc.levels;
+}
+
 static void add_domains(struct matrix *matrix, const struct tool_arch *arch, unsigned quantum, bool private_tags, unsigned devices,
 			enum hitless_pasid pasid)
 {
@@ -246,8 +251,10 @@ static void add_domains(struct matrix *matrix, const struct tool_arch *arch, uns
 				},
 			};
 
-			/* Two domains of a kind without tables are the same. */
-			if ((from == to && from->desc.type != IOMMU_DOMAIN_PAGING) ||
+			/* Two domains of a kind without tables are the same, and of two guests it is enough that one comes first. */
+			if ((from == to && from->desc.type != IOMMU_DOMAIN_PAGING && from->desc.type != IOMMU_DOMAIN_NESTED) ||
+			    (is_other_guest(from) && (from == to || to->desc.type != IOMMU_DOMAIN_NESTED)) ||
+			    (is_other_guest(to) && from->desc.type != IOMMU_DOMAIN_NESTED) ||
 			    !hitless_check_knows_domain(arch->name, &from->desc, pasid, quantum) ||
 			    !hitless_check_knows_domain(arch->name, &to->desc, pasid, quantum))
 				continue;
