@@ -17,6 +17,11 @@ def run(*args, stdin="", env=None, timeout=100):
     return done.returncode, done.stdout, done.stderr
 
 
+def known_gap(row):
+    """Between two guests' tables of PASIDs behind two parents: what is cached of one may be walked behind the other (docs/smmuv3.md)."""
+    return row["arch"] == "smmuv3" and {row["from"], row["to"]} == {"nested", "nested:parent=b"}
+
+
 class Case(unittest.TestCase):
     maxDiff = None
 

@@ -39,6 +39,23 @@ static void guest_entry(void *page, uint64_t page_addr, uint64_t root, uint32_t 
 	SET(RISCV_DC, FSC_PPN, entry, RISCV_PPN(root));
 }
 
+/* With a process directory of one page, where requests without process id have process context 0. */
+static void guest_table(void *page, uint64_t page_addr, uint64_t root, uint32_t tag, uint64_t *entry)
+{
+	uint64_t *pc = page;
+
+	SET(RISCV_PC, V, pc, 1);
+	SET(RISCV_PC, PSCID, pc, tag);
+	SET(RISCV_PC, FSC_MODE, pc, RISCV_S_SV48);
+	SET(RISCV_PC, FSC_PPN, pc, RISCV_PPN(root));
+	SET(RISCV_DC, V, entry, 1);
+	SET(RISCV_DC, EN_ATS, entry, 1);
+	SET(RISCV_DC, PDTV, entry, 1);
+	SET(RISCV_DC, DPE, entry, 1);
+	SET(RISCV_DC, FSC_MODE, entry, RISCV_PDTP_PD8);
+	SET(RISCV_DC, FSC_PPN, entry, RISCV_PPN(page_addr));
+}
+
 const struct machine_arch machine_riscv = {
 	.name = "riscv",
 	.model = &riscv_model,
@@ -54,4 +71,5 @@ const struct machine_arch machine_riscv = {
 	.noncoherent = noncoherent,
 	.enable_nesting = riscv_enable_nesting,
 	.guest_entry = guest_entry,
+	.guest_table = guest_table,
 };

@@ -66,6 +66,8 @@ struct machine_arch {
 	int (*enable_nesting)(struct iommu_unit *unit);
 	void (*nesting)(uint64_t *capabilities);
 	void (*guest_entry)(void *page, uint64_t page_addr, uint64_t root, uint32_t tag, uint64_t *entry);
+	/* The same of a device that may have PASIDs, where the guest can choose between a table of them and none. NULL: it can't. */
+	void (*guest_table)(void *page, uint64_t page_addr, uint64_t root, uint32_t tag, uint64_t *entry);
 	/* Turns capabilities into those of a unit that does not snoop, for machine_config.noncoherent. NULL: all of them snoop. */
 	void (*noncoherent)(uint64_t *capabilities);
 };

@@ -24,17 +24,18 @@ static int alloc_page(struct machine *machine, uint64_t *page)
 int machine_nested_alloc(struct machine *machine, struct iommu_domain *parent, uint64_t root, uint32_t tag, uint64_t *page,
 			 struct iommu_domain **domain)
 {
+	const struct machine_arch *arch = machine->config.arch;
 	uint64_t entry[IOMMU_GUEST_ENTRY_WORDS] = { 0 };
 	struct iommu_guest_entry guest;
 	int err;
 
-	if (!machine->config.arch->guest_entry)
+	if (!arch->guest_entry)
 		return -EOPNOTSUPP;
 	err = alloc_page(machine, page);
 	if (err)
 		return err;
-	machine->config.arch->guest_entry(machine_virt(machine, *page), *page + MACHINE_GUEST_OFFSET,
-					  root + MACHINE_GUEST_OFFSET, tag, entry);
+	(machine->config.pasid_bits && arch->guest_table ? arch->guest_table : arch->guest_entry)
+		(machine_virt(machine, *page), *page + MACHINE_GUEST_OFFSET, root + MACHINE_GUEST_OFFSET, tag, entry);
 	err = iommu_guest_entry_read(machine->unit, entry, iommu_guest_entry_bytes(machine->unit), &guest);
 	return err ? err : iommu_domain_alloc_nested(parent, &guest, domain);
 }

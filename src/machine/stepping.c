@@ -578,7 +578,9 @@ static int make_party(struct stepping *s, int object, const struct qemu_function
 	party->functions[1] = b;
 	party->nfunctions = b ? 2 : 1;
 	for (unsigned i = 0; i < party->nfunctions && !err; i++) {
-		const struct iommu_device_desc desc = { .unit = s->machine.unit, .rids = { party->functions[i]->rid }, .nrids = 1 };
+		const struct iommu_device_desc desc = {
+			.unit = s->machine.unit, .rids = { party->functions[i]->rid }, .nrids = 1, .pasid_bits = s->config.pasid_bits,
+		};
 
 		err = iommu_group_add_device(party->group, &desc, &party->devices[i]);
 		if (party->functions[i]->kind == QEMU_EDU)
@@ -706,6 +708,7 @@ int stepping_run(const struct stepping_config *config, struct stepping_result re
 		.ram_bytes = RAM_BYTES,
 		.no_store128 = config->quantum64,
 		.nested = config->kind[0].type == IOMMU_DOMAIN_NESTED || config->kind[1].type == IOMMU_DOMAIN_NESTED,
+		.pasid_bits = config->pasid_bits,
 		.seed = config->seed,
 	};
 	int err;

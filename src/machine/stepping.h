@@ -26,6 +26,7 @@ struct stepping_config {
 	enum live_method method;	/* replace, or attach-detach */
 	bool shared;			/* each side has one object, and devices of another group in it */
 	bool quantum64;
+	unsigned pasid_bits;		/* the devices may have PASIDs of that width; none has */
 	unsigned rounds;		/* switches in each direction, with either temperature; 0: 2 */
 	struct iommu_replace_options options;
 	uint64_t seed;

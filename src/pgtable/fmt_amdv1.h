@@ -13,6 +13,7 @@
 #include "pgtable.h"
 
 #define FMT_NAME "amd-v1"
+#define FMT_GROWS 1
 #define FMT_OPS iommu_pgtable_amdv1
 
 enum {

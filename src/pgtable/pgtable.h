@@ -22,7 +22,7 @@ struct iommu_pgtable_config {
 	const struct hitless_port *port;
 	unsigned levels;	/* of the table, as the format counts them */
 	unsigned input_bits;	/* width of an IOVA, where the levels don't say it (Arm); else 0 */
-	unsigned max_levels;	/* how many it may grow to (see grow); 0: it does not grow */
+	unsigned max_levels;	/* how many it may grow to (see grow); 0: it does not grow. Only AMD's host tables do */
 	unsigned max_page_shift;/* largest leaf: 12, 21, 30, ... */
 	unsigned output_bits;	/* width of a physical address */
 	bool noncoherent;	/* walks don't snoop: write back every store */
@@ -109,7 +109,7 @@ struct iommu_pgtable_ops {
 	 * Puts a level on top, on trial: *grown is the table with a new root whose first entry points to the old root. Both
 	 * map the same, so that hardware may walk either. The caller then either copies *grown over *pt, and frees what
 	 * `gather` has (an old root that was empty) once nothing walks the old root; or calls ungrow, and nothing has changed.
-	 * Nothing else may be done to the table in between. -ERANGE: config.max_levels; -ENOMEM.
+	 * Nothing else may be done to the table in between. -ERANGE: config.max_levels; -ENOMEM. NULL where grow_last is always 0.
 	 */
 	int (*grow)(const struct iommu_pgtable *pt, struct iommu_pgtable *grown, struct iommu_gather *gather);
 	void (*ungrow)(struct iommu_pgtable *grown);

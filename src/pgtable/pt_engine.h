@@ -65,7 +65,11 @@
  *   FMT_MAX_LEAF_LEVEL	highest level that may have leaves
  *   FMT_MAX_OUTPUT_BITS	widest physical address
  *   FMT_COUNT_MAX	(enum) largest number that fmt_with_count() can keep
+ *   FMT_GROWS		1: a table may get a level on top; not defined: not (and that is no code)
  */
+#ifndef FMT_GROWS
+#define FMT_GROWS 0
+#endif
 
 /*
  * Is config.levels one that the format has? And whatever else only the format knows; the engine
@@ -1225,7 +1229,7 @@ static uint64_t pt_grow_last(const struct iommu_pgtable_config *config)
 {
 	struct iommu_pgtable_config grown = *config;
 
-	if (config->max_levels <= config->levels)
+	if (!FMT_GROWS || config->max_levels <= config->levels)
 		return 0;
 	grown.levels = config->max_levels;
 	return pt_last(&grown);
@@ -1336,8 +1340,8 @@ const struct iommu_pgtable_ops FMT_OPS = {
 	.table_bytes = PT_TABLE_BYTES,
 	.init = pt_init,
 	.destroy = pt_destroy,
-	.grow = pt_grow,
-	.ungrow = pt_ungrow,
+	.grow = FMT_GROWS ? pt_grow : NULL,
+	.ungrow = FMT_GROWS ? pt_ungrow : NULL,
 	.root_phys = pt_root_phys,
 	.map = pt_map,
 	.unmap = pt_unmap,

@@ -55,6 +55,8 @@ static const struct run_case default_cases[] = {
 	{ .from = "nested", .to = "identity", .brief = true },
 	/* AMD-Vi: the GCR3 table is the device's then, and one entry of it changes. */
 	{ .from = "s1", .to = "s1", .pasids_on = "amdvi" },
+	/* RISC-V: the guest's process directory. */
+	{ .from = "nested", .to = "s2", .pasids_on = "riscv", .brief = true },
 	{ .from = "s1", .to = "s1", .beside = true, .pasid = SOME_PASID, .ats = true },
 	{ .from = "external", .to = "s1", .beside = true, .pasid = SOME_PASID, .shared = true },
 	{ .from = "identity", .to = "s1", .beside = true },
@@ -70,6 +72,8 @@ static const struct run_case more_cases[] = {
 	{ .from = "blocked", .to = "s1" },
 	{ .from = "blocked", .to = "s2" },
 	{ .from = "blocked", .to = "s2", .shared = true },
+	/* The host's process directory; requests without PASID are looked up there, too. */
+	{ .from = "s1", .to = "s2", .pasids_on = "riscv" },
 };
 
 struct options {
@@ -859,7 +863,7 @@ static void add_cases(const struct options *options, const struct run_case *list
 			c.beside = true;
 			c.pasid = options->pasid;
 		}
-		if (options->qemu && (c.ats || c.grows || c.pasids_on))
+		if (options->qemu && (c.ats || c.grows))
 			continue;
 		if (options->tags)
 			c.shared = strcmp(options->tags, "shared") == 0;

@@ -15,6 +15,7 @@ int run_step_through(const struct qemu_board *board, const struct live_config *c
 		.method = config->method,
 		.shared = config->shared,
 		.quantum64 = config->quantum64,
+		.pasid_bits = config->pasid_bits,
 		.rounds = rounds,
 		.options = config->options,
 		.seed = config->seed,
