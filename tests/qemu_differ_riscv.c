@@ -404,24 +404,31 @@ static void set_user_bits(struct differ *d, const struct differ_request *request
 	}
 }
 
+static void clear_process_context(uint64_t *pc)
+{
+	uint64_t used[RISCV_PC_WORDS] = { 0 };
+
+	RISCV_PC_LIST(RISCV_PC, LAYOUT_NAME_BITS)
+	for (unsigned i = 0; i < RISCV_PC_WORDS; i++)
+		pc[i] &= used[i];
+}
+
 /* 2.1.4, 2.2.4: a context with a reserved bit set is misconfigured. */
 static void clear_reserved_bits(struct differ *d, const struct differ_request *request)
 {
 	uint64_t used[8] = { 0 }, *dc = context_of(d, request->rid);
+	uint64_t directory = RISCV_ADDR(GET(RISCV_DC, FSC_PPN, dc)), at = directory + (request->pasid & 0xff) * 16;
 
 	RISCV_DCX_LIST(RISCV_DCX, LAYOUT_NAME_BITS)
 	for (unsigned i = 0; i < 8; i++)
 		dc[i] &= used[i];
-	for (unsigned i = 0; i < 16; i++) {
-		uint64_t *pc = differ_at(d, differ_table(d, 2)) + i * RISCV_PC_WORDS;
-
-		used[0] = used[1] = 0;
-		{
-			RISCV_PC_LIST(RISCV_PC, LAYOUT_NAME_BITS)
-		}
-		pc[0] &= used[0];
-		pc[1] &= used[1];
-	}
+	for (unsigned i = 0; i < 16; i++)
+		clear_process_context(differ_at(d, differ_table(d, 2)) + i * RISCV_PC_WORDS);
+	/* A directory of one level may be anywhere, also among page tables. */
+	if (request->pasid == IOMMU_NO_PASID)
+		at = directory;
+	if (GET(RISCV_DC, PDTV, dc) && GET(RISCV_DC, FSC_MODE, dc) == RISCV_PDTP_PD8 && machine_in_ram(&d->machine, at, 16))
+		clear_process_context(differ_at(d, at));
 	/* Reserved without capabilities.QOSID. */
 	SET(RISCV_DC, RCID, dc, 0);
 	SET(RISCV_DC, MCID, dc, 0);
@@ -471,6 +478,21 @@ static void let_directory_be_read(struct differ *d, const struct differ_request 
 	}
 }
 
+/* ... or U. Where the root that a process context has is behind the same leaf, QEMU reads the directory and faults at the root. */
+static bool directory_shares_leaf(struct differ *d, const struct differ_request *request)
+{
+	const uint64_t *dc = context_of(d, request->rid);
+	uint64_t table = RISCV_ADDR(GET(RISCV_DC, G_PPN, dc)), directory = RISCV_ADDR(GET(RISCV_DC, FSC_PPN, dc)), at;
+	unsigned levels = (unsigned)GET(RISCV_DC, G_MODE, dc) - 5;
+	const uint64_t *leaf;
+
+	if (!GET(RISCV_DC, PDTV, dc) || second_stage_bits(dc) % 64 == 0 || request->model.fault.addr2 >> 12 != directory >> 12)
+		return false;
+	leaf = leaf_of(d, table, levels, true, directory, &at);
+	return leaf && leaf == leaf_of(d, table, levels, true, request->qemu.fault.addr2, &at) &&
+	       !(GET(RISCV_PTE, R, leaf) && GET(RISCV_PTE, A, leaf) && GET(RISCV_PTE, U, leaf));
+}
+
 static const struct differ_blindness blindnesses[] = {
 	{ "user-bit-ignored", set_user_bits },
 	{ "reserved-bits-of-contexts", clear_reserved_bits },
@@ -506,6 +528,10 @@ static const char *quirk(struct differ *d, struct differ_request *request)
 	    qemu->addr2 == (model->addr2 & ~0xfffull)) {
 		qemu->addr2 = model->addr2;
 		return "implicit-access-address";
+	}
+	if (is_guest_fault(model->reason) && qemu->reason == model->reason && directory_shares_leaf(d, request)) {
+		qemu->addr2 = model->addr2;
+		return "directory-read-unchecked";
 	}
 	/* P Sv39: an address that is not sign-extended is a first-stage fault before any table is looked at. QEMU walks to the root first. */
 	if (!is_canonical(d, request) && (model->reason == RISCV_CAUSE_PAGE_READ || model->reason == RISCV_CAUSE_PAGE_WRITE) &&
