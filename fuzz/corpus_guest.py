@@ -8,7 +8,7 @@ import struct
 import sys
 
 ARCHS = 4
-ENTRY, TELL, COMMAND, SPOIL, VICTIM, DMA = 0, 2, 3, 4, 5, 6
+ENTRY, TELL, COMMAND, SPOIL, VICTIM, RACE, DMA = 0, 2, 3, 4, 5, 6, 7
 
 
 def entry(device, bits=(), good=True, odd=False, state=None):
@@ -41,6 +41,11 @@ def spoil(table, where, bits):
     return bytes([SPOIL]) + struct.pack("<H", table * 512 + where) + bytes([bits])
 
 
+def race(device, where, mask, in_tables=False):
+    """A word goes to and fro; meanwhile eight times the entry is looked at, and DMA."""
+    return bytes([RACE, device | (2 if in_tables else 0)]) + struct.pack("<HQ", where, mask) + (bytes([device]) + dma(device, 0)[1:] + b"\0") * 8
+
+
 def seeds():
     rng = random.Random(1)
     for arch in range(ARCHS):
@@ -62,6 +67,12 @@ def seeds():
         body = b"".join(spoil(table, 0, to << 3 | 4 * leaf) + dma(0, 0) + dma(1, 0, True)
                         for table in range(8) for to in (0, 3, 4, 9, 23) for leaf in (0, 1))
         yield f"tables-{arch}", begin + body + victim()
+        ones = (1 << 64) - 1
+        body = b"".join(entry(0) + race(0, where, mask) + victim() for where in range(8) for mask in (ones, 0xfff, ones << 12 & ones))
+        yield f"races-{arch}", begin + body
+        body = b"".join(entry(0) + race(0, where, mask, True) + victim()
+                        for where in (0, 512, 1024, 1536, *range(2048, 2056)) for mask in (ones, 0x1ff))
+        yield f"table-races-{arch}", begin + body
         for n in range(6):
             yield f"noise-{arch}-{n}", begin + rng.randbytes(400)
 

@@ -10,6 +10,8 @@
  * What must hold: no crash and no undefined behaviour; no DMA of the guest's devices beyond its arena; the other guest's device meets its
  * own frame each time; in the end all memory comes back.
  */
+#include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -290,6 +292,50 @@ static void spoil(struct scene *s)
 	__atomic_store_n(word(s, &s->hostile, where), value, __ATOMIC_RELEASE);
 }
 
+/* ---- While the host reads ---- */
+
+#define RACE_LOOKS 8u
+
+struct race {
+	uint64_t *word;
+	uint64_t mask;
+	unsigned started, stop;		/* atomic */
+};
+
+static void *flip_word(void *ctx)
+{
+	struct race *race = ctx;
+
+	while (!__atomic_load_n(&race->stop, __ATOMIC_ACQUIRE)) {
+		__atomic_fetch_xor(race->word, race->mask, __ATOMIC_RELAXED);
+		__atomic_store_n(&race->started, 1, __ATOMIC_RELEASE);
+	}
+	return NULL;
+}
+
+/*
+ * A word of an entry, of the page that it leads to, or of a table goes to and fro while the host looks at the entry and the device at all of it.
+ * What a look finds differs from run to run, what the input says next does not.
+ */
+static void race(struct scene *s)
+{
+	uint8_t how = take(s);
+	unsigned where = take(s) | (unsigned)take(s) << 8;
+	struct race race = { .mask = take64(s) };
+	pthread_t thread;
+
+	race.word = how & 2 ? word(s, &s->hostile, where % (PAGES * 512)) : &s->entries[how % DEVICES][where % IOMMU_GUEST_ENTRY_WORDS];
+	MUST(pthread_create(&thread, NULL, flip_word, &race) == 0);
+	while (!__atomic_load_n(&race.started, __ATOMIC_ACQUIRE))
+		sched_yield();
+	for (unsigned i = 0; i < RACE_LOOKS; i++) {
+		tell(s);
+		hostile_dma(s);
+	}
+	__atomic_store_n(&race.stop, 1, __ATOMIC_RELEASE);
+	MUST(pthread_join(thread, NULL) == 0);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct scene s;
@@ -323,6 +369,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			break;
 		case 5:
 			victim_dma(&s);
+			break;
+		case 6:
+			race(&s);
 			break;
 		default:
 			hostile_dma(&s);

@@ -1053,6 +1053,33 @@ static void test_scope(void **state)
 	fixture_close(&fx);
 }
 
+/* A guest goes, and the next one gets its GSCID, has the same ids of its own, and other tables. */
+static void test_next_guest(void **state)
+{
+	struct iommu_domain *parent, *domain;
+	struct iommu_group *group;
+	uint64_t root, dc[8];
+	struct fixture fx;
+
+	(void)state;
+	open_nested(&fx, 0, 0);
+	group = fixture_group(&fx);
+	add_device(&fx, group, RID, 0);
+	for (unsigned i = 0; i < 3; i++) {
+		parent = make_parent(&fx, 8 * i);
+		root = make_table(&fx, i);
+		set_iosatp(dc, 5, root);
+		domain = make_nested(&fx, parent, dc);
+		assert_int_equal(iommu_attach_group(group, domain), 0);
+		assert_int_equal(dma(&fx, RID, IOMMU_NO_PASID, WINDOW), frame_of(&fx, 8 * i + i));
+		assert_int_equal(iommu_detach_group(group), 0);
+		assert_int_equal(iommu_domain_free(domain), 0);
+		assert_int_equal(iommu_domain_free(parent), 0);
+		free_table(&fx, root);
+	}
+	fixture_close(&fx);
+}
+
 /* A guest changes its process contexts: each device forgets what it is told to. */
 static void test_directories(void **state)
 {
@@ -1437,6 +1464,7 @@ int main(void)
 		cmocka_unit_test(test_refused_commands),
 		cmocka_unit_test(test_what_commands_are_about),
 		cmocka_unit_test(test_scope),
+		cmocka_unit_test(test_next_guest),
 		cmocka_unit_test(test_directories),
 		cmocka_unit_test(test_parent_moves_pages),
 		cmocka_unit_test(test_device_tlb),

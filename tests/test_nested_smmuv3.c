@@ -31,7 +31,9 @@ struct guest {
 /* IDR0 and IDR1 in one word, IDR3 and IDR5 in the other. */
 static struct machine_config config_with(uint64_t clear01, uint64_t set01, uint64_t set35)
 {
-	struct machine_config config = { .arch = machine_arch_by_name("smmuv3"), .seed = 1, .nested = true };
+	struct machine_config config = {
+		.arch = machine_arch_by_name("smmuv3"), .seed = 1, .nested = true, .ram_bytes = 16 * MIB,
+	};
 
 	smmuv3_model_default_capabilities(config.capabilities);
 	config.capabilities[0] = (config.capabilities[0] & ~clear01) | set01;
@@ -172,6 +174,52 @@ static uint64_t dma(struct fixture *fx, uint32_t rid, uint64_t iova)
 
 #define assert_lands(fx, rid, iova, phys) assert_int_equal(dma(fx, rid, iova), phys)
 
+static struct iommu_guest_command read_command(struct fixture *fx, const uint64_t *words, unsigned about)
+{
+	struct iommu_guest_command command;
+
+	assert_int_equal(iommu_guest_command_read(fx->machine.unit, words, SMMU_CMD_BYTES, &command), 0);
+	assert_null(command.field);
+	assert_int_equal(command.about, about);
+	return command;
+}
+
+static struct iommu_guest_command config_command(struct fixture *fx, unsigned opcode, uint32_t sid, uint32_t ssid, unsigned range)
+{
+	bool ste = opcode == SMMU_CMD_CFGI_STE || opcode == SMMU_CMD_CFGI_STE_RANGE;
+	uint64_t words[SMMU_CMD_WORDS] = { 0 };
+
+	SET(SMMU_CMD, OPCODE, words, opcode);
+	SET(SMMU_CMD_CFGI_STE, SID, words, sid);
+	if (opcode == SMMU_CMD_CFGI_STE_RANGE)
+		SET(SMMU_CMD_CFGI_STE_RANGE, RANGE, words, range);
+	if (opcode == SMMU_CMD_CFGI_CD)
+		SET(SMMU_CMD_CFGI_CD, SSID, words, ssid);
+	if (opcode == SMMU_CMD_CFGI_CD || opcode == SMMU_CMD_CFGI_STE)
+		SET(SMMU_CMD_CFGI_CD, LEAF, words, 1);
+	return read_command(fx, words, IOMMU_GUEST_DEVICE | (ste ? IOMMU_GUEST_ENTRY : 0));
+}
+
+/* A group with one device, and a guest. */
+static struct iommu_group *open_one(struct fixture *fx, struct guest *guest)
+{
+	struct iommu_group *group;
+
+	fixture_open_config(fx, PLAIN);
+	group = fixture_group(fx);
+	fixture_device(fx, group, RID);
+	make_guest(fx, guest, 32 * GIB);
+	return group;
+}
+
+static void close_one(struct fixture *fx, struct iommu_group *group, struct guest *guest, struct iommu_domain *domain)
+{
+	assert_int_equal(iommu_detach_group(group), 0);
+	assert_int_equal(iommu_domain_free(domain), 0);
+	free_guest(guest);
+	fixture_close(fx);
+}
+
 /* ---- Units ---- */
 
 static void test_enable(void **state)
@@ -209,10 +257,7 @@ static void test_one_context(void **state)
 	struct fixture fx;
 
 	(void)state;
-	fixture_open_config(&fx, PLAIN);
-	group = fixture_group(&fx);
-	fixture_device(&fx, group, RID);
-	make_guest(&fx, &guest, 32 * GIB);
+	group = open_one(&fx, &guest);
 	domain = simple_nested(&guest, 0, ASID);
 	assert_int_equal(iommu_attach_group(group, domain), 0);
 	assert_lands(&fx, RID, WINDOW + 8, frame_at(&guest, 0) + 8);
@@ -268,10 +313,7 @@ static void test_entry_in_memory(void **state)
 	assert_int_equal(GET(SMMU_STE, EATS, live), SMMU_EATS_NONE);
 	assert_int_not_equal(GET(SMMU_STE, S2VMID, live), 0);
 	assert_memory_equal(&live[2], &second[2], 6 * sizeof(uint64_t));
-	assert_int_equal(iommu_detach_group(group), 0);
-	assert_int_equal(iommu_domain_free(domain), 0);
-	free_guest(&guest);
-	fixture_close(&fx);
+	close_one(&fx, group, &guest, domain);
 }
 
 /* A table with contexts 0, 3 and, where it has so many, 100: each with a data frame of its own. Returns what S1ContextPtr says. */
@@ -456,10 +498,7 @@ static void test_contexts_for_others(void **state)
 	struct fixture fx;
 
 	(void)state;
-	fixture_open_config(&fx, PLAIN);
-	group = fixture_group(&fx);
-	fixture_device(&fx, group, RID);
-	make_guest(&fx, &guest, 32 * GIB);
+	group = open_one(&fx, &guest);
 	guest_ste(&guest, make_contexts(&guest, SMMU_S1FMT_LINEAR, ASID, 0), 6, ste);
 	domains[0] = nested_of(&guest, ste);
 	SET(SMMU_STE, S1DSS, ste, SMMU_S1DSS_BYPASS);
@@ -583,6 +622,192 @@ static void test_parent_unmaps(void **state)
 	parent_unmaps(true);
 }
 
+/* What the guest's devices write is marked in the parent, each time anew. */
+static void count_dirty(void *ctx, uint64_t iova, uint64_t size)
+{
+	(void)iova;
+	*(uint64_t *)ctx += size;
+}
+
+static void test_dirty_parent(void **state)
+{
+	const struct iommu_domain_desc desc = { .type = IOMMU_DOMAIN_PAGING, .stage = 2, .dirty = true };
+	struct iommu_domain *domain;
+	struct iommu_group *group;
+	struct guest guest;
+	struct fixture fx;
+	uint64_t dirty;
+
+	(void)state;
+	fixture_open_config(&fx, config_with(BITS(SMMU_IDR0, HTTU), (uint64_t)SMMU_HTTU_DIRTY << SMMU_IDR0_HTTU_LSB, 0));
+	group = fixture_group(&fx);
+	fixture_device(&fx, group, RID);
+	guest = (struct guest){ .fx = &fx, .offset = 32 * GIB };
+	assert_int_equal(iommu_domain_alloc(fx.machine.unit, &desc, &guest.parent), 0);
+	assert_int_equal(iommu_map(guest.parent, guest.offset, 0, fx.machine.ram_bytes, IOMMU_READ | IOMMU_WRITE), 0);
+	domain = simple_nested(&guest, 0, ASID);
+	assert_int_equal(iommu_attach_group(group, domain), 0);
+	for (unsigned round = 0; round < 3; round++) {
+		assert_int_equal(fixture_dma(&fx, RID, WINDOW, round == 1 ? IOMMU_READ : IOMMU_WRITE), fx.data);
+		dirty = 0;
+		assert_int_equal(iommu_read_and_clear_dirty(guest.parent, guest.offset + fx.data, 4096, count_dirty, &dirty), 0);
+		assert_int_equal(dirty != 0, round != 1);
+	}
+	close_one(&fx, group, &guest, domain);
+}
+
+/* ---- Few numbers, little memory, aliases, other granules ---- */
+
+/* The only VMID goes from the parent to somebody else and back, by way of the blocking entry. */
+static void test_one_vmid(void **state)
+{
+	struct machine_config config = PLAIN;
+	struct iommu_domain *nested, *other;
+	struct iommu_replace_report report;
+	struct smmuv3_unit_desc desc = { .registers = 0x09050000ull, .ids = 1 };
+	struct iommu_unit_info info;
+	struct iommu_group *group;
+	struct guest guest;
+	struct fixture fx;
+
+	(void)state;
+	fixture_open_config(&fx, config);
+	assert_int_equal(iommu_unit_destroy(fx.machine.unit), 0);
+	assert_int_equal(smmuv3_unit_create(&fx.machine.port, &desc, &fx.machine.unit), 0);
+	assert_int_equal(smmuv3_enable_nesting(fx.machine.unit), 0);
+	group = fixture_group(&fx);
+	fixture_device(&fx, group, RID);
+	make_guest(&fx, &guest, 32 * GIB);
+	nested = simple_nested(&guest, 0, ASID);
+	other = fixture_paging(&fx, 2, 8);
+	assert_int_equal(iommu_attach_group(group, nested), 0);
+	for (unsigned round = 0; round < 4; round++) {
+		assert_int_equal(iommu_group_replace_domain(group, round % 2 ? nested : other, NULL, &report), 0);
+		assert_false(report.hitless);
+		assert_string_equal(report.why, "no cache tag is free: the old domain's is taken over");
+		assert_lands(&fx, RID, WINDOW, frame_at(&guest, round % 2 ? 0 : 8));
+		iommu_unit_get_info(fx.machine.unit, &info);
+		assert_int_equal(info.tags_used, 1);
+	}
+	/* The parent has the number already. */
+	assert_int_equal(iommu_group_replace_domain(group, guest.parent, NULL, &report), 0);
+	assert_true(report.hitless);
+	assert_int_equal(iommu_detach_group(group), 0);
+	iommu_unit_get_info(fx.machine.unit, &info);
+	assert_int_equal(info.tags_used, 0);
+	assert_int_equal(iommu_domain_free(nested), 0);
+	assert_int_equal(iommu_domain_free(other), 0);
+	free_guest(&guest);
+	fixture_close(&fx);
+}
+
+/* Whichever allocation fails: all is as it was. */
+static void test_no_memory(void **state)
+{
+	struct iommu_domain *domains[3];
+	struct iommu_group *group;
+	struct guest guests[2];
+	struct fixture fx;
+
+	(void)state;
+	fixture_open_config(&fx, PLAIN);
+	group = fixture_group(&fx);
+	fixture_device(&fx, group, RID);
+	make_guest(&fx, &guests[0], 32 * GIB);
+	make_guest(&fx, &guests[1], 48 * GIB);
+	domains[0] = fixture_paging(&fx, 2, 16);
+	domains[1] = simple_nested(&guests[0], 0, ASID);
+	domains[2] = simple_nested(&guests[1], 8, ASID);
+	for (unsigned from = 0; from < 3; from++)
+		for (unsigned to = 0; to < 3; to++)
+			for (unsigned fail = 1; to != from; fail++) {
+				struct picture picture;
+				int err;
+
+				assert_int_equal(iommu_group_replace_domain(group, domains[from], NULL, NULL), 0);
+				take_picture(&fx, &picture);
+				fx.machine.fail_after = fail;
+				err = iommu_group_replace_domain(group, domains[to], NULL, NULL);
+				if (!err && fx.machine.fail_after) {
+					fx.machine.fail_after = 0;
+					free(picture.tables);
+					assert_true(fail > 1);
+					break;
+				}
+				/* Or by a way that takes less. */
+				if (err) {
+					assert_int_equal(err, -ENOMEM);
+					compare_picture(&fx, &picture);
+				} else {
+					free(picture.tables);
+				}
+			}
+	assert_int_equal(iommu_detach_group(group), 0);
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(iommu_domain_free(domains[i]), 0);
+	free_guest(&guests[0]);
+	free_guest(&guests[1]);
+	fixture_close(&fx);
+}
+
+/* A device with two requester ids: both get the entry, and what is cached for each is invalidated. */
+static void test_aliases(void **state)
+{
+	const struct iommu_device_desc two = { .rids = { RID, RID2 }, .nrids = 2 };
+	struct iommu_device_desc desc = two;
+	struct iommu_guest_command command;
+	struct iommu_device *device;
+	struct iommu_domain *domain;
+	struct iommu_group *group;
+	struct guest guest;
+	struct fixture fx;
+
+	(void)state;
+	fixture_open_config(&fx, PLAIN);
+	group = fixture_group(&fx);
+	desc.unit = fx.machine.unit;
+	machine_add_function(&fx.machine, RID);
+	assert_int_equal(iommu_group_add_device(group, &desc, &device), 0);
+	fx.devices[fx.ndevices++] = device;
+	make_guest(&fx, &guest, 32 * GIB);
+	domain = simple_nested(&guest, 0, ASID);
+	assert_int_equal(iommu_attach_group(group, domain), 0);
+	assert_lands(&fx, RID, WINDOW, frame_at(&guest, 0));
+	assert_lands(&fx, RID2, WINDOW, frame_at(&guest, 0));
+	guest_cd(&guest, guest.pages[0], 0, guest_table(&guest, 8), ASID + 1);
+	assert_lands(&fx, RID2, WINDOW, frame_at(&guest, 0));
+	command = config_command(&fx, SMMU_CMD_CFGI_CD, 0x77, 0, 0);
+	assert_int_equal(iommu_guest_invalidate_device(device, &command), 0);
+	assert_lands(&fx, RID, WINDOW, frame_at(&guest, 8));
+	assert_lands(&fx, RID2, WINDOW, frame_at(&guest, 8));
+	close_one(&fx, group, &guest, domain);
+}
+
+/* The parent has pages of 64 KiB, the guest of 4 KiB. */
+static void test_granules(void **state)
+{
+	struct smmuv3_unit_desc desc = { .registers = 0x09050000ull, .page_shift = 16 };
+	struct iommu_domain *domain;
+	struct iommu_group *group;
+	struct guest guest;
+	struct fixture fx;
+
+	(void)state;
+	fixture_open_config(&fx, PLAIN);
+	assert_int_equal(iommu_unit_destroy(fx.machine.unit), 0);
+	assert_int_equal(smmuv3_unit_create(&fx.machine.port, &desc, &fx.machine.unit), 0);
+	assert_int_equal(smmuv3_enable_nesting(fx.machine.unit), 0);
+	group = fixture_group(&fx);
+	fixture_device(&fx, group, RID);
+	make_guest(&fx, &guest, 32 * GIB);
+	domain = simple_nested(&guest, 0, ASID);
+	assert_int_equal(iommu_attach_group(group, domain), 0);
+	assert_lands(&fx, RID, WINDOW + 4096 + 8, frame_at(&guest, 1) + 8);
+	assert_int_equal(iommu_unmap(guest.parent, (guest.offset + fx.data) & ~0xffffull, 65536), 65536);
+	assert_lands(&fx, RID, WINDOW + 4096, FAULTS);
+	close_one(&fx, group, &guest, domain);
+}
+
 /* ---- Device TLBs ---- */
 
 /* What the guest's PASIDs left in the device's TLB goes with the guest's table. */
@@ -681,16 +906,6 @@ static void test_guest_without_ats(void **state)
 
 /* ---- Commands that are carried out ---- */
 
-static struct iommu_guest_command read_command(struct fixture *fx, const uint64_t *words, unsigned about)
-{
-	struct iommu_guest_command command;
-
-	assert_int_equal(iommu_guest_command_read(fx->machine.unit, words, SMMU_CMD_BYTES, &command), 0);
-	assert_null(command.field);
-	assert_int_equal(command.about, about);
-	return command;
-}
-
 static void invalidate(struct guest *guest, unsigned opcode, unsigned asid, uint64_t iova, unsigned num)
 {
 	uint64_t words[SMMU_CMD_WORDS] = { 0 };
@@ -762,22 +977,6 @@ static void test_invalidations_stay_within(void **state)
 		free_guest(&guests[g]);
 	}
 	fixture_close(&fx);
-}
-
-static struct iommu_guest_command config_command(struct fixture *fx, unsigned opcode, uint32_t sid, uint32_t ssid, unsigned range)
-{
-	bool ste = opcode == SMMU_CMD_CFGI_STE || opcode == SMMU_CMD_CFGI_STE_RANGE;
-	uint64_t words[SMMU_CMD_WORDS] = { 0 };
-
-	SET(SMMU_CMD, OPCODE, words, opcode);
-	SET(SMMU_CMD_CFGI_STE, SID, words, sid);
-	if (opcode == SMMU_CMD_CFGI_STE_RANGE)
-		SET(SMMU_CMD_CFGI_STE_RANGE, RANGE, words, range);
-	if (opcode == SMMU_CMD_CFGI_CD)
-		SET(SMMU_CMD_CFGI_CD, SSID, words, ssid);
-	if (opcode == SMMU_CMD_CFGI_CD || opcode == SMMU_CMD_CFGI_STE)
-		SET(SMMU_CMD_CFGI_CD, LEAF, words, 1);
-	return read_command(fx, words, IOMMU_GUEST_DEVICE | (ste ? IOMMU_GUEST_ENTRY : 0));
 }
 
 /* The guest knows its devices by other StreamIDs. */
@@ -918,10 +1117,7 @@ static void test_no_pasids_to_devices_without(void **state)
 	assert_int_equal(iommu_guest_invalidate_device(fx.devices[0], &command), 0);
 	/* It went without a PASID then, and hit. */
 	assert_lands(&fx, RID, WINDOW, frame_at(&guest, 8));
-	assert_int_equal(iommu_detach_group(group), 0);
-	assert_int_equal(iommu_domain_free(domain), 0);
-	free_guest(&guest);
-	fixture_close(&fx);
+	close_one(&fx, group, &guest, domain);
 }
 
 /* ---- Entries, field by field ---- */
@@ -1254,6 +1450,11 @@ int main(void)
 		cmocka_unit_test(test_contexts_for_others),
 		cmocka_unit_test(test_beside_pasids),
 		cmocka_unit_test(test_parent_unmaps),
+		cmocka_unit_test(test_dirty_parent),
+		cmocka_unit_test(test_one_vmid),
+		cmocka_unit_test(test_no_memory),
+		cmocka_unit_test(test_aliases),
+		cmocka_unit_test(test_granules),
 		cmocka_unit_test(test_device_tlb_leaves),
 		cmocka_unit_test(test_guest_without_ats),
 		cmocka_unit_test(test_invalidations_stay_within),
