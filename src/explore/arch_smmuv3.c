@@ -174,6 +174,11 @@ static bool tag(const uint64_t *command, unsigned *lsb, unsigned *width)
 	return by != 0;
 }
 
+static bool is_device_tlb(const uint64_t *command)
+{
+	return GET(SMMU_CMD, OPCODE, command) == SMMU_CMD_ATC_INV;
+}
+
 /* ---- Cases ---- */
 
 static int build_case(const struct hitless_cell *cell, struct xp_case *c, struct xp_target *t, struct xp_builder *b)
@@ -416,6 +421,7 @@ const struct xp_arch xp_arch_smmuv3_ste = {
 	.build = build_ste,
 	.wait = wait,
 	.tag = tag,
+	.is_device_tlb = is_device_tlb,
 	.changes = changes_ste,
 };
 
@@ -428,5 +434,6 @@ const struct xp_arch xp_arch_smmuv3_cd = {
 	.build = build_cd,
 	.wait = wait,
 	.tag = tag,
+	.is_device_tlb = is_device_tlb,
 	.changes = changes_cd,
 };

@@ -10,7 +10,10 @@
  * - no mixture of the entry's values at different times, quantum by quantum, means anything but the old or the new entry
  *   (or a blocking one, where that is allowed), by what the hardware looks at: of stores that were split or swapped;
  * - there is nothing to forget: every request gets the same from the old entry as from the new one;
- * - another step does the same: the sequence without *both* is violated.
+ * - another step does the same: the sequence without *both* is violated;
+ * - only translations under a tag are concerned whose other users are entitled to them, and the device looks none up any more;
+ * - what is stored, or not, is not looked at: neither before nor after;
+ * - only what the device keeps itself is concerned, and the new entry refuses its translated requests as well as all others.
  */
 #include "explain.h"
 
@@ -154,6 +157,131 @@ static int done_twice(const struct hitless_cell *cell, bool *twice)
 	return err;
 }
 
+/* ---- What differs ---- */
+
+static bool same_step(const struct xp_op *a, const struct xp_op *b)
+{
+	return strcmp(a->text, b->text) == 0 && memcmp(a->words, b->words, sizeof(a->words)) == 0;
+}
+
+/* The steps of the whole sequence that the damage is about: *first, and if it is not the same, *last. */
+static void damaged_steps(const struct xp_ops *whole, const struct xp_ops *damaged, unsigned *first, unsigned *last)
+{
+	unsigned a = 0, b = 0;
+
+	while (a < whole->n && a < damaged->n && same_step(&whole->v[a], &damaged->v[a]))
+		a++;
+	while (b < whole->n - a && b < damaged->n - a && same_step(&whole->v[whole->n - 1 - b], &damaged->v[damaged->n - 1 - b]))
+		b++;
+	*first = a;
+	*last = whole->n - 1 - b;
+}
+
+/* Does the hardware look at what the n-th step stores, as long as the entry is what that step finds or what it leaves? */
+static bool is_looked_at(const struct xp_case *c, const struct entry_format *format, unsigned n)
+{
+	uint64_t before[IOMMU_ENTRY_WORDS], after[IOMMU_ENTRY_WORDS], used[2][IOMMU_ENTRY_WORDS] = { { 0 } };
+
+	memcpy(before, &c->ram[c->after_addr / 8], format->words * 8);
+	for (unsigned i = 0; i <= n; i++) {
+		const struct xp_op *op = &c->steps.v[i];
+
+		if (op->kind == XP_BULK)
+			return true;
+		if (op->kind != XP_STORE)
+			continue;
+		if (op->addr < c->after_addr || op->addr + op->width > c->after_addr + format->words * 8)
+			return true;
+		if (i == n)
+			memcpy(after, before, sizeof(after));
+		memcpy((i == n ? after : before) + (op->addr - c->after_addr) / 8, op->words, op->width);
+	}
+	if (c->steps.v[n].kind != XP_STORE)
+		return true;
+	format->used(before, used[0]);
+	format->used(after, used[1]);
+	for (unsigned i = 0; i < format->words; i++) {
+		if ((before[i] ^ after[i]) & (used[0][i] | used[1][i]))
+			return true;
+	}
+	return false;
+}
+
+/* Of two steps that were swapped it is enough if one of them is a store that nobody looks at, as long as it stays one. */
+static bool nobody_looks(const struct xp_case *whole, const struct entry_format *format, unsigned first, unsigned last)
+{
+	if (first == last)
+		return !is_looked_at(whole, format, first);
+	for (unsigned i = first + 1; i < last; i++) {
+		if (whole->steps.v[i].kind != XP_NOTE)
+			return false;
+	}
+	return !is_looked_at(whole, format, whole->steps.v[last].kind == XP_STORE ? last : first) &&
+	       (whole->steps.v[first].kind != XP_STORE || !is_looked_at(whole, format, first));
+}
+
+/* ---- What the device keeps itself ---- */
+
+/* ATS off or on, what the device forgets, and a wait for nothing but that. */
+static bool is_about_device(const struct xp_arch *arch, const struct xp_ops *ops, unsigned n)
+{
+	bool any = false;
+
+	if (ops->v[n].kind == XP_ATS)
+		return true;
+	if (ops->v[n].kind == XP_SUBMIT)
+		return arch->is_device_tlb && arch->is_device_tlb(ops->v[n].words);
+	if (ops->v[n].kind != XP_WAIT)
+		return false;
+	/* The last command before a wait is the one that ends it. */
+	for (unsigned i = n < 2 ? 0 : n - 1; i-- > 0 && ops->v[i].kind != XP_WAIT;) {
+		if (ops->v[i].kind != XP_SUBMIT && ops->v[i].kind != XP_ATS)
+			continue;
+		if (!is_about_device(arch, ops, i))
+			return false;
+		any = true;
+	}
+	return any;
+}
+
+/* How many requests of that role and kind there are; with `blocked` none, if the new entry lets one of them through. */
+static unsigned count_actors(const struct xp_case *c, enum xp_role role, bool translated, bool blocked)
+{
+	unsigned count = 0;
+
+	for (unsigned a = 0; a < c->nactors; a++) {
+		if (c->actors[a].role != role)
+			continue;
+		if (blocked && !c->views[a][1].fault)
+			return 0;
+		count += !translated || c->actors[a].kind == IOMMU_REQUEST_TRANSLATED;
+	}
+	return count;
+}
+
+/* Whatever it still has by itself, the unit lets nothing of it through. */
+static bool only_the_device(const struct xp_arch *arch, const struct xp_case *whole, unsigned first, unsigned last)
+{
+	return count_actors(whole, XP_DEVICE, true, true) &&
+	       (is_about_device(arch, &whole->steps, first) || is_about_device(arch, &whole->steps, last));
+}
+
+/* ---- A tag that stays in use ---- */
+
+static bool is_about_tag(const struct xp_arch *arch, const struct xp_op *op)
+{
+	unsigned lsb, width;
+
+	return op->kind == XP_SUBMIT && arch->tag(op->words, &lsb, &width);
+}
+
+/* The device looks nothing up any more; who stays in the old domain may keep what is cached of it. */
+static bool only_others(const struct xp_arch *arch, const struct xp_case *whole, unsigned first, unsigned last)
+{
+	return count_actors(whole, XP_DEVICE, false, true) && count_actors(whole, XP_OLD, false, false) &&
+	       (is_about_tag(arch, &whole->steps.v[first]) || is_about_tag(arch, &whole->steps.v[last]));
+}
+
 int xp_explain(const struct hitless_cell *cell, const char **reason)
 {
 	const struct xp_arch *arch = xp_arch_find(cell->arch, cell->entry);
@@ -163,6 +291,7 @@ int xp_explain(const struct hitless_cell *cell, const char **reason)
 	struct iommu_plan plan;
 	char text[128];
 	bool twice;
+	unsigned first, last;
 	int err;
 
 	*reason = NULL;
@@ -194,6 +323,17 @@ int xp_explain(const struct hitless_cell *cell, const char **reason)
 		*reason = "another step does the same: without both it is violated";
 	else if (!err && mixtures_are_fine(cell, &damaged, arch->format))
 		*reason = "no mixture of its values means anything but the old or the new entry";
+	if (err || *reason)
+		goto out;
+	damaged_steps(&whole.steps, &damaged.steps, &first, &last);
+	if (first >= whole.steps.n || last >= whole.steps.n)
+		goto out;
+	if (only_the_device(arch, &whole, first, last))
+		*reason = "what the device keeps is of no use: its translated requests are refused, too";
+	else if (nobody_looks(&whole, arch->format, first, last))
+		*reason = "what is stored there is not looked at, neither before nor after";
+	else if (only_others(arch, &whole, first, last))
+		*reason = "the device looks nothing up any more, and who has the tag may keep what is cached under it";
 out:
 	xp_run_free(&of_whole.run);
 	xp_run_free(&of_damaged.run);
