@@ -7,6 +7,8 @@ import sys
 import unittest
 
 EXE = sys.argv[1] if len(sys.argv) > 1 else "build/hitless"
+# Every Nth of a long list: see sample.h.
+SAMPLE = max(1, int(os.environ.get("HITLESS_SAMPLE", "1")))
 SOURCE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 

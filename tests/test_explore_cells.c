@@ -17,6 +17,8 @@
 #include "tool/arch.h"
 #include "tool/tool.h"
 
+#include "sample.h"
+
 /* tool/arch.c wants it for what is wrong on a command line. */
 _Noreturn void tool_fail(enum tool_exit status, const char *format, ...)
 {
@@ -29,6 +31,15 @@ _Noreturn void tool_fail(enum tool_exit status, const char *format, ...)
 struct count {
 	unsigned cells, hitless;
 };
+
+/* Of a sample nobody knows how many are hitless. */
+static void must_be(struct count count, unsigned cells, unsigned hitless)
+{
+	if (sample() > 1)
+		return;
+	assert_int_equal(count.cells, cells);
+	assert_int_equal(count.hitless, hitless);
+}
 
 static struct count prove(const struct tool_arch *arch, const char *name, unsigned quantum, unsigned facts)
 {
@@ -50,7 +61,7 @@ static struct count prove(const struct tool_arch *arch, const char *name, unsign
 					.freedoms = ~0u,
 				};
 
-				if (from == to)
+				if (from == to || left_out())
 					continue;
 				entry->config(from, &before);
 				entry->config(to, &after);
@@ -100,8 +111,7 @@ static void test_amdvi(void **state)
 			prove(&tool_amdvi, "dte", 8, 0);
 		count = prove(&tool_amdvi, "dte", 16, units[u]);
 		/* All but nested from 4 to 5 guest levels, and back. */
-		assert_int_equal(count.cells, 90);
-		assert_int_equal(count.hitless, 86);
+		must_be(count, 90, 86);
 	}
 }
 
@@ -120,11 +130,9 @@ static void test_riscv(void **state)
 	}
 	/* With private tags: all. */
 	count = prove(&tool_riscv, "dc", 8, IOMMU_PLAN_OLD_PRIVATE | IOMMU_PLAN_NEW_PRIVATE);
-	assert_int_equal(count.cells, 132);
-	assert_int_equal(count.hitless, 132);
+	must_be(count, 132, 132);
 	count = prove(&tool_riscv, "pc", 8, IOMMU_PLAN_OLD_PRIVATE | IOMMU_PLAN_NEW_PRIVATE);
-	assert_int_equal(count.cells, 12);
-	assert_int_equal(count.hitless, 12);
+	must_be(count, 12, 12);
 }
 
 static void test_smmuv3(void **state)
@@ -142,11 +150,9 @@ static void test_smmuv3(void **state)
 	}
 	/* With private tags: all but from one guest's contexts to another's behind another second stage, and back. */
 	count = prove(&tool_smmuv3, "ste", 8, IOMMU_PLAN_OLD_PRIVATE | IOMMU_PLAN_NEW_PRIVATE);
-	assert_int_equal(count.cells, 90);
-	assert_int_equal(count.hitless, 88);
+	must_be(count, 90, 88);
 	count = prove(&tool_smmuv3, "cd", 8, IOMMU_PLAN_OLD_PRIVATE | IOMMU_PLAN_NEW_PRIVATE);
-	assert_int_equal(count.cells, 42);
-	assert_int_equal(count.hitless, 42);
+	must_be(count, 42, 42);
 }
 
 int main(void)

@@ -16,6 +16,8 @@
 
 #include <hitless/check.h>
 
+#include "sample.h"
+
 static const struct iommu_domain_desc blocked = { .type = IOMMU_DOMAIN_BLOCKED }, identity = { .type = IOMMU_DOMAIN_IDENTITY },
 				      s1 = { .type = IOMMU_DOMAIN_PAGING, .stage = 1 }, s2 = { .type = IOMMU_DOMAIN_PAGING, .stage = 2 };
 
@@ -46,8 +48,11 @@ static struct hitless_report check(const struct hitless_domain_cell *cell)
 
 static void must_be_proved(const struct hitless_domain_cell *cell, bool hitless)
 {
-	struct hitless_report report = check(cell);
+	struct hitless_report report;
 
+	if (left_out())
+		return;
+	report = check(cell);
 	if (report.verdict != HITLESS_PROVED || report.hitless != hitless)
 		fail_msg("%s %u.%u -> %u.%u, %u devices: %s, %s, %s, %s, %s; %s", cell->arch, cell->from.type, cell->from.stage, cell->to.type,
 			 cell->to.stage, cell->devices, hitless_verdict_name(report.verdict), hitless_violation_name(report.violation),

@@ -8,6 +8,7 @@
  * format, number of levels and largest page.
  */
 #include "pgtable_common.h"
+#include "sample.h"
 
 /* ---- The oracle ---- */
 
@@ -731,6 +732,7 @@ static bool worth(unsigned s, unsigned shift)
 
 static unsigned ops_of(unsigned s, unsigned most)
 {
+	most /= sample();
 	return !specs[s].input_bits ? most : is_variant(s) ? most / 10 : most / 6;
 }
 
