@@ -7,8 +7,9 @@
  * changed lies in one quantum, one store flips the entry from old to new. Between two stores the hardware is made to forget its
  * copy of the entry, so a fetch never mixes more than two neighbouring states.
  *
- * Where more than one quantum must flip, there are the other strategies of DESIGN.md. Each is emitted into a list that only
- * counts, and the cheapest hitless one is taken.
+ * One store, where it does, is the cheapest of all, and taken without a look at the others. Where more than one quantum must
+ * flip, or some must be prepared, each strategy of DESIGN.md is emitted into a list that only counts, and the cheapest hitless
+ * one is taken.
  */
 #include "entry.h"
 
@@ -484,12 +485,34 @@ static const uint64_t *find_standin(const struct iommu_plan_request *request)
 	return NULL;
 }
 
+/* What every strategy looks at first. */
+struct outlook {
+	struct flip flip;	/* from the old entry to the new one */
+	bool mixes;		/* two different tables would be live under one tag */
+	bool behind;		/* ... or two under what is cached behind the entry */
+};
+
+static void look(const struct iommu_plan_request *request, struct outlook *outlook)
+{
+	find_flip(request, request->before, request->after, &outlook->flip);
+	outlook->mixes = mixes_tables(request);
+	outlook->behind = behind_mixes(request, request->before, request->after);
+}
+
+static bool one_store_does(const struct outlook *outlook)
+{
+	const struct flip *flip = &outlook->flip;
+
+	return !outlook->behind && !outlook->mixes && flip->critical <= 1 && flip->preloads + flip->cleans == 0;
+}
+
 /* Is this strategy possible, and hitless, for the request? */
-static bool feasible(const struct iommu_plan_request *request, enum iommu_strategy strategy)
+static bool feasible(const struct iommu_plan_request *request, const struct outlook *outlook, enum iommu_strategy strategy)
 {
 	const struct entry_format *format = request->format;
 	const uint64_t *before = request->before, *after = request->after;
-	bool mixes = mixes_tables(request);
+	const struct flip *flip = &outlook->flip;
+	bool mixes = outlook->mixes;
 	bool assume = (format->old_or_new || (request->facts & IOMMU_PLAN_ASSUME_OLD_OR_NEW)) &&
 		      format->tables_may_mix(before, after);
 	uint32_t old_tag = tag_before(request), new_tag = tag_after(request);
@@ -497,20 +520,16 @@ static bool feasible(const struct iommu_plan_request *request, enum iommu_strate
 	bool in_entry = format->tag(before) == old_tag && format->tag(after) == new_tag;
 	bool two_tags = in_entry && old_tag != ENTRY_NO_TAG && new_tag != ENTRY_NO_TAG && old_tag != new_tag;
 	uint64_t hop[IOMMU_ENTRY_WORDS], hop2[IOMMU_ENTRY_WORDS];
-	struct flip flip;
 
-	if (behind_mixes(request, before, after) && strategy < IOMMU_STRATEGY_STANDIN)
-		return strategy == IOMMU_STRATEGY_NONE && same_words(before, after, format->words);
-	find_flip(request, before, after, &flip);
+	if (outlook->behind && strategy < IOMMU_STRATEGY_STANDIN)
+		return false;
 	switch (strategy) {
-	case IOMMU_STRATEGY_NONE:
-		return same_words(before, after, format->words);
 	case IOMMU_STRATEGY_ONE_STORE:
-		return !mixes && flip.critical <= 1 && flip.preloads + flip.cleans == 0;
+		return one_store_does(outlook);
 	case IOMMU_STRATEGY_PRELOAD:
-		return !mixes && flip.critical <= 1 && flip.preloads + flip.cleans != 0;
+		return !mixes && flip->critical <= 1 && flip->preloads + flip->cleans != 0;
 	case IOMMU_STRATEGY_SAME_TAG:
-		return mixes && assume && (request->facts & IOMMU_PLAN_OLD_PRIVATE) && flip.critical <= 1;
+		return mixes && assume && (request->facts & IOMMU_PLAN_OLD_PRIVATE) && flip->critical <= 1;
 	case IOMMU_STRATEGY_TABLE_SWAP:
 		return !mixes && has_parent(request);
 	case IOMMU_STRATEGY_TAG_HOP:
@@ -614,6 +633,9 @@ void entry_emit(struct entry_steps *steps, struct entry_change *change)
 		add_stale(change, before, tag_before(request));
 	switch (change->strategy) {
 	case IOMMU_STRATEGY_ONE_STORE:
+		emit_store(steps, change->quantum, after);
+		request->format->forget_entry(steps, change, before, false);
+		break;
 	case IOMMU_STRATEGY_PRELOAD:
 	case IOMMU_STRATEGY_SAME_TAG:
 		emit_flip(steps, before, after);
@@ -764,30 +786,20 @@ static bool sane(const struct iommu_plan_request *request)
 	return true;
 }
 
-int entry_choose(struct entry_change *change)
+/* The cheapest strategy that is allowed and hitless. False: there is none. */
+static bool search(struct entry_change *change, const struct outlook *outlook)
 {
 	const struct iommu_plan_request *request = &change->request;
 	struct iommu_cost best = { 0 };
 	bool found = false;
 
-	if (!sane(request))
-		return -EINVAL;
-	change->hitless = true;
-	change->why = NULL;
-	if (same_words(request->before, request->after, request->format->words)) {
-		change->strategy = IOMMU_STRATEGY_NONE;
-		return 0;
-	}
-	if (request->facts & IOMMU_PLAN_UNREACHABLE) {
-		change->strategy = IOMMU_STRATEGY_ONE_STORE;
-		return 0;
-	}
 	for (enum iommu_strategy s = IOMMU_STRATEGY_ONE_STORE; s < IOMMU_STRATEGY_BREAK; s++) {
-		struct entry_change trial = *change;
+		struct entry_change trial;
 		struct entry_steps steps = { 0 };
 
-		if (!(request->strategies & IOMMU_STRATEGY_BIT(s)) || !feasible(request, s))
+		if (!(request->strategies & IOMMU_STRATEGY_BIT(s)) || !feasible(request, outlook, s))
 			continue;
+		trial = *change;
 		trial.request.before = trial.before;
 		trial.request.after = trial.after;
 		trial.strategy = s;
@@ -799,6 +811,33 @@ int entry_choose(struct entry_change *change)
 			found = true;
 		}
 	}
+	return found;
+}
+
+int entry_choose(struct entry_change *change)
+{
+	const struct iommu_plan_request *request = &change->request;
+	struct outlook outlook;
+	bool found;
+
+	change->hitless = true;
+	change->why = NULL;
+	if (same_words(request->before, request->after, request->format->words)) {
+		change->strategy = IOMMU_STRATEGY_NONE;
+		return 0;
+	}
+	if (request->facts & IOMMU_PLAN_UNREACHABLE) {
+		change->strategy = IOMMU_STRATEGY_ONE_STORE;
+		return 0;
+	}
+	look(request, &outlook);
+	change->quantum = outlook.flip.quantum;
+	/* Every other way takes at least the rounds of one store, and flushes no less: tests/test_plan.c tries them all. */
+	found = (request->strategies & IOMMU_STRATEGY_BIT(IOMMU_STRATEGY_ONE_STORE)) && one_store_does(&outlook);
+	if (found)
+		change->strategy = IOMMU_STRATEGY_ONE_STORE;
+	else
+		found = search(change, &outlook);
 	if (found && !toggles_ats(request))
 		return 0;
 	change->hitless = false;
