@@ -7,6 +7,7 @@
 #define HITLESS_AMDVI_H
 
 #include <hitless/iommu.h>
+#include <hitless/plan.h>
 
 HITLESS_BEGIN
 
@@ -54,6 +55,22 @@ HITLESS_API int amdvi_enable_nesting(struct iommu_unit *unit);
  */
 HITLESS_API extern const struct entry_format amdvi_dte;
 HITLESS_API extern const struct entry_format amdvi_gcr3_entry;
+
+/*
+ * The stand-ins (iommu_plan_request.chain) by which 64-bit stores take a device table entry, four words, from `before` to `after`.
+ * `before_other` and `after_other` are the same tables under the same DomainID as those of the other kind, guest for host or host for
+ * guest (amdvi_dte_other_kind()); NULL: they are of one kind only. `temporary_tag`: a DomainID that nobody else has; 0: there is none.
+ * Returns how many of `chain`, which has room for IOMMU_MAX_STANDINS, were filled in; 0: there is no such way, or none is needed.
+ */
+HITLESS_API unsigned amdvi_dte_chain(const uint64_t *before, const uint64_t *after, const uint64_t *before_other,
+				     const uint64_t *after_other, uint32_t temporary_tag, uint64_t (*chain)[IOMMU_ENTRY_WORDS]);
+
+/*
+ * `other` is the entry that leads to the same tables as `entry` does, as those of the other kind: for one with guest tables as host
+ * tables of so many levels at `root`; for one with host tables as guest tables of so many levels, by a GCR3 table of one level at `gcr3`
+ * (each system physical). Whether the tables can be read both ways is for the caller to know.
+ */
+HITLESS_API void amdvi_dte_other_kind(const uint64_t *entry, uint64_t root, unsigned levels, uint64_t gcr3, uint64_t *other);
 
 HITLESS_END
 

@@ -20,6 +20,9 @@ HITLESS_BEGIN
 /* The largest entry of any architecture, in 64-bit words (VT-d PASID entry, SMMUv3 STE and CD). */
 #define IOMMU_ENTRY_WORDS 8
 
+/* The most stand-ins that a change goes through, one after another. */
+#define IOMMU_MAX_STANDINS 3
+
 /* An entry format: a structure of one architecture as the planner sees it. Each driver's header names its own. */
 struct entry_format;
 
@@ -35,7 +38,7 @@ enum iommu_strategy {
 	IOMMU_STRATEGY_TABLE_SWAP,
 	IOMMU_STRATEGY_TAG_HOP,
 	IOMMU_STRATEGY_TEMPORARY_TAG,
-	IOMMU_STRATEGY_STANDIN,		/* through a third entry that translates exactly as the old one or the new one */
+	IOMMU_STRATEGY_STANDIN,		/* through other entries that each translate exactly as the old one or the new one */
 	IOMMU_STRATEGY_BREAK,		/* through the blocking entry: disruptive */
 	IOMMU_STRATEGY_COUNT
 };
@@ -153,6 +156,13 @@ struct iommu_plan_request {
 	 */
 	const uint64_t *standin[2];
 	size_t standin_bytes;		/* what those tables take */
+	/*
+	 * Where no single one leads there: several, one after another. Each translates exactly as `before` or as `after`, and its tag is one
+	 * of theirs, `temporary_tag`, or nobody else's. All that stands behind them is there before the change, and is kept in step with map
+	 * and unmap until it is over.
+	 */
+	const uint64_t *chain[IOMMU_MAX_STANDINS];
+	unsigned nchain;		/* 0: there is none */
 	/* The cache tags, where the entry itself doesn't hold its tag but only points to what does; else ignored. */
 	uint32_t before_tag, after_tag;
 };

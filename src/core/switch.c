@@ -534,8 +534,8 @@ static int plan_change(struct switching *s, struct job *job, const struct iommu_
 		request->strategies &= ~IOMMU_STRATEGY_BIT(IOMMU_STRATEGY_BREAK);
 	request->temporary_tag = job->temporary_tag;
 	if (job->temporary_tag && has_standin(s, job) && place->format == unit->ops->format) {
-		unit->ops->make_standin(unit, device, s->old, job->temporary_tag, change->before, change->standin);
-		request->standin[0] = change->standin;
+		unit->ops->make_standin(unit, device, s->old, job->temporary_tag, change->before, change->standins[0]);
+		request->standin[0] = change->standins[0];
 	}
 	err = entry_choose(change);
 	if (!err)

@@ -140,12 +140,53 @@ static bool dte_tables_may_mix(const uint64_t *before, const uint64_t *after)
 			   GET(AMDVI_DTE, HOST_PT_ROOT, before) == GET(AMDVI_DTE, HOST_PT_ROOT, after));
 }
 
+/* Requests that are walked for in the host's tables, or in none (Mode 0): all without guest tables, the guest's own in nested
+ * translation, and beside guest tables those without PASID, unless GIoV gives them one. */
+static bool has_host_side(const uint64_t *entry)
+{
+	return amdvi_dte_mode(entry) != AMDVI_DTE_MODE_V2 || !GET(AMDVI_DTE, GIOV, entry);
+}
+
+static bool same_bits(const uint64_t *a, const uint64_t *b, const uint64_t *mask)
+{
+	for (unsigned i = 0; i < 4; i++)
+		if ((a[i] ^ b[i]) & mask[i])
+			return false;
+	return true;
+}
+
+/*
+ * Under one DomainID the host's side and the guest's side are told apart, as commands tell them by GN (2.4.3): a nested entry caches of
+ * both, and so does one with Mode 0, GV=1 and GIoV=0. So two entries get along if the sides that both have are the same.
+ */
+static bool dte_share_tag(const uint64_t *a, const uint64_t *b)
+{
+	uint64_t host[4] = { 0 }, guest[4] = { 0 };
+
+	SET(AMDVI_DTE, MODE, host, ~0ull);
+	if (GET(AMDVI_DTE, MODE, a) && GET(AMDVI_DTE, MODE, b)) {
+		SET(AMDVI_DTE, HOST_PT_ROOT, host, ~0ull);
+		SET(AMDVI_DTE, HAD, host, ~0ull);
+	}
+	SET(AMDVI_DTE, GIOV, guest, ~0ull);
+	SET(AMDVI_DTE, GLX, guest, ~0ull);
+	SET(AMDVI_DTE, GUEST_PAGING_MODE, guest, ~0ull);
+	amdvi_dte_set_gcr3(guest, ~0ull);
+	/* Nested or not decides what a guest's pointers are. */
+	SET(AMDVI_DTE, MODE, guest, ~0ull);
+	if (has_host_side(a) && has_host_side(b) && !same_bits(a, b, host))
+		return false;
+	return !GET(AMDVI_DTE, GV, a) || !GET(AMDVI_DTE, GV, b) || same_bits(a, b, guest);
+}
+
 static const char *dte_why(unsigned facts, const uint64_t *before, const uint64_t *after)
 {
 	(void)facts;
 	if (GET(AMDVI_DTE, GV, before) && GET(AMDVI_DTE, GV, after) &&
 	    GET(AMDVI_DTE, GUEST_PAGING_MODE, before) != GET(AMDVI_DTE, GUEST_PAGING_MODE, after))
 		return "GuestPagingMode lies in the other half of the entry (2.2.2.1), and no host table stands in for a guest's";
+	if (amdvi_dte_mode(before) == AMDVI_DTE_MODE_NESTED || amdvi_dte_mode(after) == AMDVI_DTE_MODE_NESTED)
+		return "a nested entry's tables and its DomainID lie in two words (2.2.2.1), and only its parent stands in between";
 	return NULL;
 }
 
@@ -188,6 +229,7 @@ const struct entry_format amdvi_dte = {
 	.ats = dte_ats,
 	.block = dte_block,
 	.tables_may_mix = dte_tables_may_mix,
+	.share_tag = dte_share_tag,
 	.why = dte_why,
 	.forget_entry = dte_forget_entry,
 	.forget_translations = dte_forget_translations,

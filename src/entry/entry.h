@@ -60,6 +60,9 @@ struct entry_format {
 	bool old_or_new;
 	/* May a table pointer change under a live tag at all, if that holds? */
 	bool (*tables_may_mix)(const uint64_t *before, const uint64_t *after);
+	/* May both be in use at once under one tag? For a chain of stand-ins: all that can be cached of either by that tag goes through
+	 * the same tables, or is told apart. NULL: no. */
+	bool (*share_tag)(const uint64_t *a, const uint64_t *b);
 	/* Does the hardware cache something behind `before`, by the requester alone, that would mean something else behind `after`? Then
 	 * no direct way is hitless. `facts` as in a plan's request. NULL: it doesn't. */
 	bool (*behind_mixes)(unsigned facts, const uint64_t *before, const uint64_t *after);
@@ -96,7 +99,7 @@ struct entry_change {
 	struct iommu_plan_request request;	/* its words point to the arrays below */
 	uint64_t before[IOMMU_ENTRY_WORDS];
 	uint64_t after[IOMMU_ENTRY_WORDS];
-	uint64_t standin[IOMMU_ENTRY_WORDS];	/* where the request has one */
+	uint64_t standins[IOMMU_MAX_STANDINS][IOMMU_ENTRY_WORDS];	/* where the request has some */
 	unsigned device;
 	enum entry_ats ats;
 	/* The device's ATS control register: its place in config space and its value on and off. */
@@ -109,8 +112,8 @@ struct entry_change {
 	bool hitless;
 	const char *why;
 	/* Entries whose translations must be forgotten before the change is over. Filled by entry_emit(). */
-	uint64_t stale[3][IOMMU_ENTRY_WORDS];
-	uint32_t stale_tag[3];
+	uint64_t stale[1 + IOMMU_MAX_STANDINS][IOMMU_ENTRY_WORDS];
+	uint32_t stale_tag[1 + IOMMU_MAX_STANDINS];
 	unsigned nstale;
 };
 

@@ -485,6 +485,40 @@ static const uint64_t *find_standin(const struct iommu_plan_request *request)
 	return NULL;
 }
 
+/* The entries that a chain of stand-ins leads through, both ends included. Returns how many. */
+static unsigned chain_of(const struct iommu_plan_request *request, const uint64_t *at[2 + IOMMU_MAX_STANDINS])
+{
+	at[0] = request->before;
+	for (unsigned i = 0; i < request->nchain; i++)
+		at[1 + i] = request->chain[i];
+	at[1 + request->nchain] = request->after;
+	return request->nchain + 2;
+}
+
+/* Can the chain of stand-ins be gone through: each hop a flip, and under no tag two tables for the same walk, however long ago? */
+static bool chain_holds(const struct iommu_plan_request *request)
+{
+	const struct entry_format *format = request->format;
+	const uint64_t *at[2 + IOMMU_MAX_STANDINS];
+	unsigned n = chain_of(request, at);
+
+	if (!request->nchain || !format->share_tag)
+		return false;
+	for (unsigned i = 0; i < n; i++) {
+		uint32_t tag = format->tag(at[i]);
+
+		/* An entry that lets nothing through is no way, and the device's TLB stays on or off. */
+		if (tag == ENTRY_NO_TAG || ((request->facts & IOMMU_PLAN_ATS) && format->ats(at[i]) != format->ats(at[0])))
+			return false;
+		if (i && (behind_mixes(request, at[i - 1], at[i]) || !can_hop(request, at[i - 1], at[i], false)))
+			return false;
+		for (unsigned j = 0; j < i; j++)
+			if (tag == format->tag(at[j]) && !format->share_tag(at[j], at[i]))
+				return false;
+	}
+	return true;
+}
+
 /* What every strategy looks at first. */
 struct outlook {
 	struct flip flip;	/* from the old entry to the new one */
@@ -554,7 +588,7 @@ static bool feasible(const struct iommu_plan_request *request, const struct outl
 		return assume && two_tags && can_hop(request, before, hop, false) && can_hop(request, hop, hop2, false) &&
 		       can_hop(request, hop2, after, false);
 	case IOMMU_STRATEGY_STANDIN:
-		return find_standin(request) != NULL;
+		return find_standin(request) || chain_holds(request);
 	case IOMMU_STRATEGY_BREAK:
 		return true;
 	default:
@@ -612,10 +646,38 @@ static void emit_break(struct entry_steps *steps, struct entry_change *change)
 	format->forget_entry(steps, change, blocked, false);
 }
 
+/* Through one stand-in, or else through the chain of them. */
+static void emit_standins(struct entry_steps *steps, struct entry_change *change)
+{
+	const struct iommu_plan_request *request = &change->request;
+	const uint64_t *at[2 + IOMMU_MAX_STANDINS], *standin = find_standin(request);
+	unsigned n = chain_of(request, at);
+	bool borrowed = false;
+
+	if (standin) {
+		steps->cost.copied += request->standin_bytes;
+		at[1] = standin;
+		at[2] = request->after;
+		n = 3;
+	}
+	for (unsigned i = 1; i < n; i++) {
+		if (i > 1)
+			emit_wait(steps, true);
+		emit_hop(steps, at[i - 1], at[i]);
+		if (i < n - 1) {
+			uint32_t tag = request->format->tag(at[i]);
+
+			add_stale(change, at[i], tag);
+			borrowed |= tag != tag_before(request) && tag != tag_after(request);
+		}
+	}
+	steps->cost.tags += borrowed;
+}
+
 void entry_emit(struct entry_steps *steps, struct entry_change *change)
 {
 	const struct iommu_plan_request *request = &change->request;
-	const uint64_t *before = request->before, *after = request->after, *standin;
+	const uint64_t *before = request->before, *after = request->after;
 	uint64_t hop[IOMMU_ENTRY_WORDS] = { 0 }, hop2[IOMMU_ENTRY_WORDS] = { 0 };
 
 	steps->change = change;
@@ -675,13 +737,7 @@ void entry_emit(struct entry_steps *steps, struct entry_change *change)
 		add_stale(change, hop, request->temporary_tag);
 		break;
 	case IOMMU_STRATEGY_STANDIN:
-		standin = find_standin(request);
-		steps->cost.tags++;
-		steps->cost.copied += request->standin_bytes;
-		emit_hop(steps, before, standin);
-		emit_wait(steps, true);
-		emit_hop(steps, standin, after);
-		add_stale(change, standin, request->format->tag(standin));
+		emit_standins(steps, change);
 		break;
 	default:
 		emit_break(steps, change);
@@ -774,12 +830,15 @@ static bool sane(const struct iommu_plan_request *request)
 {
 	uint64_t named[IOMMU_ENTRY_WORDS] = { 0 };
 
-	if (!request->format || !request->before || !request->after || (request->quantum != 8 && request->quantum != 16))
+	if (!request->format || !request->before || !request->after || (request->quantum != 8 && request->quantum != 16) ||
+	    request->nchain > IOMMU_MAX_STANDINS)
 		return false;
 	request->format->named(named);
 	for (unsigned i = 0; i < request->format->words; i++) {
 		uint64_t standins = (request->standin[0] ? request->standin[0][i] : 0) | (request->standin[1] ? request->standin[1][i] : 0);
 
+		for (unsigned n = 0; n < request->nchain; n++)
+			standins |= request->chain[n][i];
 		if ((request->before[i] | request->after[i] | standins) & ~named[i])
 			return false;
 	}

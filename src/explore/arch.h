@@ -26,6 +26,9 @@ struct xp_target {
 	bool has_standin[2];
 	uint64_t standin[2][IOMMU_ENTRY_WORDS];
 	size_t standin_bytes;
+	/* ... or several, one after another. */
+	uint64_t chain[IOMMU_MAX_STANDINS][IOMMU_ENTRY_WORDS];
+	unsigned nchain;
 };
 
 /* What can be behind a PASID. */

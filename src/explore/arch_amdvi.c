@@ -17,7 +17,7 @@
 enum {
 	PAGE_DEVTAB = 1, PAGE_QUEUE, PAGE_STATUS,
 	/* 0xa and 0xb: the roots a and b; 0x11, 0x33: GCR3 tables a and c */
-	PAGE_GCR3_B = 0x12, PAGE_POOL = 0x14, PAGE_CLONES = 0x18, PAGE_TABLES = 0x34, PAGES = 0x70
+	PAGE_GCR3_B = 0x12, PAGE_POOL = 0x14, PAGE_HOST_GCR3 = 0x18, PAGE_TABLES = 0x34, PAGES = 0x70
 };
 
 #define GCR3_A 0x11000ull
@@ -58,27 +58,45 @@ static uint64_t address(uint64_t entry)
 	return GET_ADDR(AMDVI_V1, ADDR, &entry);
 }
 
+/* Guest tables of the host are host tables as well, and the other way round where stores have 64 bits only: one entry says both. */
+static uint64_t dual_table(uint64_t addr, unsigned level)
+{
+	return v1_table(addr, level) | v2_table(addr, level);
+}
+
+static uint64_t dual_page(uint64_t addr, unsigned level, bool write)
+{
+	return v1_page(addr, level, write) | v2_page(addr, level, write);
+}
+
 static const struct xp_format v1 = { 4, 9, v1_table, v1_page, address };
-static const struct xp_format v2_4 = { 4, 9, v2_table, v2_page, address }, v2_5 = { 5, 9, v2_table, v2_page, address };
+static const struct xp_format v2_4 = { 4, 9, v2_table, v2_page, address };
+static const struct xp_format dual_4 = { 4, 9, dual_table, dual_page, address }, dual_5 = { 5, 9, dual_table, dual_page, address };
 
 /* A GCR3 table of one entry, of PASID 0. */
+static void point_gcr3(struct xp_builder *b, unsigned gcr3_page, uint64_t root)
+{
+	b->ram[gcr3_page * XP_PAGE_WORDS] = root | BITS(AMDVI_GCR3, V);
+}
+
 static void build_guest(struct xp_builder *b, unsigned gcr3_page, const struct xp_format *format, unsigned n)
 {
 	uint64_t root = b->next++ * XP_PAGE;
 
 	xp_map_guest(b, format, root, n);
-	b->ram[gcr3_page * XP_PAGE_WORDS] = root | BITS(AMDVI_GCR3, V);
+	point_gcr3(b, gcr3_page, root);
 }
 
-static void build_tables(struct xp_builder *b)
+static void build_tables(struct xp_builder *b, const struct xp_format *host)
 {
 	for (unsigned n = 0; n < 2; n++) {
-		xp_map_host(b, &v1, (0xa + n) * XP_PAGE, n);
-		xp_map_parent(b, &v1, (0xa + n) * XP_PAGE, n);
+		xp_map_host(b, host, (0xa + n) * XP_PAGE, n);
+		xp_map_parent(b, host, (0xa + n) * XP_PAGE, n);
+		point_gcr3(b, PAGE_HOST_GCR3 + n, (0xa + n) * XP_PAGE);
 	}
-	build_guest(b, GCR3_A / XP_PAGE, &v2_4, 0);
-	build_guest(b, PAGE_GCR3_B, &v2_4, 1);
-	build_guest(b, GCR3_C / XP_PAGE, &v2_5, 2);
+	build_guest(b, GCR3_A / XP_PAGE, &dual_4, 0);
+	build_guest(b, PAGE_GCR3_B, &dual_4, 1);
+	build_guest(b, GCR3_C / XP_PAGE, &dual_5, 2);
 }
 
 /* ---- The unit ---- */
@@ -156,31 +174,39 @@ static bool same_tables(const uint64_t *a, const uint64_t *b)
 	       GET(AMDVI_DTE, GV, a) == GET(AMDVI_DTE, GV, b) && amdvi_dte_gcr3(a) == amdvi_dte_gcr3(b);
 }
 
-/* Host tables that translate as the guest tables of a host-owned first stage do. The guest's own tables have no such stand-in. */
-static void add_standins(const struct hitless_cell *cell, struct xp_builder *b, struct xp_target *t)
+/* The entry that leads to the same tables as those of the other kind. False: they are a guest's, or there in one kind only, as host
+ * tables are where stores have 128 bits. */
+static bool other_kind(const struct hitless_cell *cell, const uint64_t *ram, const uint64_t *entry, uint64_t *other)
 {
+	uint64_t gcr3 = amdvi_dte_gcr3(entry), page = gcr3 == GCR3_B ? PAGE_GCR3_B : gcr3 / XP_PAGE;
+	uint64_t root = GET_ADDR(AMDVI_DTE, HOST_PT_ROOT, entry);
+
+	if (amdvi_dte_mode(entry) == AMDVI_DTE_MODE_V2)
+		amdvi_dte_other_kind(entry, address(ram[page * XP_PAGE_WORDS]), gcr3 == GCR3_C ? 5 : 4, 0, other);
+	else if (amdvi_dte_mode(entry) == AMDVI_DTE_MODE_V1 && cell->quantum == 8)
+		amdvi_dte_other_kind(entry, 0, 4, (PAGE_HOST_GCR3 - 0xa) * XP_PAGE + root, other);
+	else
+		return false;
+	return true;
+}
+
+/* One stand-in is each side's other kind where stores have 128 bits; the chain of them where they have 64. */
+static void add_standins(const struct hitless_cell *cell, const struct xp_builder *b, struct xp_target *t)
+{
+	uint64_t other[2][IOMMU_ENTRY_WORDS];
+	bool has[2];
+
 	for (unsigned side = 0; side < 2; side++) {
 		const uint64_t *entry = side ? cell->after : cell->before;
-		uint64_t gcr3 = amdvi_dte_gcr3(entry);
-		unsigned guest = gcr3 == GCR3_A ? 0 : gcr3 == GCR3_B ? 1 : 2;
-		uint64_t root = (PAGE_CLONES + guest) * XP_PAGE;
 
-		if (amdvi_dte_mode(entry) != AMDVI_DTE_MODE_V2)
-			continue;
-		t->standin_bytes = b->next * XP_PAGE;
-		xp_map_guest(b, &v1, root, guest);
-		t->standin_bytes = (b->next + 1) * XP_PAGE - t->standin_bytes;
-		t->has_standin[side] = true;
-		memset(t->standin[side], 0, sizeof(t->standin[side]));
-		SET(AMDVI_DTE, V, t->standin[side], 1);
-		SET(AMDVI_DTE, TV, t->standin[side], 1);
-		SET(AMDVI_DTE, IR, t->standin[side], GET(AMDVI_DTE, IR, entry));
-		SET(AMDVI_DTE, IW, t->standin[side], GET(AMDVI_DTE, IW, entry));
-		SET(AMDVI_DTE, I, t->standin[side], GET(AMDVI_DTE, I, entry));
-		SET(AMDVI_DTE, MODE, t->standin[side], v1.levels);
+		has[side] = other_kind(cell, b->ram, entry, other[side]);
+		t->has_standin[side] = has[side] && cell->quantum == 16;
+		memcpy(t->standin[side], other[side], sizeof(t->standin[side]));
 		SET(AMDVI_DTE, DOMAIN_ID, t->standin[side], xp_arch_amdvi.temporary_tag);
-		SET_ADDR(AMDVI_DTE, HOST_PT_ROOT, t->standin[side], root);
 	}
+	if (cell->quantum == 8)
+		t->nchain = amdvi_dte_chain(cell->before, cell->after, has[0] ? other[0] : NULL, has[1] ? other[1] : NULL,
+					    xp_arch_amdvi.temporary_tag, t->chain);
 }
 
 static int build(const struct hitless_cell *cell, struct xp_case *c, struct xp_target *t)
@@ -195,7 +221,7 @@ static int build(const struct hitless_cell *cell, struct xp_case *c, struct xp_t
 	if (err)
 		return err;
 	b.ram = c->ram;
-	build_tables(&b);
+	build_tables(&b, cell->quantum == 8 ? &dual_4 : &v1);
 	t->sibling_root = b.next++ * XP_PAGE;
 	xp_map(&b, &v1, t->sibling_root, XP_IOVA_SMALL, xp_data(6, false), 1, true);
 	add_standins(cell, &b, t);

@@ -246,6 +246,8 @@ int xp_record(const struct xp_arch *arch, const struct hitless_cell *cell, struc
 		.after_tag = t->after_tag,
 		.standin = { t->has_standin[0] ? t->standin[0] : NULL, t->has_standin[1] ? t->standin[1] : NULL },
 		.standin_bytes = t->standin_bytes,
+		.chain = { t->chain[0], t->chain[1], t->chain[2] },
+		.nchain = t->nchain,
 	};
 	int err;
 

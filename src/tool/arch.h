@@ -31,6 +31,9 @@ struct tool_entry {
 	bool ats_above;		/* what lets the device have a TLB is not in this entry, and does */
 	/* An entry that translates as `entry` does, by tables in another format and under the temporary tag. False, or NULL: there is none. */
 	bool (*standin)(const uint64_t *entry, uint64_t *standin);
+	/* Several such entries on the way of stores of so many bytes, as iommu_plan_request.chain has them. Returns how many. NULL: never. */
+	unsigned (*chain)(const uint64_t *before, const uint64_t *after, unsigned quantum,
+			  uint64_t (*chain)[IOMMU_ENTRY_WORDS]);
 	/* Makes an entry of the list one that hardware takes: some of its fields are made up. NULL: they are not. */
 	void (*complete)(uint64_t *words);
 	void (*set_ats)(uint64_t *words);	/* lets the device have a TLB, if the entry translates; NULL: the names tell */

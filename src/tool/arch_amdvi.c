@@ -109,24 +109,42 @@ static void dte_config(unsigned number, struct tool_config *config)
 	}
 }
 
-/* Host tables that translate as the guest tables of a host-owned first stage do: at 0x18000, 0x19000 and 0x1a000. */
-static bool standin(const uint64_t *entry, uint64_t *standin)
+/* The same tables as those of the other kind. Guest tables of the host's own are at 0x18000, 0x19000 and 0x1a000; GCR3 tables that lead to
+ * the host tables a and b, where stores have 64 bits only, at 0x1c000 and 0x1d000. */
+static bool other_kind(const uint64_t *entry, uint64_t *other)
 {
 	unsigned n = 0;
 
+	switch (amdvi_dte_mode(entry)) {
+	case AMDVI_DTE_MODE_V2:
+		while (n < 2 && gcr3_table((char)('a' + n)) != amdvi_dte_gcr3(entry))
+			n++;
+		amdvi_dte_other_kind(entry, 0x18000 + n * 0x1000, n == 2 ? 5 : 4, 0, other);
+		return true;
+	case AMDVI_DTE_MODE_V1:
+		amdvi_dte_other_kind(entry, 0, 4, GET_ADDR(AMDVI_DTE, HOST_PT_ROOT, entry) - ROOT('a') + 0x1c000, other);
+		return true;
+	default:
+		return false;
+	}
+}
+
+static bool standin(const uint64_t *entry, uint64_t *standin)
+{
 	if (amdvi_dte_mode(entry) != AMDVI_DTE_MODE_V2)
 		return false;
-	while (n < 2 && gcr3_table((char)('a' + n)) != amdvi_dte_gcr3(entry))
-		n++;
-	SET(AMDVI_DTE, V, standin, 1);
-	SET(AMDVI_DTE, TV, standin, 1);
-	SET(AMDVI_DTE, IR, standin, GET(AMDVI_DTE, IR, entry));
-	SET(AMDVI_DTE, IW, standin, GET(AMDVI_DTE, IW, entry));
-	SET(AMDVI_DTE, I, standin, GET(AMDVI_DTE, I, entry));
-	SET(AMDVI_DTE, MODE, standin, 4);
+	other_kind(entry, standin);
 	SET(AMDVI_DTE, DOMAIN_ID, standin, TEMPORARY_DID);
-	SET_ADDR(AMDVI_DTE, HOST_PT_ROOT, standin, 0x18000 + n * 0x1000);
 	return true;
+}
+
+static unsigned chain(const uint64_t *before, const uint64_t *after, unsigned quantum,
+		      uint64_t (*chain)[IOMMU_ENTRY_WORDS])
+{
+	uint64_t old[IOMMU_ENTRY_WORDS], new[IOMMU_ENTRY_WORDS];
+	bool has_old = other_kind(before, old), has_new = other_kind(after, new);
+
+	return quantum == 8 ? amdvi_dte_chain(before, after, has_old ? old : NULL, has_new ? new : NULL, TEMPORARY_DID, chain) : 0;
 }
 
 static void set_ats(uint64_t *words)
@@ -141,6 +159,7 @@ static const struct tool_entry dte_entry = {
 	.temporary_tag = TEMPORARY_DID,
 	.nconfigs = COUNT(dte_configs),
 	.standin = standin,
+	.chain = chain,
 	.config = dte_config,
 	.set_ats = set_ats,
 };

@@ -21,6 +21,7 @@ struct plan {
 	const struct layout *structure;
 	struct tool_config before, after;
 	uint64_t standin[2][IOMMU_ENTRY_WORDS];
+	uint64_t chain[IOMMU_MAX_STANDINS][IOMMU_ENTRY_WORDS];
 	struct iommu_plan_request request;
 	struct iommu_plan plan;
 };
@@ -236,7 +237,7 @@ static const char *why_impossible(const struct plan *plan, enum iommu_strategy s
 	case IOMMU_STRATEGY_TABLE_SWAP:
 		return forbidden ? forbidden : "the page that holds the entry can't be swapped";
 	case IOMMU_STRATEGY_STANDIN:
-		if (!plan->request.standin[0] && !plan->request.standin[1])
+		if (!plan->request.standin[0] && !plan->request.standin[1] && !plan->request.nchain)
 			return "neither side's tables have an equal in another format";
 		return "a hop to or from the stand-in would need more than one store";
 	default:
@@ -598,6 +599,10 @@ int tool_plan(int argc, char **argv)
 			plan.request.standin[side] = plan.standin[side];
 	}
 	plan.request.standin_bytes = STANDIN_BYTES;
+	if (plan.entry->chain)
+		plan.request.nchain = plan.entry->chain(plan.before.words, plan.after.words, plan.request.quantum, plan.chain);
+	for (unsigned i = 0; i < plan.request.nchain; i++)
+		plan.request.chain[i] = plan.chain[i];
 
 	/* Once to count the steps, once to have them. */
 	err = iommu_plan(&plan.request, &plan.plan);
