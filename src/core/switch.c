@@ -25,6 +25,7 @@ struct round {
 /* What a switch does on one unit: the group's requesters there that have their tags in common, in one list of steps. */
 struct job {
 	struct iommu_unit *unit;
+	bool leaves_tag, enters_tag;		/* has the old domain one there, and the new one? */
 	uint32_t given_old, given_new;		/* the tags that the requesters' tables give them, or NO_GIVEN_TAG */
 	unsigned nrequesters;
 	struct domain_tag *old_tag, *new_tag;	/* NULL: that side has no tag */
@@ -301,9 +302,9 @@ static struct job *job_of(struct switching *s, const struct iommu_device *device
 	uint32_t given_old = NO_GIVEN_TAG, given_new = NO_GIVEN_TAG;
 	struct job *job;
 
-	if (has_tag(device->unit, s->old))
+	if (device->pasid_bits && has_tag(device->unit, s->old))
 		given_old = given_tag(device, s->point->pasid, s->old);
-	if (has_tag(device->unit, s->new))
+	if (device->pasid_bits && has_tag(device->unit, s->new))
 		given_new = given_tag(device, s->point->pasid, s->new);
 	for (unsigned i = 0; i < s->njobs; i++) {
 		job = &s->jobs[i];
@@ -314,6 +315,8 @@ static struct job *job_of(struct switching *s, const struct iommu_device *device
 	job->unit = device->unit;
 	job->given_old = given_old;
 	job->given_new = given_new;
+	job->leaves_tag = has_tag(device->unit, s->old);
+	job->enters_tag = has_tag(device->unit, s->new);
 	return job;
 }
 
@@ -401,9 +404,9 @@ static int get_tag(struct switching *s, struct job *job)
 	unsigned space;
 	int err = 0;
 
-	if (has_tag(job->unit, s->old))
+	if (job->leaves_tag)
 		job->old_tag = domain_find_tag(s->old, job->unit, job->given_old, &job->old_users);
-	if (!has_tag(job->unit, s->new))
+	if (!job->enters_tag)
 		return 0;
 	space = domain_tag_space(job->unit, s->new);
 	if (s->query) {
@@ -526,7 +529,7 @@ static int plan_change(struct switching *s, struct job *job, const struct iommu_
 	change->device = round->filled - 1;
 	change->ats = place->keeps_ats ? ENTRY_ATS_STAYS : ats_turn(s, device, place, last);
 	request->before_tag = job->old_tag ? job->old_tag->tag : ENTRY_NO_TAG;
-	request->after_tag = has_tag(unit, s->new) ? job->new_number : ENTRY_NO_TAG;
+	request->after_tag = job->enters_tag ? job->new_number : ENTRY_NO_TAG;
 	request->facts |= tag_facts(s, job) | s->assumptions;
 	request->strategies = s->strategies;
 	/* Its firmware's DMA goes on: it is never blocked, not even for a moment. */
@@ -849,7 +852,7 @@ static void enter_attachments(struct switching *s)
 		at->pasid = s->point->pasid;
 		at->ats = uses_devtlb(device, domain_passing(s->new));
 		at->nested = domain_is_nested(s->new);
-		if (has_tag(device->unit, s->new))
+		if (job_of(s, device)->enters_tag)
 			domain_add_attachment(s->new, job_of(s, device)->new_tag, at);
 	}
 }
@@ -861,7 +864,7 @@ static void leave_attachments(struct switching *s)
 	for_each_device(s, device) {
 		struct point_member *member = member_of(s, device);
 
-		if (has_tag(device->unit, s->old))
+		if (job_of(s, device)->leaves_tag)
 			domain_remove_attachment(s->old, &member->attachment[member->attached]);
 		member->attached = !member->attached;
 		device->passing += (domain_passing(s->new) != NULL) - (domain_passing(s->old) != NULL);

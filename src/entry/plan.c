@@ -90,7 +90,7 @@ static struct iommu_step *emit(struct entry_steps *steps, enum iommu_step_op op,
 {
 	struct iommu_step *step = steps->v && steps->n < steps->capacity ? &steps->v[steps->n] : scratch;
 
-	memset(step, 0, sizeof(*step));
+	memset(step, 0, offsetof(struct iommu_step, entry));
 	step->op = op;
 	if (steps->change) {
 		step->device = steps->change->device;
@@ -216,54 +216,50 @@ struct flip {
 	uint64_t ahead[IOMMU_ENTRY_WORDS];	/* `from`, with what it ignores and `to` looks at already as in `to` */
 	unsigned critical;			/* how many quanta must flip */
 	unsigned quantum;			/* the last of them */
-	unsigned preloads, cleans;		/* quanta to store before and after */
+	unsigned preloads, cleans;		/* quanta to store before and after, a bit each */
 };
 
 static void find_flip(const struct iommu_plan_request *request, const uint64_t *from, const uint64_t *to, struct flip *flip)
 {
 	const struct entry_format *format = request->format;
 	uint64_t from_used[IOMMU_ENTRY_WORDS] = { 0 }, to_used[IOMMU_ENTRY_WORDS] = { 0 }, safe[IOMMU_ENTRY_WORDS] = { 0 };
-	unsigned per = request->quantum / 8;
+	unsigned n = request->quantum / 8 < format->words ? request->quantum / 8 : format->words;
+	unsigned changed = 0;
 
-	memset(flip, 0, sizeof(*flip));
+	flip->critical = flip->preloads = flip->cleans = 0;
 	format->used(from, from_used);
 	format->used(to, to_used);
 	if (format->safe)
 		format->safe(from, to, safe);
-	for (unsigned i = 0; i < format->words; i++) {
-		safe[i] &= from_used[i] & to_used[i];
-		from_used[i] &= ~safe[i];
-		to_used[i] &= ~safe[i];
-	}
-	for (unsigned q = 0; q * per < format->words; q++) {
-		bool differs = false, ahead = false;
+	for (unsigned q = 0, w = 0; w < format->words; q++, w += n) {
+		uint64_t differs = 0, ahead = 0;
 
-		for (unsigned i = q * per; i < (q + 1) * per && i < format->words; i++) {
-			differs |= ((from[i] ^ to[i]) & from_used[i] & to_used[i]) != 0;
-			ahead |= ((from[i] ^ to[i]) & ~from_used[i] & to_used[i]) != 0;
+		copy_words(flip->ahead + w, from + w, n);
+		if (same_words(from + w, to + w, n))
+			continue;
+		for (unsigned i = w; i < w + n; i++) {
+			safe[i] &= from_used[i] & to_used[i];
+			from_used[i] &= ~safe[i];
+			to_used[i] &= ~safe[i];
+			differs |= (from[i] ^ to[i]) & from_used[i] & to_used[i];
+			ahead |= (from[i] ^ to[i]) & ~from_used[i] & to_used[i];
 		}
 		/* What neither looks at goes along, or is left to the cleaning. */
-		for (unsigned i = q * per; i < (q + 1) * per && i < format->words; i++)
-			flip->ahead[i] = ahead ? (from[i] & from_used[i]) | (to[i] & ~from_used[i]) : from[i];
+		for (unsigned i = w; ahead && i < w + n; i++)
+			flip->ahead[i] = (from[i] & from_used[i]) | (to[i] & ~from_used[i]);
+		changed |= 1u << q;
+		flip->preloads |= (unsigned)!same_words(flip->ahead + w, from + w, n) << q;
+		flip->cleans |= (unsigned)!same_words(flip->ahead + w, to + w, n) << q;
 		if (differs) {
 			flip->critical++;
 			flip->quantum = q;
 		}
 	}
 	/* Nothing that counts differs: then the first quantum that differs at all is as good as any. */
-	for (unsigned q = 0; flip->critical == 0 && q * per < format->words; q++)
-		if (!same_words(from + q * per, to + q * per, per < format->words ? per : format->words)) {
-			flip->quantum = q;
-			break;
-		}
-	for (unsigned q = 0; q * per < format->words; q++) {
-		unsigned n = per < format->words ? per : format->words;
-
-		if (q == flip->quantum)
-			continue;
-		flip->preloads += !same_words(flip->ahead + q * per, from + q * per, n);
-		flip->cleans += !same_words(flip->ahead + q * per, to + q * per, n);
-	}
+	if (!flip->critical)
+		flip->quantum = changed ? (unsigned)__builtin_ctz(changed) : 0;
+	flip->preloads &= ~(1u << flip->quantum);
+	flip->cleans &= ~(1u << flip->quantum);
 }
 
 /* Preload, flip, clean: for a change of one critical quantum. */
@@ -271,13 +267,12 @@ static void emit_flip(struct entry_steps *steps, const uint64_t *from, const uin
 {
 	const struct iommu_plan_request *request = &steps->change->request;
 	const struct entry_format *format = request->format;
-	unsigned per = request->quantum / 8, n = per < format->words ? per : format->words;
 	struct flip flip;
 	bool pending;
 
 	find_flip(request, from, to, &flip);
-	for (unsigned q = 0; flip.preloads && q * per < format->words; q++)
-		if (q != flip.quantum && !same_words(flip.ahead + q * per, from + q * per, n))
+	for (unsigned q = 0; flip.preloads >> q; q++)
+		if (flip.preloads >> q & 1)
 			emit_store(steps, q, flip.ahead);
 	if (flip.preloads) {
 		/* A fetch that has read a quantum before the preload must not read the others after the flip. */
@@ -288,8 +283,8 @@ static void emit_flip(struct entry_steps *steps, const uint64_t *from, const uin
 	format->forget_entry(steps, steps->change, from, false);
 	if (flip.cleans) {
 		emit_wait(steps, true);
-		for (unsigned q = 0; q * per < format->words; q++)
-			if (q != flip.quantum && !same_words(flip.ahead + q * per, to + q * per, n))
+		for (unsigned q = 0; flip.cleans >> q; q++)
+			if (flip.cleans >> q & 1)
 				emit_store(steps, q, to);
 		/*
 		 * The bits are ignored, so a fetch that mixes both values of them says the same. But it must be over before the next
@@ -537,7 +532,7 @@ static bool one_store_does(const struct outlook *outlook)
 {
 	const struct flip *flip = &outlook->flip;
 
-	return !outlook->behind && !outlook->mixes && flip->critical <= 1 && flip->preloads + flip->cleans == 0;
+	return !outlook->behind && !outlook->mixes && flip->critical <= 1 && !flip->preloads && !flip->cleans;
 }
 
 /* Is this strategy possible, and hitless, for the request? */
@@ -561,7 +556,7 @@ static bool feasible(const struct iommu_plan_request *request, const struct outl
 	case IOMMU_STRATEGY_ONE_STORE:
 		return one_store_does(outlook);
 	case IOMMU_STRATEGY_PRELOAD:
-		return !mixes && flip->critical <= 1 && flip->preloads + flip->cleans != 0;
+		return !mixes && flip->critical <= 1 && (flip->preloads || flip->cleans);
 	case IOMMU_STRATEGY_SAME_TAG:
 		return mixes && assume && (request->facts & IOMMU_PLAN_OLD_PRIVATE) && flip->critical <= 1;
 	case IOMMU_STRATEGY_TABLE_SWAP:
