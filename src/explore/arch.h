@@ -76,7 +76,7 @@ struct xp_arch {
 	void (*wait)(bool fence, uint64_t addr, uint32_t value, uint64_t *words);
 	/* The field that holds a cache tag in a command. False: there is none. */
 	bool (*tag)(const uint64_t *command, unsigned *lsb, unsigned *width);
-	/* Is it about a device's own TLB? NULL: not told apart. */
+	/* Is it about a device's own TLB? */
 	bool (*is_device_tlb)(const uint64_t *command);
 	/* "DID 4 -> 5": what of the entry changes in words [first, first + count). */
 	void (*changes)(const uint64_t *old, const uint64_t *new, unsigned first, unsigned count, char *text, size_t size);

@@ -159,6 +159,11 @@ static bool tag(const uint64_t *command, unsigned *lsb, unsigned *width)
 	return true;
 }
 
+static bool is_device_tlb(const uint64_t *command)
+{
+	return GET(AMDVI_CMD, OPCODE, command) == AMDVI_CMD_IOTLB;
+}
+
 /* ---- Cases ---- */
 
 static bool translates(const uint64_t *entry)
@@ -332,5 +337,6 @@ const struct xp_arch xp_arch_amdvi = {
 	.build = build,
 	.wait = wait,
 	.tag = tag,
+	.is_device_tlb = is_device_tlb,
 	.changes = changes,
 };

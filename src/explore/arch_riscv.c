@@ -145,6 +145,11 @@ static bool tag(const uint64_t *command, unsigned *lsb, unsigned *width)
 	return GET(RISCV_IOTINVAL, PSCV, command);
 }
 
+static bool is_device_tlb(const uint64_t *command)
+{
+	return GET(RISCV_CMD, OPCODE, command) == RISCV_OP_ATS;
+}
+
 /* ---- Cases ---- */
 
 static void add_pointer(struct xp_case *c, unsigned page, unsigned to)
@@ -365,6 +370,7 @@ const struct xp_arch xp_arch_riscv_dc = {
 	.build = build_dc,
 	.wait = wait,
 	.tag = tag,
+	.is_device_tlb = is_device_tlb,
 	.changes = changes_dc,
 };
 
@@ -376,5 +382,6 @@ const struct xp_arch xp_arch_riscv_pc = {
 	.build = build_pc,
 	.wait = wait,
 	.tag = tag,
+	.is_device_tlb = is_device_tlb,
 	.changes = changes_pc,
 };

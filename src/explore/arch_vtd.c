@@ -154,6 +154,11 @@ static bool tag(const uint64_t *command, unsigned *lsb, unsigned *width)
 	}
 }
 
+static bool is_device_tlb(const uint64_t *command)
+{
+	return GET(VTD_DESC, TYPE, command) == VTD_DESC_DEVTLB || GET(VTD_DESC, TYPE, command) == VTD_DESC_PDEVTLB;
+}
+
 /* ---- Cases ---- */
 
 static int build_case(const struct hitless_cell *cell, struct xp_case *c, struct xp_target *t)
@@ -371,6 +376,7 @@ const struct xp_arch xp_arch_vtd = {
 	.build = build_scalable,
 	.wait = wait,
 	.tag = tag,
+	.is_device_tlb = is_device_tlb,
 	.changes = changes_scalable,
 };
 
@@ -384,5 +390,6 @@ const struct xp_arch xp_arch_vtd_legacy = {
 	.build = build_legacy,
 	.wait = wait,
 	.tag = tag,
+	.is_device_tlb = is_device_tlb,
 	.changes = changes_legacy,
 };

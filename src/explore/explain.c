@@ -5,21 +5,26 @@
  * That it is proved says that it is. This looks for a reason which a person would accept, so that a survivor is not an explorer
  * that has seen nothing. Each reason is one that a program can check:
  *
- * - a page is not freed: a leak, and no matter of interleaving;
+ * - the step that is left out frees a page: a leak, and no matter of interleaving;
  * - nothing new happens: whatever may be in the caches and in flight together at some time may be so in the undamaged sequence, too;
- * - no mixture of the entry's values at different times, quantum by quantum, means anything but the old or the new entry
- *   (or a blocking one, where that is allowed), by what the hardware looks at: of stores that were split or swapped;
+ * - no mixture of the entry's values at different times, quantum by quantum, means anything but the old or the new entry, by what
+ *   the hardware looks at: of stores that were split or swapped. Or one of these under the other's tag, if nobody else has either
+ *   tag; or, where the device may be blocked, something that lets nothing of it through;
  * - there is nothing to forget: every request gets the same from the old entry as from the new one;
- * - another step does the same: the sequence without *both* is violated;
+ * - another step does the same: without either of the two the sequence is proved, without *both* it is violated;
+ * - the weakest, and last: another step covers it. Without that one as well the sequence is violated; but so it is without that one alone;
  * - only translations under a tag are concerned whose other users are entitled to them, and the device looks none up any more;
  * - what is stored, or not, is not looked at: neither before nor after;
- * - only what the device keeps itself is concerned, and the new entry refuses its translated requests as well as all others.
+ * - only what the device keeps itself is concerned, and the new entry refuses its translated requests as well as all others;
+ * - what the device keeps is flushed next, and the new entry refuses the requests by which it would get more of the same;
+ * - a page is freed later than it could be, or the device's own TLB is switched on later or not at all.
  */
 #include "explain.h"
 
 #include "arch.h"
 #include "entry.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -87,20 +92,81 @@ static bool values_of(const struct xp_case *c, const struct entry_format *format
 	return true;
 }
 
-static bool mixtures_are_fine(const struct hitless_cell *cell, const struct xp_case *c, const struct entry_format *format)
+/* How many requests of that role and kind there are; with `blocked` none, if the new entry lets one of them through. */
+static unsigned count_actors(const struct xp_case *c, enum xp_role role, bool translated, bool blocked)
 {
-	uint64_t states[MAX_STATES][IOMMU_ENTRY_WORDS], mixed[IOMMU_ENTRY_WORDS], blocked[IOMMU_ENTRY_WORDS] = { 0 };
+	unsigned count = 0;
+
+	for (unsigned a = 0; a < c->nactors; a++) {
+		if (c->actors[a].role != role)
+			continue;
+		if (blocked && !c->views[a][1].fault)
+			return 0;
+		count += !translated || c->actors[a].kind == IOMMU_REQUEST_TRANSLATED;
+	}
+	return count;
+}
+
+/* What the model does with this entry in place, in the views of the new one. */
+static bool try_entry(const struct xp_case *c, const struct entry_format *format, const uint64_t *entry, struct xp_case *tried)
+{
+	*tried = *c;
+	if (c->nafter != format->words)
+		return false;
+	memcpy(tried->after, entry, format->words * sizeof(*entry));
+	xp_views(tried);
+	return true;
+}
+
+/* All that the device asks is answered as by the old entry (side 0) or the new one. */
+static bool acts_like(const struct xp_case *c, const struct xp_case *tried, unsigned side)
+{
+	for (unsigned a = 0; a < c->nactors; a++) {
+		const struct xp_view *is = &tried->views[a][1], *like = &c->views[a][side];
+
+		if (c->actors[a].role == XP_DEVICE &&
+		    (is->fault != like->fault || (!is->fault && (is->phys != like->phys || is->rights != like->rights))))
+			return false;
+	}
+	return true;
+}
+
+static bool mixture_is_fine(const struct hitless_cell *cell, const struct xp_case *c, const struct entry_format *format, const uint64_t *mixed,
+			    const char **reason)
+{
+	bool alone = !count_actors(c, XP_OLD, false, false) && !count_actors(c, XP_NEW, false, false);
+	uint32_t tag = format->tag(mixed), tags[2] = { format->tag(cell->before), format->tag(cell->after) };
+	struct xp_case tried;
+
+	if (means(format, mixed, cell->before) || means(format, mixed, cell->after))
+		return true;
+	if (!try_entry(c, format, mixed, &tried))
+		return false;
+	if (c->disruptive && count_actors(&tried, XP_DEVICE, false, true)) {
+		*reason = "its mixtures do what the old or the new entry does, or let nothing through, and it may be blocked";
+		return true;
+	}
+	for (unsigned side = 0; side < 2; side++)
+		if (acts_like(c, &tried, side) && (tag == tags[side] || (alone && tag == tags[!side]))) {
+			*reason = "its mixtures do what the old or the new entry does, under a tag of these, that nobody else has if it is the other's";
+			return true;
+		}
+	return false;
+}
+
+static bool mixtures_are_fine(const struct hitless_cell *cell, const struct xp_case *c, const struct entry_format *format, const char **reason)
+{
+	uint64_t states[MAX_STATES][IOMMU_ENTRY_WORDS], mixed[IOMMU_ENTRY_WORDS] = { 0 };
 	unsigned per = cell->quantum / 8, quanta, choice[IOMMU_ENTRY_WORDS] = { 0 }, n, q;
 
+	*reason = "no mixture of its values means anything but the old or the new entry";
 	if (!values_of(c, format, states, &n))
 		return false;
-	format->block(cell->before, blocked);
 	quanta = (format->words + per - 1) / per;
 	do {
 		for (unsigned i = 0; i < format->words; i++)
 			mixed[i] = states[choice[i / per]][i];
-		if (!means(format, mixed, cell->before) && !means(format, mixed, cell->after) &&
-		    !(c->disruptive && means(format, mixed, blocked)))
+		if (!mixture_is_fine(cell, c, format, mixed, reason))
 			return false;
 		/* Count up, skipping states in which the quantum is as in the one before. */
 		for (q = 0; q < quanta; q++) {
@@ -129,32 +195,69 @@ static bool same_views(const struct xp_case *c)
 	return true;
 }
 
-static int done_twice(const struct hitless_cell *cell, bool *twice)
+#define MUTANT_TEXT 128
+
+static bool leaves_out(const char *text)
+{
+	return strncmp(text, "without: ", 9) == 0;
+}
+
+/* What becomes of the cell's sequence if its n-th step is left out as well: its verdict, and in `text` which that is. With `only` it is not
+ * explored unless it is that one. -ENOENT: there is no n-th step. */
+static int without(const struct hitless_cell *cell, unsigned n, const char *only, char text[MUTANT_TEXT], struct xp_result *result)
 {
 	const struct xp_arch *arch = xp_arch_find(cell->arch, cell->entry);
-	bool more = true;
+	struct xp_case c;
+	struct iommu_plan plan;
+	int err = xp_build(cell, &c, &plan, text, MUTANT_TEXT);
+
+	memset(result, 0, sizeof(*result));
+	if (err)
+		return err;
+	if (xp_mutate(arch, &c.steps, n, text, MUTANT_TEXT) || !leaves_out(text))
+		err = -ENOENT;
+	else if (!only || strcmp(text, only) == 0)
+		err = xp_explore(&c, result);
+	xp_run_free(&result->run);
+	free(result->situations);
+	xp_case_free(&c);
+	return err;
+}
+
+/* Is the undamaged sequence proved without a step of that text, other than the one that the mutant is without? */
+static int spares(const struct hitless_cell *original, const struct hitless_cell *mutant, const char *step, bool *spared)
+{
 	int err = 0;
 
-	*twice = false;
-	for (unsigned second = 1; more && !*twice && !err; second++) {
-		struct xp_case c;
-		struct iommu_plan plan;
-		struct xp_result result = { 0 };
-		char text[128];
+	*spared = false;
+	for (unsigned n = 1; !err && !*spared; n++) {
+		struct xp_result result;
+		char text[MUTANT_TEXT];
 
-		err = xp_build(cell, &c, &plan, text, sizeof(text));
-		if (err)
-			return err;
-		more = xp_mutate(arch, &c.steps, second, text, sizeof(text)) == 0 && strncmp(text, "without: ", 9) == 0;
-		if (more) {
-			err = xp_explore(&c, &result);
-			*twice = result.verdict == HITLESS_VIOLATED && result.violation != HITLESS_STUCK;
-		}
-		xp_run_free(&result.run);
-		free(result.situations);
-		xp_case_free(&c);
+		if (n == mutant->mutant)
+			continue;
+		err = without(original, n, step, text, &result);
+		*spared = !err && strcmp(text, step) == 0 && result.verdict == HITLESS_PROVED;
 	}
-	return err;
+	return err == -ENOENT ? 0 : err;
+}
+
+static int done_twice(const struct hitless_cell *original, const struct hitless_cell *cell, bool *twice, bool *covered)
+{
+	int err = 0;
+
+	*twice = *covered = false;
+	for (unsigned second = 1; !err && !*twice; second++) {
+		struct xp_result result;
+		char text[MUTANT_TEXT];
+
+		err = without(cell, second, NULL, text, &result);
+		if (err || result.verdict != HITLESS_VIOLATED || result.violation == HITLESS_STUCK)
+			continue;
+		*covered = true;
+		err = spares(original, cell, text, twice);
+	}
+	return err == -ENOENT ? 0 : err;
 }
 
 /* ---- What differs ---- */
@@ -230,7 +333,7 @@ static bool is_about_device(const struct xp_arch *arch, const struct xp_ops *ops
 	if (ops->v[n].kind == XP_ATS)
 		return true;
 	if (ops->v[n].kind == XP_SUBMIT)
-		return arch->is_device_tlb && arch->is_device_tlb(ops->v[n].words);
+		return arch->is_device_tlb(ops->v[n].words);
 	if (ops->v[n].kind != XP_WAIT)
 		return false;
 	/* The last command before a wait is the one that ends it. */
@@ -244,26 +347,39 @@ static bool is_about_device(const struct xp_arch *arch, const struct xp_ops *ops
 	return any;
 }
 
-/* How many requests of that role and kind there are; with `blocked` none, if the new entry lets one of them through. */
-static unsigned count_actors(const struct xp_case *c, enum xp_role role, bool translated, bool blocked)
-{
-	unsigned count = 0;
-
-	for (unsigned a = 0; a < c->nactors; a++) {
-		if (c->actors[a].role != role)
-			continue;
-		if (blocked && !c->views[a][1].fault)
-			return 0;
-		count += !translated || c->actors[a].kind == IOMMU_REQUEST_TRANSLATED;
-	}
-	return count;
-}
-
 /* Whatever it still has by itself, the unit lets nothing of it through. */
 static bool only_the_device(const struct xp_arch *arch, const struct xp_case *whole, unsigned first, unsigned last)
 {
 	return count_actors(whole, XP_DEVICE, true, true) &&
 	       (is_about_device(arch, &whole->steps, first) || is_about_device(arch, &whole->steps, last));
+}
+
+/* Is what the device keeps flushed right behind `last`, with no way for it to get more of the same? */
+static bool device_is_next(const struct xp_arch *arch, const struct xp_case *whole, unsigned last)
+{
+	bool asks = false;
+
+	for (unsigned a = 0; a < whole->nactors; a++) {
+		if (whole->actors[a].role != XP_DEVICE || whole->actors[a].kind == IOMMU_REQUEST_UNTRANSLATED)
+			continue;
+		if (!whole->views[a][1].fault)
+			return false;
+		asks = true;
+	}
+	for (last++; last < whole->steps.n && whole->steps.v[last].kind == XP_NOTE; last++)
+		;
+	return asks && last < whole->steps.n && whole->steps.v[last].kind == XP_SUBMIT && is_about_device(arch, &whole->steps, last);
+}
+
+/* ---- What comes later ---- */
+
+static bool only_later(const struct xp_case *whole, const char *text, unsigned first)
+{
+	const struct xp_op *op = &whole->steps.v[first];
+
+	if (op->kind == XP_FREE)
+		return strncmp(text, "swapped: ", 9) == 0;
+	return op->kind == XP_ATS && op->words[0] && (leaves_out(text) || strncmp(text, "swapped: ", 9) == 0);
 }
 
 /* ---- A tag that stays in use ---- */
@@ -284,13 +400,15 @@ static bool only_others(const struct xp_arch *arch, const struct xp_case *whole,
 
 int xp_explain(const struct hitless_cell *cell, const char **reason)
 {
+	static const char *const covers = "another step covers it: without that as well it is violated, as it is without that alone";
 	const struct xp_arch *arch = xp_arch_find(cell->arch, cell->entry);
 	struct hitless_cell original = *cell;
 	struct xp_case whole, damaged;
 	struct xp_result of_whole = { 0 }, of_damaged = { 0 };
 	struct iommu_plan plan;
-	char text[128];
-	bool twice;
+	const char *mixtures;
+	char text[MUTANT_TEXT];
+	bool twice, covered;
 	unsigned first, last;
 	int err;
 
@@ -310,7 +428,8 @@ int xp_explain(const struct hitless_cell *cell, const char **reason)
 		err = xp_explore(&damaged, &of_damaged);
 	if (err)
 		goto out;
-	if (strncmp(text, "without: free", 13) == 0)
+	damaged_steps(&whole.steps, &damaged.steps, &first, &last);
+	if (leaves_out(text) && whole.steps.v[first].kind == XP_FREE)
 		*reason = "a leak, and no matter of interleaving";
 	else if (nothing_new(&of_damaged, &of_whole))
 		*reason = "nothing can be in caches and in flight that could not be before";
@@ -318,22 +437,30 @@ int xp_explain(const struct hitless_cell *cell, const char **reason)
 		*reason = "there is nothing to forget: old and new lead to the same pages";
 	if (*reason)
 		goto out;
-	err = done_twice(cell, &twice);
+	err = done_twice(&original, cell, &twice, &covered);
 	if (!err && twice)
-		*reason = "another step does the same: without both it is violated";
-	else if (!err && mixtures_are_fine(cell, &damaged, arch->format))
-		*reason = "no mixture of its values means anything but the old or the new entry";
+		*reason = "another step does the same: without either it is proved, without both it is violated";
+	else if (!err && mixtures_are_fine(cell, &damaged, arch->format, &mixtures))
+		*reason = mixtures;
 	if (err || *reason)
 		goto out;
-	damaged_steps(&whole.steps, &damaged.steps, &first, &last);
-	if (first >= whole.steps.n || last >= whole.steps.n)
+	if (first >= whole.steps.n || last >= whole.steps.n) {
+		if (covered)
+			*reason = covers;
 		goto out;
-	if (only_the_device(arch, &whole, first, last))
+	}
+	if (only_later(&whole, text, first))
+		*reason = "a page is freed, or the device's own TLB switched on, later or not at all";
+	else if (device_is_next(arch, &whole, last))
+		*reason = "what the device keeps is flushed next, and its translation requests are refused";
+	else if (only_the_device(arch, &whole, first, last))
 		*reason = "what the device keeps is of no use: its translated requests are refused, too";
 	else if (nobody_looks(&whole, arch->format, first, last))
 		*reason = "what is stored there is not looked at, neither before nor after";
 	else if (only_others(arch, &whole, first, last))
 		*reason = "the device looks nothing up any more, and who has the tag may keep what is cached under it";
+	else if (covered)
+		*reason = covers;
 out:
 	xp_run_free(&of_whole.run);
 	xp_run_free(&of_damaged.run);

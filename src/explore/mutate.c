@@ -48,12 +48,7 @@ int xp_mutate(const struct xp_arch *arch, struct xp_ops *ops, unsigned n, char *
 
 		if (!seen_by_hardware(op) || (op->kind == XP_SUBMIT && i + 1 < ops->n && ops->v[i + 1].kind == XP_WAIT))
 			continue;
-		if (op->kind == XP_WAIT && --n == 0) {
-			snprintf(text, size, "without: %.100s", op->text);
-			drop(ops, i);
-			return 0;
-		}
-		if (op->kind != XP_WAIT && --n == 0) {
+		if (--n == 0) {
 			snprintf(text, size, "without: %.100s", op->text);
 			drop(ops, i);
 			return 0;
