@@ -118,6 +118,20 @@ static inline bool amdvi_has_guest_levels(const struct amdvi_unit *amdvi, unsign
 	return levels == 4 || (levels == 5 && AMDVI_EFR_OF(amdvi, GATS) == AMDVI_GATS_5_LEVEL);
 }
 
+/* How deep host tables can be (EFR.HATS). */
+static inline unsigned amdvi_max_host_levels(const struct amdvi_unit *amdvi)
+{
+	unsigned hats = (unsigned)AMDVI_EFR_OF(amdvi, HATS);
+
+	return hats <= AMDVI_HATS_6_LEVEL ? 4 + hats : 4;
+}
+
+/* Can requests without PASID go through guest tables of so many levels? */
+static inline bool amdvi_has_guest(const struct amdvi_unit *amdvi, unsigned levels)
+{
+	return AMDVI_EFR_OF(amdvi, GT_SUP) && AMDVI_EFR_OF(amdvi, GIO_SUP) && amdvi_has_guest_levels(amdvi, levels);
+}
+
 static inline uint64_t amdvi_read(const struct amdvi_unit *amdvi, unsigned reg)
 {
 	return amdvi->unit.port->mmio_read64(amdvi->unit.port->ctx, amdvi->registers + reg);
@@ -218,6 +232,11 @@ enum amdvi_rid_mode {
 };
 enum amdvi_rid_mode amdvi_rid_mode(const struct iommu_domain *domain);
 extern const struct iommu_pasid_ops amdvi_pasid_ops;
+
+/* ---- amdvi_standin.c ---- */
+bool amdvi_has_standin(const struct iommu_unit *unit, const struct iommu_domain *old, const struct iommu_domain *new);
+void amdvi_make_standins(struct iommu_unit *unit, const struct iommu_device *device, const struct iommu_domain *old,
+			 const struct iommu_domain *new, uint32_t tag, struct entry_change *change);
 
 /* ---- amdvi_event.c ---- */
 int amdvi_log_init(struct amdvi_unit *amdvi, unsigned order);
