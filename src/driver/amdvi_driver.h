@@ -24,6 +24,8 @@
  *   F it promises no more than that the commands since the COMPLETION_WAIT before it are done.
  * - A fetch may read the halves of an entry in any order, and what a blocked entry says may be cached
  *   (dte_forget_entry() never stays silent).
+ * - Two tables under one DomainID are not known to give "old or new". What the host's tables say and what guest tables say are two things:
+ *   for both are in use under one DomainID where an entry has GV=1 without GIoV, or is nested (dte_share_tag()).
  * - A device TLB that does not answer is known by an event only, and the commands after it are executed all the same: so the
  *   event log is looked through before a wait that covers device TLBs counts (amdvi_poll()).
  */
