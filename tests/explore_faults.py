@@ -34,8 +34,8 @@ faults = json.loads(run("run", "--inject", "list", "--json"))["faults"]
 count = 0
 for fault in faults:
     for arch in fault["archs"]:
-        # With shared tags nobody gets a tag that was left unflushed, and nothing is given back when memory is short.
-        for options in ([], ["--tags", "private"], ["--ats", "off"]):
+        # With shared tags nobody gets a tag that was left unflushed; one store for one device takes no memory that could be kept.
+        for options in ([], ["--tags", "private"], ["--ats", "off"], ["--devices", "2"]):
             r = subprocess.run([hitless, "check", "--layer", "domain", "--arch", arch, "--inject", fault["name"], "--json", *options],
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
             if r.returncode == 10:
@@ -51,7 +51,9 @@ assert count >= 40
 # The matrix: cells of the domain layer beside those of the entry layer.
 document = json.loads(run("matrix", "--layer", "domain", "--arch", "vtd-legacy", "--quantum", "128", "--tags", "shared", "--json"))
 assert document["summary"] == {"cells": 14, "hitless": 10, "proved": 14, "violated": 0, "bounded": 0}, document["summary"]
-assert all(c["layer"] == "domain" and (c["why"] is None) == c["hitless"] and c["failed_allocations"] >= 1 for c in document["cells"])
+assert all(c["layer"] == "domain" and (c["why"] is None) == c["hitless"] for c in document["cells"])
+# One device's change of one store takes no memory, two devices' does.
+assert all(c["failed_allocations"] >= 1 for c in document["cells"] if c["devices"] == 2)
 assert {c["devices"] for c in document["cells"]} == {1, 2}
 assert {c["pasid"] for c in document["cells"]} == {"none"}
 document = json.loads(run("matrix", "--layer", "domain", "--arch", "amdvi", "--pasid", "replaced", "--devices", "1", "--json"))

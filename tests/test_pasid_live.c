@@ -232,7 +232,10 @@ static void test_owner(void **state)
 		owner.root = live_root(live, 0);
 		assert_int_equal(pthread_create(&thread, NULL, own, &owner), 0);
 		for (unsigned i = 0; i < SWITCHES; i++) {
-			assert_int_equal(live_switch(live), 0);
+			int err = live_switch(live);
+
+			if (err)
+				fail_msg("%s, switch %u: %d", arch->name, i, err);
 			live_dwell(live, 20);
 		}
 		__atomic_store_n(&owner.stop, 1, __ATOMIC_RELEASE);

@@ -666,6 +666,51 @@ static void test_every_strategy_alone(void **state)
 	}
 }
 
+/* In DESIGN.md's order of costs. */
+static bool dearer(const struct iommu_cost *a, const struct iommu_cost *b)
+{
+	if (a->rounds != b->rounds)
+		return a->rounds > b->rounds;
+	if (a->foreign != b->foreign)
+		return a->foreign > b->foreign;
+	return a->copied != b->copied ? a->copied > b->copied : a->tags > b->tags;
+}
+
+static void is_the_cheapest(struct transition *t, void *ctx)
+{
+	struct iommu_cost chosen;
+	unsigned strategy, *count = ctx;
+
+	assert_int_equal(make_plan(t), 0);
+	chosen = t->plan.cost;
+	strategy = t->plan.strategy;
+	for (unsigned s = IOMMU_STRATEGY_ONE_STORE; s < IOMMU_STRATEGY_BREAK; s++) {
+		t->request.strategies = IOMMU_STRATEGY_BIT(s);
+		if (make_plan(t))
+			continue;
+		if (dearer(&chosen, &t->plan.cost))
+			fail_msg("%s %s -> %s, %u-byte quanta, facts %x: %s, where %s is cheaper", t->entry->name, t->from.name, t->to.name,
+				 t->request.quantum, t->request.facts, iommu_strategy_name(strategy), iommu_strategy_name(s));
+		++*count;
+	}
+}
+
+/* What is chosen without a look at the others is no dearer than any of them; for every architecture. */
+static void test_the_cheapest_is_chosen(void **state)
+{
+	static const unsigned facts[] = { 0, PRIVATE, IOMMU_PLAN_NO_PARENT, IOMMU_PLAN_NONCOHERENT, IOMMU_PLAN_CACHES_ABSENT, IOMMU_PLAN_ATS,
+					  PRIVATE | IOMMU_PLAN_ASSUME_OLD_OR_NEW };
+	unsigned count = 0;
+
+	(void)state;
+	planned = tool_archs;
+	for (unsigned i = 0; i < sizeof(facts) / sizeof(facts[0]); i++)
+		for (unsigned quantum = 8; quantum <= 16; quantum += 8)
+			for_all_pairs(quantum, facts[i], IOMMU_STRATEGY_ANY, true, is_the_cheapest, &count);
+	planned = judged;
+	assert_true(count > 10000);
+}
+
 /* ---- The judge can object ---- */
 
 static void remove_step(struct iommu_plan *plan, unsigned i)
@@ -976,6 +1021,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_pair_old_or_new),
 		cmocka_unit_test(test_every_strategy_alone),
+		cmocka_unit_test(test_the_cheapest_is_chosen),
 		cmocka_unit_test(test_broken_plans_are_objected_to),
 		cmocka_unit_test(test_a_page_freed_early_is_objected_to),
 		cmocka_unit_test(test_configurations_are_those_of_cells_json),

@@ -99,13 +99,13 @@ struct iommu_step {
 	const char *structure;		/* STORE, WRITEBACK, INVALIDATE: the specification's name, as `hitless decode` takes it */
 	const char *scope;		/* INVALIDATE: the specification's name of the granularity */
 	uint64_t words[4];		/* STORE, INVALIDATE, PCI */
-	const char *entry_structure;	/* COPY, and the STORE of a table swap: what the new page holds */
-	uint64_t entry[IOMMU_ENTRY_WORDS]; /* ... and the changed entry as it stands there */
-	unsigned nentry;
 	/* Where, for the commit engine; NULL and 0 in a plan that was only asked for. */
 	struct entry_table *table;
 	size_t offset;			/* of the entry in the table's page, bytes */
 	void *page;			/* ALLOC..FREE of a table swap: the page that is not live */
+	const char *entry_structure;	/* COPY, and the STORE of a table swap: what the new page holds */
+	unsigned nentry;		/* ... and how many words the changed entry has that stands there; other steps: 0 */
+	uint64_t entry[IOMMU_ENTRY_WORDS];
 };
 
 /* What a plan costs. A round is a point where later commands may not start before earlier ones have finished; a poll is

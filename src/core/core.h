@@ -65,6 +65,7 @@ struct iommu_domain {
 	const struct hitless_port *port;
 	struct hitless_lock lock;
 	struct domain_tag *tags;
+	struct domain_tag record;		/* room for one of them: mostly there is one unit */
 	struct iommu_pgtable pgtable;		/* paging */
 	uint64_t external_root;			/* external: somebody else's page table */
 	unsigned external_levels;
@@ -138,7 +139,7 @@ struct attach_point {
 	struct iommu_domain *domain;		/* NULL: blocked */
 	/* Under group->fault_lock: */
 	const struct iommu_attach_handle *handle;
-	bool replacing;				/* a switch is under way */
+	bool replacing;				/* a switch is under way; atomic */
 	/* A PASID's: one for each device of the group that has PASIDs. */
 	unsigned nmembers;
 	struct point_member *members;
@@ -194,6 +195,7 @@ struct iommu_unit {
 	struct tag_space {
 		uint64_t *map;			/* a bit per tag, 1: taken */
 		uint32_t count, used;
+		uint32_t full;			/* words of the map from the first on in which no bit is free */
 	} tags[TAG_SPACES];
 	unsigned quantum;			/* bytes */
 	unsigned facts;				/* IOMMU_PLAN_NONCOHERENT ... WRITE_BUFFER */
@@ -424,17 +426,18 @@ void domain_destroy(struct iommu_domain *domain);
 /* iommu_iova_to_phys() with the mapping's rights, if `rights` is not NULL. */
 int domain_lookup(struct iommu_domain *domain, uint64_t iova, uint64_t *phys, unsigned *rights);
 
-/* A tag for `users` more requesters of the unit in the domain, on its list from now on; `given`: that number, or
- * NO_GIVEN_TAG. -ENOSPC, -ENOMEM; -EIO: quarantined; -EAGAIN: a hop is under way. */
-int domain_get_tag(struct iommu_domain *domain, struct iommu_unit *unit, uint32_t given, unsigned users,
+/* A tag for `*users` more requesters of the unit in the domain, on its list from now on; `given`: that number, or
+ * NO_GIVEN_TAG. *users: all who use it then. -ENOSPC, -ENOMEM; -EIO: quarantined; -EAGAIN: a hop is under way. */
+int domain_get_tag(struct iommu_domain *domain, struct iommu_unit *unit, uint32_t given, unsigned *users,
 		   struct domain_tag **tag);
 /* They have left and nothing is cached for them. The last ones give the tag back. */
 void domain_put_tag(struct iommu_domain *domain, struct domain_tag *tag, unsigned users);
 /* The same with a number that another domain's only user brings along; not owned. -ENOMEM; -EAGAIN: the domain has a tag by
  * now. */
 int domain_inherit_tag(struct iommu_domain *domain, struct iommu_unit *unit, uint32_t number, struct domain_tag **tag);
-/* The domain's tag on a unit (`given` as above), NULL: none. It stays only as long as the caller's requesters use it. */
-struct domain_tag *domain_find_tag(struct iommu_domain *domain, struct iommu_unit *unit, uint32_t given);
+/* The domain's tag on a unit (`given` as above) and how many use it now, NULL: none. It stays only as long as the caller's
+ * requesters use it. */
+struct domain_tag *domain_find_tag(struct iommu_domain *domain, struct iommu_unit *unit, uint32_t given, unsigned *users);
 /* What domain_find_tag() would find of the domain's own, by value. */
 bool domain_peek_tag(struct iommu_domain *domain, struct iommu_unit *unit, uint32_t *number, unsigned *users);
 /* The tag's only user may pollute it from now on: false if it has others. */

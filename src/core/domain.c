@@ -181,12 +181,13 @@ static struct domain_tag *find_tag(struct iommu_domain *domain, struct iommu_uni
 	return NULL;
 }
 
-struct domain_tag *domain_find_tag(struct iommu_domain *domain, struct iommu_unit *unit, uint32_t given)
+struct domain_tag *domain_find_tag(struct iommu_domain *domain, struct iommu_unit *unit, uint32_t given, unsigned *users)
 {
 	struct domain_tag *tag;
 
 	domain = lock_tags(domain);
 	tag = find_tag(domain, unit, given);
+	*users = tag ? tag->users : 0;
 	unlock_domain(domain);
 	return tag;
 }
@@ -220,10 +221,29 @@ static void unlink_tag(struct iommu_domain *domain, struct domain_tag *tag)
 		}
 }
 
-int domain_get_tag(struct iommu_domain *domain, struct iommu_unit *unit, uint32_t given, unsigned users,
+/* A blank record for a tag of `unit`. Under the domain's lock. */
+static struct domain_tag *new_record(struct iommu_domain *domain, struct iommu_unit *unit)
+{
+	struct domain_tag *tag = domain->record.unit ? domain->port->alloc(domain->port->ctx, sizeof(*tag)) : &domain->record;
+
+	if (tag) {
+		memset(tag, 0, sizeof(*tag));
+		tag->unit = unit;
+	}
+	return tag;
+}
+
+static void free_record(struct iommu_domain *domain, struct domain_tag *tag)
+{
+	if (tag == &domain->record)
+		tag->unit = NULL;
+	else
+		domain->port->free(domain->port->ctx, tag, sizeof(*tag));
+}
+
+int domain_get_tag(struct iommu_domain *domain, struct iommu_unit *unit, uint32_t given, unsigned *users,
 		   struct domain_tag **result)
 {
-	const struct hitless_port *port = domain->port;
 	struct domain_tag *tag;
 	int err = 0;
 
@@ -234,24 +254,24 @@ int domain_get_tag(struct iommu_domain *domain, struct iommu_unit *unit, uint32_
 		goto out;
 	}
 	if (!tag) {
-		tag = port->alloc(port->ctx, sizeof(*tag));
+		tag = new_record(domain, unit);
 		if (!tag) {
 			err = -ENOMEM;
 			goto out;
 		}
-		tag->unit = unit;
 		tag->space = domain_tag_space(unit, domain);
 		tag->given = given != NO_GIVEN_TAG;
 		tag->owned = !tag->given;
 		tag->tag = given;
 		err = tag->owned ? unit_alloc_tag(unit, tag->space, &tag->tag) : 0;
 		if (err) {
-			port->free(port->ctx, tag, sizeof(*tag));
+			free_record(domain, tag);
 			goto out;
 		}
 		link_tag(domain, tag);
 	}
-	tag->users += users;
+	tag->users += *users;
+	*users = tag->users;
 	*result = tag;
 out:
 	unlock_domain(domain);
@@ -260,43 +280,38 @@ out:
 
 int domain_inherit_tag(struct iommu_domain *domain, struct iommu_unit *unit, uint32_t number, struct domain_tag **result)
 {
-	struct domain_tag *tag = domain->port->alloc(domain->port->ctx, sizeof(*tag));
+	unsigned space = domain_tag_space(unit, domain);
+	struct domain_tag *tag;
 	int err;
 
-	if (!tag)
-		return -ENOMEM;
-	tag->unit = unit;
-	tag->space = domain_tag_space(unit, domain);
-	tag->tag = number;
-	tag->users = 1;
-	tag->hopping = true; /* until the number is this domain's own */
 	domain = lock_tags(domain);
 	err = find_tag(domain, unit, NO_GIVEN_TAG) ? -EAGAIN : 0;
-	if (!err)
+	tag = err ? NULL : new_record(domain, unit);
+	if (tag) {
+		tag->space = space;
+		tag->tag = number;
+		tag->users = 1;
+		tag->hopping = true; /* until the number is this domain's own */
 		link_tag(domain, tag);
-	unlock_domain(domain);
-	if (err)
-		domain->port->free(domain->port->ctx, tag, sizeof(*tag));
-	else
 		*result = tag;
-	return err;
+	}
+	unlock_domain(domain);
+	return err ? err : tag ? 0 : -ENOMEM;
 }
 
 void domain_put_tag(struct iommu_domain *domain, struct domain_tag *tag, unsigned users)
 {
-	bool last;
-
 	domain = lock_tags(domain);
 	tag->users -= users;
-	last = !tag->users;
-	if (last)
-		unlink_tag(domain, tag);
-	unlock_domain(domain);
-	if (last) {
-		if (tag->owned)
-			unit_free_tag(tag->unit, tag->space, tag->tag);
-		domain->port->free(domain->port->ctx, tag, sizeof(*tag));
+	if (tag->users) {
+		unlock_domain(domain);
+		return;
 	}
+	unlink_tag(domain, tag);
+	if (tag->owned)
+		unit_free_tag(tag->unit, tag->space, tag->tag);
+	free_record(domain, tag);
+	unlock_domain(domain);
 }
 
 bool domain_begin_hop(struct iommu_domain *domain, struct domain_tag *tag)

@@ -25,9 +25,11 @@ struct round {
 /* What a switch does on one unit: the group's requesters there that have their tags in common, in one list of steps. */
 struct job {
 	struct iommu_unit *unit;
+	bool leaves_tag, enters_tag;		/* has the old domain one there, and the new one? */
 	uint32_t given_old, given_new;		/* the tags that the requesters' tables give them, or NO_GIVEN_TAG */
 	unsigned nrequesters;
 	struct domain_tag *old_tag, *new_tag;	/* NULL: that side has no tag */
+	unsigned old_users, new_users;		/* requesters that had the domain's tag when it was looked up, with these of ours */
 	uint32_t new_number;			/* the new tag's, or what it might be in a query */
 	bool inherits;				/* no number is free: the old domain's goes over to the new one */
 	struct domain_tag lent_old, lent_new;	/* during a hop: each domain's tag, lent to the other domain */
@@ -43,6 +45,15 @@ struct job {
 	struct iommu_plan plan;
 };
 
+/* Memory for a switch of one requester: most are that, and need no other. */
+#define SMALL_STEPS 12
+
+struct small_room {
+	struct job job;
+	struct entry_change changes[MAX_PLACES];
+	struct iommu_step steps[SMALL_STEPS];
+};
+
 struct switching {
 	struct iommu_group *group;
 	struct attach_point *point;
@@ -55,11 +66,13 @@ struct switching {
 	bool touched;				/* the hardware stopped answering after the first step */
 	struct iommu_unit *reserve;		/* whose reserve to use instead of the port's memory */
 	struct job *jobs;
-	unsigned njobs, nrequesters, nchanges, nsteps;
-	void *memory;
+	unsigned njobs, nrequesters, nchanges;
+	struct small_room *small;		/* on the stack */
+	void *memory;				/* of the jobs and changes, where that is too small */
 	size_t memory_bytes;
 	struct iommu_step *steps;
-	size_t steps_bytes;
+	unsigned steps_capacity;
+	size_t steps_bytes;			/* 0: they are not the port's memory */
 };
 
 static const struct hitless_port *port_of(const struct switching *s)
@@ -291,9 +304,9 @@ static struct job *job_of(struct switching *s, const struct iommu_device *device
 	uint32_t given_old = NO_GIVEN_TAG, given_new = NO_GIVEN_TAG;
 	struct job *job;
 
-	if (has_tag(device->unit, s->old))
+	if (device->pasid_bits && has_tag(device->unit, s->old))
 		given_old = given_tag(device, s->point->pasid, s->old);
-	if (has_tag(device->unit, s->new))
+	if (device->pasid_bits && has_tag(device->unit, s->new))
 		given_new = given_tag(device, s->point->pasid, s->new);
 	for (unsigned i = 0; i < s->njobs; i++) {
 		job = &s->jobs[i];
@@ -304,6 +317,8 @@ static struct job *job_of(struct switching *s, const struct iommu_device *device
 	job->unit = device->unit;
 	job->given_old = given_old;
 	job->given_new = given_new;
+	job->leaves_tag = has_tag(device->unit, s->old);
+	job->enters_tag = has_tag(device->unit, s->new);
 	return job;
 }
 
@@ -331,12 +346,19 @@ static int make_jobs(struct switching *s)
 	}
 	if (!devices)
 		return 0;
-	s->memory_bytes = devices * sizeof(*s->jobs) + s->nchanges * sizeof(*changes);
-	s->memory = s->reserve ? memset(s->reserve->reserve, 0, s->memory_bytes) : port->alloc(port->ctx, s->memory_bytes);
-	if (!s->memory)
-		return -ENOMEM;
-	s->jobs = s->memory;
-	changes = (struct entry_change *)(s->jobs + devices);
+	if (s->nrequesters == 1) {
+		s->jobs = memset(&s->small->job, 0, sizeof(s->small->job));
+		changes = s->small->changes;
+		s->steps = s->small->steps;
+		s->steps_capacity = SMALL_STEPS;
+	} else {
+		s->memory_bytes = devices * sizeof(*s->jobs) + s->nchanges * sizeof(*changes);
+		s->memory = s->reserve ? memset(s->reserve->reserve, 0, s->memory_bytes) : port->alloc(port->ctx, s->memory_bytes);
+		if (!s->memory)
+			return -ENOMEM;
+		s->jobs = s->memory;
+		changes = (struct entry_change *)(s->jobs + devices);
+	}
 	for_each_device(s, device) {
 		struct job *job = job_of(s, device);
 
@@ -381,12 +403,12 @@ static int inherit_tag(struct switching *s, struct job *job)
 
 static int get_tag(struct switching *s, struct job *job)
 {
-	unsigned users, space;
+	unsigned space;
 	int err = 0;
 
-	if (has_tag(job->unit, s->old))
-		job->old_tag = domain_find_tag(s->old, job->unit, job->given_old);
-	if (!has_tag(job->unit, s->new))
+	if (job->leaves_tag)
+		job->old_tag = domain_find_tag(s->old, job->unit, job->given_old, &job->old_users);
+	if (!job->enters_tag)
 		return 0;
 	space = domain_tag_space(job->unit, s->new);
 	if (s->query) {
@@ -394,11 +416,12 @@ static int get_tag(struct switching *s, struct job *job)
 			job->new_number = job->given_new;
 			return 0;
 		}
-		if (domain_peek_tag(s->new, job->unit, &job->new_number, &users))
+		if (domain_peek_tag(s->new, job->unit, &job->new_number, &job->new_users))
 			return 0;
 		err = unit_peek_free_tag(job->unit, space, &job->new_number) ? 0 : -ENOSPC;
 	} else {
-		err = domain_get_tag(s->new, job->unit, job->given_new, job->nrequesters, &job->new_tag);
+		job->new_users = job->nrequesters;
+		err = domain_get_tag(s->new, job->unit, job->given_new, &job->new_users, &job->new_tag);
 		if (!err)
 			job->new_number = job->new_tag->tag;
 	}
@@ -435,19 +458,15 @@ static int get_tags(struct switching *s)
 	}
 }
 
-/* A tag that a device's tables give is used with the entry's own index: nobody else has the two. */
+/* A tag that a device's tables give is used with the entry's own index: nobody else has the two. What others do meanwhile shows when
+ * a hop begins. */
 static unsigned tag_facts(const struct switching *s, const struct job *job)
 {
-	unsigned facts = 0, users = 0, mine = s->query ? 0 : job->nrequesters;
-	uint32_t number;
+	unsigned facts = 0, mine = s->query ? 0 : job->nrequesters;
 
-	if (job->given_old != NO_GIVEN_TAG ||
-	    (job->old_tag && domain_peek_tag(s->old, job->unit, &number, &users) && users == 1))
+	if (job->given_old != NO_GIVEN_TAG || (job->old_tag && job->old_users == 1))
 		facts |= IOMMU_PLAN_OLD_PRIVATE;
-	users = 0;
-	if (has_tag(job->unit, s->new))
-		domain_peek_tag(s->new, job->unit, &number, &users);
-	if (job->given_new != NO_GIVEN_TAG || (users == mine && job->nrequesters == 1))
+	if (job->given_new != NO_GIVEN_TAG || (job->new_users == mine && job->nrequesters == 1))
 		facts |= IOMMU_PLAN_NEW_PRIVATE;
 	return facts;
 }
@@ -518,7 +537,7 @@ static int plan_change(struct switching *s, struct job *job, const struct iommu_
 	change->device = round->filled - 1;
 	change->ats = place->keeps_ats ? ENTRY_ATS_STAYS : ats_turn(s, device, place, last);
 	request->before_tag = job->old_tag ? job->old_tag->tag : ENTRY_NO_TAG;
-	request->after_tag = has_tag(unit, s->new) ? job->new_number : ENTRY_NO_TAG;
+	request->after_tag = job->enters_tag ? job->new_number : ENTRY_NO_TAG;
 	request->facts |= tag_facts(s, job) | s->assumptions;
 	request->strategies = s->strategies;
 	/* Its firmware's DMA goes on: it is never blocked, not even for a moment. */
@@ -694,11 +713,28 @@ static void emit_job(struct job *job, struct iommu_step *v, unsigned capacity)
 	job->plan = (struct iommu_plan){ .steps = v, .nsteps = steps.n, .capacity = capacity, .cost = steps.cost };
 }
 
+/* The steps of all jobs, one after another, as far as there is room. Returns how many: where the room is too small, at least as many
+ * as it takes. */
+static unsigned emit_jobs(struct switching *s)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < s->njobs; i++) {
+		unsigned room = n < s->steps_capacity ? s->steps_capacity - n : 0;
+
+		emit_job(&s->jobs[i], room ? s->steps + n : NULL, room);
+		n += s->jobs[i].plan.nsteps;
+	}
+	return n;
+}
+
 static void free_steps(struct switching *s)
 {
-	if (s->steps && !s->reserve)
-		port_of(s)->free(port_of(s)->ctx, s->steps, s->steps_bytes);
+	if (!s->steps_bytes)
+		return;
+	port_of(s)->free(port_of(s)->ctx, s->steps, s->steps_bytes);
 	s->steps = NULL;
+	s->steps_bytes = s->steps_capacity = 0;
 }
 
 static void free_jobs(struct switching *s)
@@ -708,50 +744,56 @@ static void free_jobs(struct switching *s)
 	s->memory = NULL;
 }
 
+/* -ENOMEM. */
+static int make_steps(struct switching *s, unsigned n)
+{
+	const struct hitless_port *port = port_of(s);
+
+	if (s->reserve) {
+		s->steps = (void *)((char *)s->reserve->reserve + s->memory_bytes);
+		s->steps_capacity = (unsigned)((s->reserve->reserve_bytes - s->memory_bytes) / sizeof(*s->steps));
+		return n <= s->steps_capacity ? 0 : -ENOMEM;
+	}
+	free_steps(s);
+	s->steps_bytes = n * sizeof(*s->steps);
+	s->steps = port->alloc(port->ctx, s->steps_bytes);
+	if (!s->steps) {
+		s->steps_bytes = s->steps_capacity = 0;
+		return -ENOMEM;
+	}
+	s->steps_capacity = n;
+	return 0;
+}
+
 /* Steps for every job, and the pages that they need. */
 static int prepare(struct switching *s)
 {
 	const struct hitless_port *port = port_of(s);
-	struct iommu_step *v;
-	int err;
+	unsigned n = emit_jobs(s);
+	int err = 0;
 
-	s->nsteps = 0;
-	for (unsigned i = 0; i < s->njobs; i++) {
-		emit_job(&s->jobs[i], NULL, 0);
-		s->nsteps += s->jobs[i].plan.nsteps;
+	if (n > s->steps_capacity) {
+		err = make_steps(s, n);
+		if (err)
+			return err;
+		emit_jobs(s);
 	}
-	if (!s->nsteps || s->query)
-		return 0;
-	s->steps_bytes = s->nsteps * sizeof(*s->steps);
-	if (s->reserve)
-		s->steps = s->memory_bytes + s->steps_bytes <= s->reserve->reserve_bytes ?
-			   (void *)((char *)s->memory + s->memory_bytes) : NULL;
-	else
-		s->steps = port->alloc(port->ctx, s->steps_bytes);
-	v = s->steps;
-	if (!v)
-		return -ENOMEM;
-	for (unsigned i = 0; i < s->njobs; i++) {
-		unsigned capacity = s->jobs[i].plan.nsteps;
-
-		emit_job(&s->jobs[i], v, capacity);
-		v += capacity;
+	for (unsigned i = 0; i < s->njobs && !s->query; i++) {
 		err = entry_prepare(port, &s->jobs[i].plan);
 		if (err) {
 			while (i-- > 0)
 				entry_unprepare(port, &s->jobs[i].plan);
-			free_steps(s);
 			return err;
 		}
 	}
 	return 0;
 }
 
+/* Undoes prepare(), whose steps stay. */
 static void unprepare(struct switching *s)
 {
-	for (unsigned i = 0; i < s->njobs && s->steps; i++)
+	for (unsigned i = 0; i < s->njobs && !s->query; i++)
 		entry_unprepare(port_of(s), &s->jobs[i].plan);
-	free_steps(s);
 }
 
 /* ---- Report ---- */
@@ -827,7 +869,7 @@ static void enter_attachments(struct switching *s)
 		at->pasid = s->point->pasid;
 		at->ats = uses_devtlb(device, domain_passing(s->new));
 		at->nested = domain_is_nested(s->new);
-		if (has_tag(device->unit, s->new))
+		if (job_of(s, device)->enters_tag)
 			domain_add_attachment(s->new, job_of(s, device)->new_tag, at);
 	}
 }
@@ -839,7 +881,7 @@ static void leave_attachments(struct switching *s)
 	for_each_device(s, device) {
 		struct point_member *member = member_of(s, device);
 
-		if (has_tag(device->unit, s->old))
+		if (job_of(s, device)->leaves_tag)
 			domain_remove_attachment(s->old, &member->attachment[member->attached]);
 		member->attached = !member->attached;
 		device->passing += (domain_passing(s->new) != NULL) - (domain_passing(s->old) != NULL);
@@ -892,6 +934,16 @@ static int commit(struct switching *s)
 
 /* ---- A switch ---- */
 
+static bool swaps_a_table(const struct switching *s)
+{
+	for (unsigned i = 0; i < s->njobs; i++)
+		for (unsigned r = 0; r < MAX_PLACES; r++)
+			for (unsigned c = 0; c < s->jobs[i].rounds[r].nchanges; c++)
+				if (s->jobs[i].rounds[r].changes[c].strategy == IOMMU_STRATEGY_TABLE_SWAP)
+					return true;
+	return false;
+}
+
 /* Plans and prepares; where memory for the cheapest strategy is lacking, the next one is taken. */
 static int plan_and_prepare(struct switching *s)
 {
@@ -899,7 +951,7 @@ static int plan_and_prepare(struct switching *s)
 
 	if (!err)
 		err = prepare(s);
-	if (err == -ENOMEM && (s->strategies & IOMMU_STRATEGY_BIT(IOMMU_STRATEGY_TABLE_SWAP))) {
+	if (err == -ENOMEM && swaps_a_table(s)) {
 		s->starved = true;
 		s->strategies &= ~IOMMU_STRATEGY_BIT(IOMMU_STRATEGY_TABLE_SWAP);
 		err = plan_all(s);
@@ -910,7 +962,7 @@ static int plan_and_prepare(struct switching *s)
 	return err;
 }
 
-static int switch_domain(struct switching *s, const struct iommu_replace_options *options, struct iommu_replace_report *report)
+static int do_switch(struct switching *s, const struct iommu_replace_options *options, struct iommu_replace_report *report)
 {
 	struct iommu_replace_report made = { .hitless = true };
 	unsigned flags = options ? options->flags : 0;
@@ -977,6 +1029,7 @@ put:
 		*report = made;
 	put_temporary_tags(s);
 	put_tags(s);
+	free_steps(s);
 	free_jobs(s);
 end:
 	if (s->reserved)
@@ -985,11 +1038,25 @@ end:
 	return err;
 }
 
+static int switch_domain(struct switching *s, const struct iommu_replace_options *options, struct iommu_replace_report *report)
+{
+	struct small_room small;
+	int err;
+
+	s->small = &small;
+	err = do_switch(s, options, report);
+	s->small = NULL;
+	return err;
+}
+
 void set_handle(struct iommu_group *group, struct attach_point *point, const struct iommu_attach_handle *handle, bool replacing)
 {
+	__atomic_store_n(&point->replacing, replacing, __ATOMIC_RELEASE);
+	/* Only switches change it, under the group's lock. */
+	if (point->handle == handle)
+		return;
 	group->port->lock(group->port->ctx, &group->fault_lock);
 	point->handle = handle;
-	point->replacing = replacing;
 	group->port->unlock(group->port->ctx, &group->fault_lock);
 }
 

@@ -98,7 +98,7 @@ void unit_mark_lost(struct iommu_unit *unit)
 /* Under the unit's lock. */
 static bool find_free_tag(const struct tag_space *space, uint32_t *tag)
 {
-	for (uint32_t word = 0; word < (space->count + 63) / 64; word++) {
+	for (uint32_t word = space->full; word < (space->count + 63) / 64; word++) {
 		if (space->map[word] == ~0ull)
 			continue;
 		*tag = word * 64 + (uint32_t)__builtin_ctzll(~space->map[word]);
@@ -116,6 +116,7 @@ int unit_alloc_tag(struct iommu_unit *unit, unsigned which, uint32_t *tag)
 	found = find_free_tag(space, tag);
 	if (found) {
 		space->map[*tag / 64] |= 1ull << *tag % 64;
+		space->full = *tag / 64;	/* all before it are */
 		space->used++;
 	}
 	unlock_unit(unit);
@@ -128,6 +129,8 @@ void unit_free_tag(struct iommu_unit *unit, unsigned which, uint32_t tag)
 
 	lock_unit(unit);
 	space->map[tag / 64] &= ~(1ull << tag % 64);
+	if (tag / 64 < space->full)
+		space->full = tag / 64;
 	space->used--;
 	unlock_unit(unit);
 }
@@ -270,7 +273,7 @@ void unit_report_fault(struct iommu_unit *unit, struct iommu_fault *fault)
 		point = unit_pasid_index(unit, fault->pasid) == unit->ops->rid_pasid(unit) ? &group->rid :
 											 pasid_find(group, fault->pasid);
 		if (point) {
-			fault->replacing = point->replacing;
+			fault->replacing = __atomic_load_n(&point->replacing, __ATOMIC_ACQUIRE);
 			attached = point->handle;
 		}
 		/* What it points to is its owner's again as soon as a replace or detach has returned. */

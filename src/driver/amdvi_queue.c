@@ -195,9 +195,11 @@ static int push_wait(struct amdvi_unit *amdvi, struct pending *pending)
 static int poll(struct amdvi_unit *amdvi, const struct pending *pending)
 {
 	const struct hitless_port *port = amdvi->unit.port;
-	struct amdvi_deadline deadline = amdvi_start(amdvi);
+	struct amdvi_deadline deadline = { 0 };
 
 	for (unsigned polls = 1; !is_done(pending); polls++) {
+		if (polls == 1)
+			deadline = amdvi_start(amdvi);
 		if (polls % POLLS_PER_STATUS_READ == 0 && (queue_stopped(amdvi) || amdvi_late(amdvi, deadline)) &&
 		    !is_done(pending))
 			return -EIO;

@@ -245,9 +245,11 @@ static bool is_done(struct riscv_unit *riscv, const struct pending *pending)
 static int poll(struct riscv_unit *riscv, const struct pending *pending)
 {
 	const struct hitless_port *port = riscv->unit.port;
-	struct riscv_deadline deadline = riscv_start(riscv);
+	struct riscv_deadline deadline = { 0 };
 
 	for (unsigned polls = 1; !is_done(riscv, pending); polls++) {
+		if (polls == 1)
+			deadline = riscv_start(riscv);
 		if (polls % POLLS_PER_STATUS_READ == 0 && (queue_error(riscv) || riscv_late(riscv, deadline)) &&
 		    !is_done(riscv, pending))
 			return -EIO;

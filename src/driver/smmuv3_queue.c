@@ -203,9 +203,11 @@ static bool is_done(struct smmuv3_unit *smmu, uint64_t position)
 static int poll(struct smmuv3_unit *smmu, uint64_t position)
 {
 	const struct hitless_port *port = smmu->unit.port;
-	struct smmuv3_deadline deadline = smmuv3_start(smmu);
+	struct smmuv3_deadline deadline = { 0 };
 
 	for (unsigned polls = 1; !is_done(smmu, position); polls++) {
+		if (polls == 1)
+			deadline = smmuv3_start(smmu);
 		if (polls % POLLS_PER_ERROR_READ == 0 && (queue_error(smmu) || smmuv3_late(smmu, deadline)) &&
 		    !is_done(smmu, position))
 			return -EIO;

@@ -205,9 +205,11 @@ static int push_wait(struct vtd_unit *vtd, struct pending *pending)
 static int poll(struct vtd_unit *vtd, const struct pending *pending, bool devtlb)
 {
 	const struct hitless_port *port = vtd->unit.port;
-	struct vtd_deadline deadline = vtd_start(vtd);
+	struct vtd_deadline deadline = { 0 };
 
 	for (unsigned polls = 1; !is_done(pending); polls++) {
+		if (polls == 1)
+			deadline = vtd_start(vtd);
 		/* The clock first: whoever was stopped for long looks once more before he gives up. */
 		if (polls % POLLS_PER_STATUS_READ == 0 && (queue_error(vtd) || vtd_late(vtd, deadline)) && !is_done(pending))
 			return -EIO;

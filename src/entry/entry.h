@@ -108,6 +108,7 @@ struct entry_change {
 	size_t offset;
 	/* Decided by entry_choose(): */
 	enum iommu_strategy strategy;
+	unsigned quantum;			/* "one store": which */
 	bool hitless;
 	const char *why;
 	/* Entries whose translations must be forgotten before the change is over. Filled by entry_emit(). */
@@ -130,7 +131,7 @@ struct entry_steps {
 
 /* ---- Planner (plan.c) ---- */
 
-/* Fills change->strategy, hitless, why. Errors as iommu_plan(). */
+/* Fills change->strategy, quantum, hitless, why; both entries have no reserved bits. Errors as iommu_plan(). */
 int entry_choose(struct entry_change *change);
 /* The steps up to and including the invalidation of the entry's cached copies. */
 void entry_emit(struct entry_steps *steps, struct entry_change *change);

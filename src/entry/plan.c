@@ -7,8 +7,9 @@
  * changed lies in one quantum, one store flips the entry from old to new. Between two stores the hardware is made to forget its
  * copy of the entry, so a fetch never mixes more than two neighbouring states.
  *
- * Where more than one quantum must flip, there are the other strategies of DESIGN.md. Each is emitted into a list that only
- * counts, and the cheapest hitless one is taken.
+ * One store, where it does, is the cheapest of all, and taken without a look at the others. Where more than one quantum must
+ * flip, or some must be prepared, each strategy of DESIGN.md is emitted into a list that only counts, and the cheapest hitless
+ * one is taken.
  */
 #include "entry.h"
 
@@ -89,7 +90,7 @@ static struct iommu_step *emit(struct entry_steps *steps, enum iommu_step_op op,
 {
 	struct iommu_step *step = steps->v && steps->n < steps->capacity ? &steps->v[steps->n] : scratch;
 
-	memset(step, 0, sizeof(*step));
+	memset(step, 0, offsetof(struct iommu_step, entry));
 	step->op = op;
 	if (steps->change) {
 		step->device = steps->change->device;
@@ -215,54 +216,50 @@ struct flip {
 	uint64_t ahead[IOMMU_ENTRY_WORDS];	/* `from`, with what it ignores and `to` looks at already as in `to` */
 	unsigned critical;			/* how many quanta must flip */
 	unsigned quantum;			/* the last of them */
-	unsigned preloads, cleans;		/* quanta to store before and after */
+	unsigned preloads, cleans;		/* quanta to store before and after, a bit each */
 };
 
 static void find_flip(const struct iommu_plan_request *request, const uint64_t *from, const uint64_t *to, struct flip *flip)
 {
 	const struct entry_format *format = request->format;
 	uint64_t from_used[IOMMU_ENTRY_WORDS] = { 0 }, to_used[IOMMU_ENTRY_WORDS] = { 0 }, safe[IOMMU_ENTRY_WORDS] = { 0 };
-	unsigned per = request->quantum / 8;
+	unsigned n = request->quantum / 8 < format->words ? request->quantum / 8 : format->words;
+	unsigned changed = 0;
 
-	memset(flip, 0, sizeof(*flip));
+	flip->critical = flip->preloads = flip->cleans = 0;
 	format->used(from, from_used);
 	format->used(to, to_used);
 	if (format->safe)
 		format->safe(from, to, safe);
-	for (unsigned i = 0; i < format->words; i++) {
-		safe[i] &= from_used[i] & to_used[i];
-		from_used[i] &= ~safe[i];
-		to_used[i] &= ~safe[i];
-	}
-	for (unsigned q = 0; q * per < format->words; q++) {
-		bool differs = false, ahead = false;
+	for (unsigned q = 0, w = 0; w < format->words; q++, w += n) {
+		uint64_t differs = 0, ahead = 0;
 
-		for (unsigned i = q * per; i < (q + 1) * per && i < format->words; i++) {
-			differs |= ((from[i] ^ to[i]) & from_used[i] & to_used[i]) != 0;
-			ahead |= ((from[i] ^ to[i]) & ~from_used[i] & to_used[i]) != 0;
+		copy_words(flip->ahead + w, from + w, n);
+		if (same_words(from + w, to + w, n))
+			continue;
+		for (unsigned i = w; i < w + n; i++) {
+			safe[i] &= from_used[i] & to_used[i];
+			from_used[i] &= ~safe[i];
+			to_used[i] &= ~safe[i];
+			differs |= (from[i] ^ to[i]) & from_used[i] & to_used[i];
+			ahead |= (from[i] ^ to[i]) & ~from_used[i] & to_used[i];
 		}
 		/* What neither looks at goes along, or is left to the cleaning. */
-		for (unsigned i = q * per; i < (q + 1) * per && i < format->words; i++)
-			flip->ahead[i] = ahead ? (from[i] & from_used[i]) | (to[i] & ~from_used[i]) : from[i];
+		for (unsigned i = w; ahead && i < w + n; i++)
+			flip->ahead[i] = (from[i] & from_used[i]) | (to[i] & ~from_used[i]);
+		changed |= 1u << q;
+		flip->preloads |= (unsigned)!same_words(flip->ahead + w, from + w, n) << q;
+		flip->cleans |= (unsigned)!same_words(flip->ahead + w, to + w, n) << q;
 		if (differs) {
 			flip->critical++;
 			flip->quantum = q;
 		}
 	}
 	/* Nothing that counts differs: then the first quantum that differs at all is as good as any. */
-	for (unsigned q = 0; flip->critical == 0 && q * per < format->words; q++)
-		if (!same_words(from + q * per, to + q * per, per < format->words ? per : format->words)) {
-			flip->quantum = q;
-			break;
-		}
-	for (unsigned q = 0; q * per < format->words; q++) {
-		unsigned n = per < format->words ? per : format->words;
-
-		if (q == flip->quantum)
-			continue;
-		flip->preloads += !same_words(flip->ahead + q * per, from + q * per, n);
-		flip->cleans += !same_words(flip->ahead + q * per, to + q * per, n);
-	}
+	if (!flip->critical)
+		flip->quantum = changed ? (unsigned)__builtin_ctz(changed) : 0;
+	flip->preloads &= ~(1u << flip->quantum);
+	flip->cleans &= ~(1u << flip->quantum);
 }
 
 /* Preload, flip, clean: for a change of one critical quantum. */
@@ -270,13 +267,12 @@ static void emit_flip(struct entry_steps *steps, const uint64_t *from, const uin
 {
 	const struct iommu_plan_request *request = &steps->change->request;
 	const struct entry_format *format = request->format;
-	unsigned per = request->quantum / 8, n = per < format->words ? per : format->words;
 	struct flip flip;
 	bool pending;
 
 	find_flip(request, from, to, &flip);
-	for (unsigned q = 0; flip.preloads && q * per < format->words; q++)
-		if (q != flip.quantum && !same_words(flip.ahead + q * per, from + q * per, n))
+	for (unsigned q = 0; flip.preloads >> q; q++)
+		if (flip.preloads >> q & 1)
 			emit_store(steps, q, flip.ahead);
 	if (flip.preloads) {
 		/* A fetch that has read a quantum before the preload must not read the others after the flip. */
@@ -287,8 +283,8 @@ static void emit_flip(struct entry_steps *steps, const uint64_t *from, const uin
 	format->forget_entry(steps, steps->change, from, false);
 	if (flip.cleans) {
 		emit_wait(steps, true);
-		for (unsigned q = 0; q * per < format->words; q++)
-			if (q != flip.quantum && !same_words(flip.ahead + q * per, to + q * per, n))
+		for (unsigned q = 0; flip.cleans >> q; q++)
+			if (flip.cleans >> q & 1)
 				emit_store(steps, q, to);
 		/*
 		 * The bits are ignored, so a fetch that mixes both values of them says the same. But it must be over before the next
@@ -518,12 +514,34 @@ static bool chain_holds(const struct iommu_plan_request *request)
 	return true;
 }
 
+/* What every strategy looks at first. */
+struct outlook {
+	struct flip flip;	/* from the old entry to the new one */
+	bool mixes;		/* two different tables would be live under one tag */
+	bool behind;		/* ... or two under what is cached behind the entry */
+};
+
+static void look(const struct iommu_plan_request *request, struct outlook *outlook)
+{
+	find_flip(request, request->before, request->after, &outlook->flip);
+	outlook->mixes = mixes_tables(request);
+	outlook->behind = behind_mixes(request, request->before, request->after);
+}
+
+static bool one_store_does(const struct outlook *outlook)
+{
+	const struct flip *flip = &outlook->flip;
+
+	return !outlook->behind && !outlook->mixes && flip->critical <= 1 && !flip->preloads && !flip->cleans;
+}
+
 /* Is this strategy possible, and hitless, for the request? */
-static bool feasible(const struct iommu_plan_request *request, enum iommu_strategy strategy)
+static bool feasible(const struct iommu_plan_request *request, const struct outlook *outlook, enum iommu_strategy strategy)
 {
 	const struct entry_format *format = request->format;
 	const uint64_t *before = request->before, *after = request->after;
-	bool mixes = mixes_tables(request);
+	const struct flip *flip = &outlook->flip;
+	bool mixes = outlook->mixes;
 	bool assume = (format->old_or_new || (request->facts & IOMMU_PLAN_ASSUME_OLD_OR_NEW)) &&
 		      format->tables_may_mix(before, after);
 	uint32_t old_tag = tag_before(request), new_tag = tag_after(request);
@@ -531,20 +549,16 @@ static bool feasible(const struct iommu_plan_request *request, enum iommu_strate
 	bool in_entry = format->tag(before) == old_tag && format->tag(after) == new_tag;
 	bool two_tags = in_entry && old_tag != ENTRY_NO_TAG && new_tag != ENTRY_NO_TAG && old_tag != new_tag;
 	uint64_t hop[IOMMU_ENTRY_WORDS], hop2[IOMMU_ENTRY_WORDS];
-	struct flip flip;
 
-	if (behind_mixes(request, before, after) && strategy < IOMMU_STRATEGY_STANDIN)
-		return strategy == IOMMU_STRATEGY_NONE && same_words(before, after, format->words);
-	find_flip(request, before, after, &flip);
+	if (outlook->behind && strategy < IOMMU_STRATEGY_STANDIN)
+		return false;
 	switch (strategy) {
-	case IOMMU_STRATEGY_NONE:
-		return same_words(before, after, format->words);
 	case IOMMU_STRATEGY_ONE_STORE:
-		return !mixes && flip.critical <= 1 && flip.preloads + flip.cleans == 0;
+		return one_store_does(outlook);
 	case IOMMU_STRATEGY_PRELOAD:
-		return !mixes && flip.critical <= 1 && flip.preloads + flip.cleans != 0;
+		return !mixes && flip->critical <= 1 && (flip->preloads || flip->cleans);
 	case IOMMU_STRATEGY_SAME_TAG:
-		return mixes && assume && (request->facts & IOMMU_PLAN_OLD_PRIVATE) && flip.critical <= 1;
+		return mixes && assume && (request->facts & IOMMU_PLAN_OLD_PRIVATE) && flip->critical <= 1;
 	case IOMMU_STRATEGY_TABLE_SWAP:
 		return !mixes && has_parent(request);
 	case IOMMU_STRATEGY_TAG_HOP:
@@ -676,6 +690,9 @@ void entry_emit(struct entry_steps *steps, struct entry_change *change)
 		add_stale(change, before, tag_before(request));
 	switch (change->strategy) {
 	case IOMMU_STRATEGY_ONE_STORE:
+		emit_store(steps, change->quantum, after);
+		request->format->forget_entry(steps, change, before, false);
+		break;
 	case IOMMU_STRATEGY_PRELOAD:
 	case IOMMU_STRATEGY_SAME_TAG:
 		emit_flip(steps, before, after);
@@ -823,30 +840,20 @@ static bool sane(const struct iommu_plan_request *request)
 	return true;
 }
 
-int entry_choose(struct entry_change *change)
+/* The cheapest strategy that is allowed and hitless. False: there is none. */
+static bool search(struct entry_change *change, const struct outlook *outlook)
 {
 	const struct iommu_plan_request *request = &change->request;
 	struct iommu_cost best = { 0 };
 	bool found = false;
 
-	if (!sane(request))
-		return -EINVAL;
-	change->hitless = true;
-	change->why = NULL;
-	if (same_words(request->before, request->after, request->format->words)) {
-		change->strategy = IOMMU_STRATEGY_NONE;
-		return 0;
-	}
-	if (request->facts & IOMMU_PLAN_UNREACHABLE) {
-		change->strategy = IOMMU_STRATEGY_ONE_STORE;
-		return 0;
-	}
 	for (enum iommu_strategy s = IOMMU_STRATEGY_ONE_STORE; s < IOMMU_STRATEGY_BREAK; s++) {
-		struct entry_change trial = *change;
+		struct entry_change trial;
 		struct entry_steps steps = { 0 };
 
-		if (!(request->strategies & IOMMU_STRATEGY_BIT(s)) || !feasible(request, s))
+		if (!(request->strategies & IOMMU_STRATEGY_BIT(s)) || !feasible(request, outlook, s))
 			continue;
+		trial = *change;
 		trial.request.before = trial.before;
 		trial.request.after = trial.after;
 		trial.strategy = s;
@@ -858,6 +865,33 @@ int entry_choose(struct entry_change *change)
 			found = true;
 		}
 	}
+	return found;
+}
+
+int entry_choose(struct entry_change *change)
+{
+	const struct iommu_plan_request *request = &change->request;
+	struct outlook outlook;
+	bool found;
+
+	change->hitless = true;
+	change->why = NULL;
+	if (same_words(request->before, request->after, request->format->words)) {
+		change->strategy = IOMMU_STRATEGY_NONE;
+		return 0;
+	}
+	if (request->facts & IOMMU_PLAN_UNREACHABLE) {
+		change->strategy = IOMMU_STRATEGY_ONE_STORE;
+		return 0;
+	}
+	look(request, &outlook);
+	change->quantum = outlook.flip.quantum;
+	/* Every other way takes at least the rounds of one store, and flushes no less: tests/test_plan.c tries them all. */
+	found = (request->strategies & IOMMU_STRATEGY_BIT(IOMMU_STRATEGY_ONE_STORE)) && one_store_does(&outlook);
+	if (found)
+		change->strategy = IOMMU_STRATEGY_ONE_STORE;
+	else
+		found = search(change, &outlook);
 	if (found && !toggles_ats(request))
 		return 0;
 	change->hitless = false;
