@@ -316,6 +316,94 @@ static void test_guest_depth(void **state)
 	fixture_close(&fx);
 }
 
+/* ---- 64-bit stores ---- */
+
+static bool is_hitless(struct iommu_group *group, struct iommu_domain *to, enum iommu_strategy strategy)
+{
+	struct iommu_replace_report asked, report;
+
+	assert_int_equal(iommu_replace_query(group, to, NULL, &asked), 0);
+	assert_int_equal(iommu_group_replace_domain(group, to, NULL, &report), 0);
+	assert_int_equal(report.hitless, asked.hitless);
+	assert_int_equal(report.strategy, asked.strategy);
+	assert_int_equal(report.hitless, report.why == NULL);
+	assert_int_equal(report.strategy, report.hitless ? strategy : IOMMU_STRATEGY_BREAK);
+	return report.hitless;
+}
+
+/* By chains of stand-ins, unless both sides are of one kind only; and no DomainID stays borrowed. */
+static void test_narrow_stores(void **state)
+{
+	const struct iommu_domain_desc deep = { .type = IOMMU_DOMAIN_PAGING, .stage = 1, .levels = 5 };
+	const struct iommu_domain_desc fixed = { .type = IOMMU_DOMAIN_PAGING, .stage = 2, .levels = 4 };
+	enum { S2, OTHER_S2, S1, DEEP, IDENTITY, FIXED, OTHER_FIXED, DOMAINS };
+	struct machine_config config = config_with(0, 0);
+	struct iommu_domain *domains[DOMAINS];
+	struct iommu_group *group;
+	struct fixture fx;
+
+	(void)state;
+	config.no_store128 = true;
+	fixture_open_config(&fx, config);
+	group = fixture_group(&fx);
+	fixture_device(&fx, group, RID);
+	domains[S2] = fixture_paging(&fx, 2, 16 * S2);
+	domains[OTHER_S2] = fixture_paging(&fx, 2, 16 * OTHER_S2);
+	domains[S1] = fixture_paging(&fx, 1, 16 * S1);
+	domains[IDENTITY] = fixture_domain(&fx, IOMMU_DOMAIN_IDENTITY, 0);
+	assert_int_equal(iommu_domain_alloc(fx.machine.unit, &deep, &domains[DEEP]), 0);
+	assert_int_equal(iommu_domain_alloc(fx.machine.unit, &fixed, &domains[FIXED]), 0);
+	assert_int_equal(iommu_domain_alloc(fx.machine.unit, &fixed, &domains[OTHER_FIXED]), 0);
+	for (unsigned i = 0; i < DOMAINS; i++)
+		if (i == DEEP || i >= FIXED)
+			assert_int_equal(iommu_map(domains[i], WINDOW, fx.data + 16 * 4096 * i, 4096, RW), 0);
+	assert_int_equal(iommu_attach_group(group, domains[S2]), 0);
+	for (unsigned from = 0; from < DOMAINS; from++)
+		for (unsigned to = 0; to < DOMAINS; to++) {
+			/* Host tables of a depth that somebody asked for are that only. */
+			bool way = !((from >= IDENTITY) && (to >= IDENTITY));
+			struct iommu_unit_info before, after;
+
+			if (from == to)
+				continue;
+			assert_int_equal(iommu_group_replace_domain(group, domains[from], NULL, NULL), 0);
+			iommu_unit_get_info(fx.machine.unit, &before);
+			assert_int_equal(is_hitless(group, domains[to], IOMMU_STRATEGY_STANDIN), way);
+			iommu_unit_get_info(fx.machine.unit, &after);
+			assert_int_equal(after.tags_used, before.tags_used);
+			assert_int_equal(fixture_dma(&fx, RID, WINDOW, IOMMU_READ), to == IDENTITY ? WINDOW : fx.data + 16 * 4096 * to);
+		}
+	assert_int_equal(iommu_detach_group(group), 0);
+	for (unsigned i = 0; i < DOMAINS; i++)
+		assert_int_equal(iommu_domain_free(domains[i]), 0);
+	fixture_close(&fx);
+}
+
+/* What it costs an s2 domain that its tables are guest tables, too; and those who need more say how many levels. */
+static void test_tables_of_both_kinds(void **state)
+{
+	const struct iommu_domain_desc fixed = { .type = IOMMU_DOMAIN_PAGING, .stage = 2, .levels = 4 };
+	struct machine_config config = config_with(0, 0);
+	struct iommu_domain *domain;
+	uint64_t first, last;
+	struct fixture fx;
+
+	(void)state;
+	config.no_store128 = true;
+	fixture_open_config(&fx, config);
+	domain = fixture_domain(&fx, IOMMU_DOMAIN_PAGING, 2);
+	assert_int_equal(iommu_domain_get_geometry(domain, &first, &last), 0);
+	assert_int_equal(last, (1ull << 47) - 1);
+	assert_int_equal(iommu_map(domain, WINDOW, fx.data, 4096, IOMMU_WRITE), -EINVAL);
+	assert_int_equal(iommu_domain_free(domain), 0);
+	assert_int_equal(iommu_domain_alloc(fx.machine.unit, &fixed, &domain), 0);
+	assert_int_equal(iommu_domain_get_geometry(domain, &first, &last), 0);
+	assert_int_equal(last, (1ull << 48) - 1);
+	assert_int_equal(iommu_map(domain, WINDOW, fx.data, 4096, IOMMU_WRITE), 0);
+	assert_int_equal(iommu_domain_free(domain), 0);
+	fixture_close(&fx);
+}
+
 /* ---- Growth ---- */
 
 struct grown {
@@ -837,6 +925,8 @@ int main(void)
 		cmocka_unit_test(test_control_bits_are_kept),
 		cmocka_unit_test(test_interrupt_half_is_kept),
 		cmocka_unit_test(test_guest_depth),
+		cmocka_unit_test(test_narrow_stores),
+		cmocka_unit_test(test_tables_of_both_kinds),
 		cmocka_unit_test(test_growth),
 		cmocka_unit_test(test_fixed_depth),
 		cmocka_unit_test(test_dirty_beyond_the_table),

@@ -108,6 +108,23 @@ static void test_identity(void **state)
 	must_be_proved(&cell, false);
 }
 
+/* Stand-ins one after another, and unmap while they are in use. */
+static void test_chains(void **state)
+{
+	const struct iommu_domain_desc *const pairs[][2] = { { &s2, &s2 }, { &s1, &s2 }, { &s2, &s1 }, { &identity, &s2 } };
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
+		struct hitless_domain_cell cell = cell_of("amdvi", pairs[i][0], pairs[i][1], 1);
+
+		cell.quantum = 8;
+		must_be_proved(&cell, true);
+		cell.mapper = HITLESS_MAPPER_NONE;
+		cell.private_tags = true;
+		must_be_proved(&cell, true);
+	}
+}
+
 /* A PASID comes, changes its domain, goes; and requests without PASID while one stays. */
 static void test_pasids(void **state)
 {
@@ -356,6 +373,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_proved),
 		cmocka_unit_test(test_identity),
+		cmocka_unit_test(test_chains),
 		cmocka_unit_test(test_pasids),
 		cmocka_unit_test(test_nested),
 		cmocka_unit_test(test_broken_unmap_in_parents),

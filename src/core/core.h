@@ -45,6 +45,9 @@ struct domain_tag {
 	struct iommu_attachment *attachments;	/* who has it */
 };
 
+/* For forget_range(): a stand-in may have let the unit cache the domain under that tag, in another way than its own. */
+#define EVERY_INDEX (IOMMU_NO_PASID - 1u)
+
 /* A device's requests in a domain: those without PASID, or with one. */
 struct iommu_attachment {
 	struct iommu_attachment *next, **link;
@@ -228,13 +231,13 @@ struct iommu_unit_ops {
 	void (*make_entry)(struct iommu_unit *unit, const struct iommu_device *device, const struct entry_place *place,
 			   const struct iommu_domain *domain, uint32_t tag, const uint64_t *before, uint64_t *entry);
 	/*
-	 * Does it take a stand-in (hitless/plan.h) to get from one domain to the other without a gap, and has the old one such an entry, in
-	 * another format but through its own tables? And that entry, under a tag of its own; what is cached of it carries no table
-	 * index: forget_range() gets IOMMU_NO_PASID for it. NULL: never.
+	 * Does it take stand-ins (hitless/plan.h) to get from one domain to the other without a gap, and are there some: entries in another
+	 * format, but through the domains' own tables? And these entries, into change->standins and the request; `tag` is nobody else's, or 0:
+	 * there is none free. While they may be in use, forget_range() gets EVERY_INDEX for these domains' tags and `tag`. NULL: never.
 	 */
 	bool (*has_standin)(const struct iommu_unit *unit, const struct iommu_domain *old, const struct iommu_domain *new);
-	void (*make_standin)(struct iommu_unit *unit, const struct iommu_device *device, const struct iommu_domain *old, uint32_t tag,
-			     const uint64_t *before, uint64_t *standin);
+	void (*make_standins)(struct iommu_unit *unit, const struct iommu_device *device, const struct iommu_domain *old,
+			      const struct iommu_domain *new, uint32_t tag, struct entry_change *change);
 	/* From which space the domain's tag comes; NO_TAG_SPACE: its translations carry none. */
 	unsigned (*tag_space)(const struct iommu_unit *unit, const struct iommu_domain *domain);
 	/* The table index of requests without PASID, for the formats' commands. */
@@ -248,7 +251,7 @@ struct iommu_unit_ops {
 	bool (*tag_has_pasid)(const struct iommu_unit *unit, const struct iommu_domain *domain);
 
 	/* Emits the commands that make the unit forget [first, last] of the domain under `tag`, and under the table index `pasid`
-	 * where tag_has_pasid(); `leaf`: no table was removed. `absent`: pages were added, not removed. May emit nothing. */
+	 * where tag_has_pasid(), or with EVERY_INDEX in whatever way a stand-in has let it cache the domain; `leaf`: no table was removed. `absent`: pages were added, not removed. May emit nothing. */
 	void (*forget_range)(struct iommu_unit *unit, struct entry_steps *steps, const struct iommu_domain *domain,
 			     uint32_t tag, uint32_t pasid, uint64_t first, uint64_t last, bool leaf, bool absent);
 	/* The same for what a device's own TLB has of the PASID, or (IOMMU_NO_PASID) of requests without. */

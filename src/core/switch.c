@@ -34,10 +34,12 @@ struct job {
 	bool inherits;				/* no number is free: the old domain's goes over to the new one */
 	struct domain_tag lent_old, lent_new;	/* during a hop: each domain's tag, lent to the other domain */
 	struct domain_tag lent_temporary[2];	/* the temporary tag, lent to both */
+	struct domain_tag lent_own[2];		/* ... and each domain's own, for what stand-ins leave there */
 	uint32_t temporary_tag;			/* 0: none */
 	unsigned temporary_space;
 	bool hops;				/* some strategy pollutes a tag for a while */
-	bool stands;				/* ... by a stand-in under the temporary tag */
+	bool crosses;				/* ... by one domain's tables under the other's tag */
+	bool stands;				/* ... by stand-ins */
 	bool needs_old, needs_new;		/* ... the old or the new domain's own, which must be private for that */
 	struct round rounds[MAX_PLACES];	/* mostly one */
 	struct iommu_plan plan;
@@ -492,29 +494,35 @@ static void note_hop(struct job *job, const struct entry_change *change)
 	switch (change->strategy) {
 	case IOMMU_STRATEGY_SAME_TAG:
 	case IOMMU_STRATEGY_TAG_HOP:
-		job->hops = true;
+		job->hops = job->crosses = true;
 		if (change->request.facts & IOMMU_PLAN_OLD_PRIVATE)
 			job->needs_old = true;
 		else
 			job->needs_new = true;
 		break;
 	case IOMMU_STRATEGY_STANDIN:
-		job->stands = true;
-		/* fall through */
+		job->hops = job->stands = true;
+		break;
 	case IOMMU_STRATEGY_TEMPORARY_TAG:
-		job->hops = true;
+		job->hops = job->crosses = true;
 		break;
 	default:
 		break;
 	}
 }
 
-/* May the old domain have to stand in for itself on the way to the new one? */
+/* May the domains have to stand in for themselves on the way? */
 static bool has_standin(const struct switching *s, const struct job *job)
 {
 	const struct iommu_unit_ops *ops = job->unit->ops;
 
 	return ops->has_standin && domain_passing(s->old) && domain_passing(s->new) && ops->has_standin(job->unit, s->old, s->new);
+}
+
+/* What is nested in a domain is forgotten with it: then a stand-in for the parent may have the nested one's tag, and needs no other. */
+static bool nests(const struct switching *s)
+{
+	return (domain_is_nested(s->old) && s->old->parent == s->new) || (domain_is_nested(s->new) && s->new->parent == s->old);
 }
 
 static int plan_change(struct switching *s, struct job *job, const struct iommu_device *device, unsigned rid,
@@ -536,10 +544,8 @@ static int plan_change(struct switching *s, struct job *job, const struct iommu_
 	if (!is_pasid(s) && has_direct_region(device))
 		request->strategies &= ~IOMMU_STRATEGY_BIT(IOMMU_STRATEGY_BREAK);
 	request->temporary_tag = job->temporary_tag;
-	if (job->temporary_tag && has_standin(s, job) && place->format == unit->ops->format) {
-		unit->ops->make_standin(unit, device, s->old, job->temporary_tag, change->before, change->standins[0]);
-		request->standin[0] = change->standins[0];
-	}
+	if (has_standin(s, job) && place->format == unit->ops->format)
+		unit->ops->make_standins(unit, device, s->old, s->new, job->temporary_tag, change);
 	err = entry_choose(change);
 	if (!err)
 		note_hop(job, change);
@@ -565,7 +571,7 @@ static int plan_all(struct switching *s)
 	for (unsigned i = 0; i < s->njobs; i++) {
 		for (unsigned r = 0; r < MAX_PLACES; r++)
 			s->jobs[i].rounds[r].filled = 0;
-		s->jobs[i].hops = s->jobs[i].stands = s->jobs[i].needs_old = s->jobs[i].needs_new = false;
+		s->jobs[i].hops = s->jobs[i].crosses = s->jobs[i].stands = s->jobs[i].needs_old = s->jobs[i].needs_new = false;
 	}
 	for_each_device(s, device)
 		for (unsigned rid = 0; rid < device->nrids; rid++) {
@@ -606,7 +612,7 @@ static void get_temporary_tags(struct switching *s)
 		struct job *job = &s->jobs[i];
 
 		/* Without one the planner has one strategy less. */
-		if (!job->old_tag || job->old_tag->given || !(may_hop(s, job) || has_standin(s, job)))
+		if (!job->old_tag || job->old_tag->given || !(may_hop(s, job) || (has_standin(s, job) && !nests(s))))
 			continue;
 		job->temporary_space = job->old_tag->space;
 		if (s->query)
@@ -641,10 +647,15 @@ static bool begin_hop(struct switching *s, struct job *job)
 	    (job->needs_new && !domain_begin_hop(s->new, job->new_tag)))
 		return false;
 	pasid = unit_pasid_index(job->unit, s->point->pasid);
-	lend(s->new, &job->lent_old, job->old_tag, job->old_tag->tag, pasid);
-	lend(s->old, &job->lent_new, job->new_tag, job->new_tag->tag, pasid);
-	if (job->stands)
-		pasid = IOMMU_NO_PASID;
+	if (job->crosses) {
+		lend(s->new, &job->lent_old, job->old_tag, job->old_tag->tag, pasid);
+		lend(s->old, &job->lent_new, job->new_tag, job->new_tag->tag, pasid);
+	}
+	if (job->stands && !nests(s)) {
+		pasid = EVERY_INDEX;
+		lend(s->old, &job->lent_own[0], job->old_tag, job->old_tag->tag, pasid);
+		lend(s->new, &job->lent_own[1], job->new_tag, job->new_tag->tag, pasid);
+	}
 	if (job->temporary_tag) {
 		lend(s->old, &job->lent_temporary[0], job->old_tag, job->temporary_tag, pasid);
 		lend(s->new, &job->lent_temporary[1], job->old_tag, job->temporary_tag, pasid);
@@ -654,8 +665,14 @@ static bool begin_hop(struct switching *s, struct job *job)
 
 static void end_hop(struct switching *s, struct job *job)
 {
-	domain_take_back_tag(s->new, &job->lent_old);
-	domain_take_back_tag(s->old, &job->lent_new);
+	if (job->crosses) {
+		domain_take_back_tag(s->new, &job->lent_old);
+		domain_take_back_tag(s->old, &job->lent_new);
+	}
+	if (job->stands && !nests(s)) {
+		domain_take_back_tag(s->old, &job->lent_own[0]);
+		domain_take_back_tag(s->new, &job->lent_own[1]);
+	}
 	if (job->temporary_tag) {
 		domain_take_back_tag(s->old, &job->lent_temporary[0]);
 		domain_take_back_tag(s->new, &job->lent_temporary[1]);

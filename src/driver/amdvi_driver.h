@@ -24,6 +24,8 @@
  *   F it promises no more than that the commands since the COMPLETION_WAIT before it are done.
  * - A fetch may read the halves of an entry in any order, and what a blocked entry says may be cached
  *   (dte_forget_entry() never stays silent).
+ * - Two tables under one DomainID are not known to give "old or new". What the host's tables say and what guest tables say are two things:
+ *   for both are in use under one DomainID where an entry has GV=1 without GIoV, or is nested (dte_share_tag()).
  * - A device TLB that does not answer is known by an event only, and the commands after it are executed all the same: so the
  *   event log is looked through before a wait that covers device TLBs counts (amdvi_poll()).
  */
@@ -116,6 +118,20 @@ static inline unsigned amdvi_guest_levels(const uint64_t *entry)
 static inline bool amdvi_has_guest_levels(const struct amdvi_unit *amdvi, unsigned levels)
 {
 	return levels == 4 || (levels == 5 && AMDVI_EFR_OF(amdvi, GATS) == AMDVI_GATS_5_LEVEL);
+}
+
+/* How deep host tables can be (EFR.HATS). */
+static inline unsigned amdvi_max_host_levels(const struct amdvi_unit *amdvi)
+{
+	unsigned hats = (unsigned)AMDVI_EFR_OF(amdvi, HATS);
+
+	return hats <= AMDVI_HATS_6_LEVEL ? 4 + hats : 4;
+}
+
+/* Can requests without PASID go through guest tables of so many levels? */
+static inline bool amdvi_has_guest(const struct amdvi_unit *amdvi, unsigned levels)
+{
+	return AMDVI_EFR_OF(amdvi, GT_SUP) && AMDVI_EFR_OF(amdvi, GIO_SUP) && amdvi_has_guest_levels(amdvi, levels);
 }
 
 static inline uint64_t amdvi_read(const struct amdvi_unit *amdvi, unsigned reg)
@@ -218,6 +234,11 @@ enum amdvi_rid_mode {
 };
 enum amdvi_rid_mode amdvi_rid_mode(const struct iommu_domain *domain);
 extern const struct iommu_pasid_ops amdvi_pasid_ops;
+
+/* ---- amdvi_standin.c ---- */
+bool amdvi_has_standin(const struct iommu_unit *unit, const struct iommu_domain *old, const struct iommu_domain *new);
+void amdvi_make_standins(struct iommu_unit *unit, const struct iommu_device *device, const struct iommu_domain *old,
+			 const struct iommu_domain *new, uint32_t tag, struct entry_change *change);
 
 /* ---- amdvi_event.c ---- */
 int amdvi_log_init(struct amdvi_unit *amdvi, unsigned order);

@@ -352,7 +352,13 @@ void amdvi_forget_range(struct iommu_unit *unit, struct entry_steps *steps, cons
 
 	if (absent && !(unit->facts & IOMMU_PLAN_CACHES_ABSENT))
 		return;
-	amdvi_invalidate_pages(steps, tag, domain->stage == 1 && pasid != IOMMU_NO_PASID, pasid, aligned(first, order), order, leaf);
+	if (pasid == EVERY_INDEX) {
+		amdvi_invalidate_pages(steps, tag, false, 0, aligned(first, order), order, leaf);
+		amdvi_invalidate_pages(steps, tag, true, AMDVI_RID_PASID, aligned(first, order), order, leaf);
+	} else {
+		amdvi_invalidate_pages(steps, tag, domain->stage == 1 && pasid != IOMMU_NO_PASID, pasid, aligned(first, order), order,
+				       leaf);
+	}
 	/* Behind a guest's tables all nested lines went with that, but not what was cached of the tables themselves. */
 	if (domain_is_nested(domain))
 		amdvi_invalidate_pages(steps, tag, true, AMDVI_RID_PASID, 0, AMDVI_WHOLE, false);

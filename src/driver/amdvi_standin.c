@@ -98,3 +98,83 @@ void amdvi_dte_other_kind(const uint64_t *entry, uint64_t root, unsigned levels,
 	SET(AMDVI_DTE, GUEST_PAGING_MODE, other, levels == 5 ? AMDVI_GPM_5_LEVEL : AMDVI_GPM_4_LEVEL);
 	amdvi_dte_set_gcr3(other, gcr3);
 }
+
+/* ---- Of a domain ---- */
+
+/* 0: it has no guest tables in use. */
+static unsigned guest_levels(const struct iommu_domain *domain)
+{
+	if (domain_is_nested(domain))
+		return amdvi_guest_levels(domain->guest);
+	return domain_has_table(domain) && domain->stage == 1 ? domain_levels(domain) : 0;
+}
+
+/* Can the unit take its tables for those of the other kind? An external root's are only what they are. */
+static bool has_other_kind(const struct amdvi_unit *amdvi, const struct iommu_domain *domain)
+{
+	if (domain->type != IOMMU_DOMAIN_PAGING || !domain->driver_data)
+		return false;
+	return domain->stage == 1 ? domain_levels(domain) <= amdvi_max_host_levels(amdvi) : amdvi_has_guest(amdvi, domain_levels(domain));
+}
+
+static void make_other_kind(const struct amdvi_unit *amdvi, const struct iommu_domain *domain, const uint64_t *entry, uint64_t *other)
+{
+	const struct amdvi_gcr3 *gcr3 = domain->driver_data;
+
+	amdvi_dte_other_kind(entry, domain_root(domain), domain_levels(domain), amdvi_phys(amdvi, gcr3->root), other);
+}
+
+static bool behind(const struct iommu_domain *nested, const struct iommu_domain *parent)
+{
+	return domain_is_nested(nested) && nested->parent == parent;
+}
+
+/*
+ * With 128-bit stores only between guest tables of different depth, because both halves of the DTE change then. While the DTE says that
+ * the old ones are host tables, nobody looks at GuestPagingMode.
+ */
+bool amdvi_has_standin(const struct iommu_unit *unit, const struct iommu_domain *old, const struct iommu_domain *new)
+{
+	const struct amdvi_unit *amdvi = to_amdvi_const(unit);
+	unsigned from = guest_levels(old), to = guest_levels(new);
+
+	if (unit->quantum == 16)
+		return from && to && from != to && has_other_kind(amdvi, old);
+	if (domain_is_nested(old) || domain_is_nested(new))
+		return behind(old, new) || behind(new, old);
+	return !from != !to || has_other_kind(amdvi, old) || has_other_kind(amdvi, new);
+}
+
+/* May requests with PASID come beside the domain's, so that the DTE leads to what the device has for them? */
+static bool makes_room_for_pasids(const struct iommu_device *device, const struct iommu_domain *domain)
+{
+	return device->pasid_bits && amdvi_rid_mode(domain) != AMDVI_RID_ALONE;
+}
+
+void amdvi_make_standins(struct iommu_unit *unit, const struct iommu_device *device, const struct iommu_domain *old,
+			 const struct iommu_domain *new, uint32_t tag, struct entry_change *change)
+{
+	const struct amdvi_unit *amdvi = to_amdvi_const(unit);
+	struct iommu_plan_request *request = &change->request;
+	uint64_t old_other[IOMMU_ENTRY_WORDS], new_other[IOMMU_ENTRY_WORDS];
+	bool has_old = has_other_kind(amdvi, old), has_new = has_other_kind(amdvi, new);
+
+	if (has_old)
+		make_other_kind(amdvi, old, change->before, old_other);
+	if (has_new)
+		make_other_kind(amdvi, new, change->after, new_other);
+	if (unit->quantum == 16) {
+		if (!tag)
+			return;
+		memcpy(change->standins[0], old_other, sizeof(old_other));
+		SET(AMDVI_DTE, DOMAIN_ID, change->standins[0], tag);
+		request->standin[0] = change->standins[0];
+		return;
+	}
+	if (makes_room_for_pasids(device, old) || makes_room_for_pasids(device, new))
+		return;
+	request->nchain = amdvi_dte_chain(change->before, change->after, has_old ? old_other : NULL, has_new ? new_other : NULL, tag,
+					  change->standins);
+	for (unsigned i = 0; i < request->nchain; i++)
+		request->chain[i] = change->standins[i];
+}

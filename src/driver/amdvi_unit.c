@@ -71,21 +71,18 @@ int amdvi_set_interrupts(struct iommu_unit *unit, uint32_t rid, const uint64_t w
 
 /* ---- Domains ---- */
 
-static unsigned max_host_levels(const struct amdvi_unit *amdvi)
-{
-	unsigned hats = (unsigned)AMDVI_EFR_OF(amdvi, HATS);
-
-	return hats <= AMDVI_HATS_6_LEVEL ? 4 + hats : 4;
-}
-
-static bool has_guest(const struct amdvi_unit *amdvi, unsigned levels)
-{
-	return AMDVI_EFR_OF(amdvi, GT_SUP) && AMDVI_EFR_OF(amdvi, GIO_SUP) && amdvi_has_guest_levels(amdvi, levels);
-}
-
 static bool has_dirty(const struct amdvi_unit *amdvi)
 {
 	return AMDVI_EFR_OF(amdvi, HA_SUP) && AMDVI_EFR_OF(amdvi, HD_SUP);
+}
+
+/*
+ * With 64-bit stores the way to another domain leads through the tables as those of the other kind (amdvi_standin.c). So where nobody wants what only host
+ * tables have, an s2 domain has guest tables, which are host tables as well, and a GCR3 table that leads to them.
+ */
+static bool wants_both_kinds(const struct amdvi_unit *amdvi, const struct iommu_domain_desc *desc)
+{
+	return amdvi->unit.quantum == 8 && !desc->levels && !desc->dirty && amdvi_has_guest(amdvi, 4);
 }
 
 /* A domain's own table: of its PASIDs only 0 is there. */
@@ -128,35 +125,37 @@ static RARE int amdvi_domain_init(struct iommu_unit *unit, struct iommu_domain *
 {
 	const struct amdvi_unit *amdvi = to_amdvi_const(unit);
 	struct iommu_pgtable_config config = { .port = unit->port, .output_bits = 52, .max_page_shift = 30 };
+	bool dual;
 	int err;
 
 	if (desc->type == IOMMU_DOMAIN_EXTERNAL) {
 		domain->external_levels = desc->levels ? desc->levels : 4;
-		return has_guest(amdvi, domain->external_levels) ? make_gcr3_table(domain) : -EINVAL;
+		return amdvi_has_guest(amdvi, domain->external_levels) ? make_gcr3_table(domain) : -EINVAL;
 	}
 	if (desc->type != IOMMU_DOMAIN_PAGING)
 		return 0;
 	if (domain->stage == 0)
 		domain->stage = 2;
-	if (domain->stage == 1) {
+	dual = domain->stage == 2 && wants_both_kinds(amdvi, desc);
+	if (domain->stage == 1 || dual) {
 		config.levels = desc->levels ? desc->levels : 4;
-		if (!has_guest(amdvi, config.levels))
+		if (!amdvi_has_guest(amdvi, config.levels))
 			return -EINVAL;
 	} else {
-		if (desc->levels > max_host_levels(amdvi))
+		if (desc->levels > amdvi_max_host_levels(amdvi))
 			return -EINVAL;
 		/* Who asks for a depth gets that one. */
 		config.levels = desc->levels ? desc->levels : FIRST_LEVELS;
-		config.max_levels = desc->levels ? 0 : max_host_levels(amdvi);
+		config.max_levels = desc->levels ? 0 : amdvi_max_host_levels(amdvi);
 	}
 	if (desc->dirty && (domain->stage != 2 || !has_dirty(amdvi)))
 		return -EOPNOTSUPP;
 	config.dirty = desc->dirty;
 	/* Pages of every power of two; where dirty ones are recorded, of the levels' own sizes only: each has its own flag. */
-	config.contiguous = domain->stage == 2 && !desc->dirty;
-	domain->pgtable.ops = domain->stage == 1 ? &iommu_pgtable_amdv2 : &iommu_pgtable_amdv1;
+	config.contiguous = domain->stage == 2 && !dual && !desc->dirty;
+	domain->pgtable.ops = domain->stage == 1 || dual ? &iommu_pgtable_amdv2 : &iommu_pgtable_amdv1;
 	err = domain->pgtable.ops->init(&domain->pgtable, &config);
-	if (err || domain->stage == 2)
+	if (err || (domain->stage == 2 && !dual))
 		return err;
 	err = make_gcr3_table(domain);
 	if (err)
@@ -174,8 +173,8 @@ static int amdvi_domain_check(struct iommu_unit *unit, const struct iommu_device
 	if (!domain_has_table(domain))
 		return 0;
 	if (domain->stage == 1)
-		return has_guest(amdvi, domain_levels(domain)) ? 0 : -EINVAL;
-	if ((config->max_levels ? config->max_levels : config->levels) > max_host_levels(amdvi))
+		return amdvi_has_guest(amdvi, domain_levels(domain)) ? 0 : -EINVAL;
+	if ((config->max_levels ? config->max_levels : config->levels) > amdvi_max_host_levels(amdvi))
 		return -EINVAL;
 	return domain->dirty && !has_dirty(amdvi) ? -EINVAL : 0;
 }
@@ -269,39 +268,6 @@ static void amdvi_make_entry(struct iommu_unit *unit, const struct iommu_device 
 		make_dte(to_amdvi_const(unit), device, domain, tag, before, entry);
 }
 
-/* 0: it has no guest tables. */
-static unsigned guest_levels(const struct iommu_domain *domain)
-{
-	if (domain_is_nested(domain))
-		return amdvi_guest_levels(domain->guest);
-	return domain_has_table(domain) && domain->stage == 1 ? domain_levels(domain) : 0;
-}
-
-/*
- * Between guest tables of different depth both halves of the DTE change. But guest tables are host tables as well (fmt_amdv2.h), and
- * while the DTE says so, nobody looks at GuestPagingMode. An external root's tables are only what they are.
- */
-static bool amdvi_has_standin(const struct iommu_unit *unit, const struct iommu_domain *old, const struct iommu_domain *new)
-{
-	unsigned levels = guest_levels(new);
-
-	(void)unit;
-	return old->type == IOMMU_DOMAIN_PAGING && old->stage == 1 && levels && levels != domain_levels(old);
-}
-
-static void amdvi_make_standin(struct iommu_unit *unit, const struct iommu_device *device, const struct iommu_domain *old,
-			       uint32_t tag, const uint64_t *before, uint64_t *standin)
-{
-	(void)unit;
-	memset(standin, 0, sizeof(*standin) * 4);
-	standin[2] = before[2];
-	standin[3] = before[3];
-	SET(AMDVI_DTE, V, standin, 1);
-	set_passing(device, standin, tag);
-	SET(AMDVI_DTE, MODE, standin, domain_levels(old));
-	SET_ADDR(AMDVI_DTE, HOST_PT_ROOT, standin, domain_root(old));
-}
-
 /* Identity too: every DTE that translates has a DomainID. */
 static unsigned amdvi_tag_space(const struct iommu_unit *unit, const struct iommu_domain *domain)
 {
@@ -375,7 +341,7 @@ static const struct iommu_unit_ops amdvi_ops = {
 	.domain_check = amdvi_domain_check,
 	.make_entry = amdvi_make_entry,
 	.has_standin = amdvi_has_standin,
-	.make_standin = amdvi_make_standin,
+	.make_standins = amdvi_make_standins,
 	.tag_space = amdvi_tag_space,
 	.rid_pasid = amdvi_rid_pasid,
 	.tag_has_pasid = amdvi_tag_has_pasid,

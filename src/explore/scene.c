@@ -121,8 +121,10 @@ static int add_nested(struct xp_scene *s, unsigned side)
 	err = iommu_guest_entry_read(s->unit, entry, bytes, &guest);
 	if (!err)
 		err = iommu_domain_alloc_nested(s->mapped[side], &guest, &s->domains[side]);
-	/* The newest one. */
+	/* The newest one. Unmap in the parent takes it, too, and the parent may be the other side. */
 	s->nested_locks[side] = driver->parents_tag ? 0 : s->host.nlocks - 1;
+	if (s->domains[!side] == s->mapped[side])
+		s->nested_locks[!side] = s->nested_locks[side];
 	return err ? err : fill_domain(s, side);
 }
 

@@ -48,7 +48,7 @@ struct xp_scene {
 	struct iommu_domain *guests[2];	/* second stages that nested domains are behind */
 	struct iommu_group *group, *bystanders[XP_SIDES];
 	struct iommu_device *device, *new_device;	/* the first of the group; the one in the new domain */
-	unsigned domain_locks[XP_SIDES], nested_locks[XP_SIDES]; /* of `mapped`; of a nested domain with tags of its own, or 0 */
+	unsigned domain_locks[XP_SIDES], nested_locks[XP_SIDES]; /* of `mapped`; of a domain with tags of its own that is nested in it, or 0 */
 	/* A mapper that is recorded now. */
 	struct iommu_domain *unmap_from;
 	unsigned unmap_lock, unmap_nested_lock;
