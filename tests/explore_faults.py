@@ -48,6 +48,12 @@ for fault in faults:
         count += 1
 assert count >= 40
 
+# A guest's old lines are found by another guest only, which gets the same tag and has the same one for itself.
+for fault in ("skip-iotlb-invalidation", "wrong-domain-id"):
+    found = json.loads(run("check", "--layer", "domain", "--arch", "smmuv3", "--from", "nested", "--to", "identity", "--tags", "private",
+                           "--inject", fault, "--json", status=10))
+    assert found["violation"] == "bystander-corrupted", (fault, found["violation"])
+
 # The matrix: cells of the domain layer beside those of the entry layer.
 document = json.loads(run("matrix", "--layer", "domain", "--arch", "vtd-legacy", "--quantum", "128", "--tags", "shared", "--json"))
 assert document["summary"] == {"cells": 14, "hitless": 10, "proved": 14, "violated": 0, "bounded": 0}, document["summary"]

@@ -72,6 +72,19 @@ static void join_locks(struct xp_ops *ops)
 	}
 }
 
+/* A mapper that begins with two locks takes them at once: what it flushes was recorded as if it had them both when it starts. */
+static void join_first_locks(struct xp_ops *ops)
+{
+	struct xp_op *first = ops->v, *second = ops->v + 1;
+
+	if (ops->n < 2 || first->kind != XP_LOCK || second->kind != XP_LOCK)
+		return;
+	first->words[1] = second->addr + 1;
+	snprintf(first->text, sizeof(first->text), "lock the domain and the nested one");
+	second->kind = XP_NOTE;
+	drop_notes(ops);
+}
+
 /* What keeps nobody out is no step: locks that only one of the two takes, or over one visible step at a time. */
 void xp_simplify_locks(struct xp_case *c)
 {
@@ -89,6 +102,8 @@ void xp_simplify_locks(struct xp_case *c)
 			forget_lock(&c->mapper.lists[k], lock);
 	}
 	join_locks(&c->steps);
-	for (unsigned k = 0; k < c->mapper.nlists; k++)
+	for (unsigned k = 0; k < c->mapper.nlists; k++) {
 		drop_notes(&c->mapper.lists[k]);
+		join_first_locks(&c->mapper.lists[k]);
+	}
 }

@@ -67,12 +67,11 @@ static int add_domain(struct xp_scene *s, unsigned side, const struct iommu_doma
 	return fill_domain(s, side);
 }
 
-/* The guest's second stage: where the other side is one, and may be it, it is that. */
-static int find_parent(struct xp_scene *s, unsigned side)
+/* The guest's second stage. Of the first guest: where the other side is one, it is that. */
+static int find_parent(struct xp_scene *s, unsigned side, unsigned number)
 {
 	const struct iommu_domain_desc second = { .type = IOMMU_DOMAIN_PAGING, .stage = 2 };
 	const struct iommu_domain_desc *other = desc_of(s, !side);
-	unsigned number = desc_of(s, side)->levels;
 	struct iommu_domain **guest = &s->guests[number];
 	int err = 0;
 
@@ -104,20 +103,20 @@ static uint64_t make_guest_tables(struct xp_scene *s, unsigned side, uint64_t *p
 	return root;
 }
 
-/* The guest's tags differ, as they must behind one parent. */
-static int add_nested(struct xp_scene *s, unsigned side)
+/* In the guest of that number, under its own `tag`. */
+static int add_nested(struct xp_scene *s, unsigned side, unsigned number, unsigned tag)
 {
 	const struct xp_driver *driver = s->host.arch->driver;
 	uint64_t entry[IOMMU_GUEST_ENTRY_WORDS] = { 0 }, root, page;
 	struct iommu_guest_entry guest;
 	size_t bytes;
-	int err = find_parent(s, side);
+	int err = find_parent(s, side, number);
 
 	if (err)
 		return err;
 	find_lock(s, side);
 	root = make_guest_tables(s, side, &page);
-	bytes = driver->guest_entry(&s->host.ram[page / 8], page + XP_GUEST_RAM, root + XP_GUEST_RAM, side + 1, entry);
+	bytes = driver->guest_entry(&s->host.ram[page / 8], page + XP_GUEST_RAM, root + XP_GUEST_RAM, tag, entry);
 	err = iommu_guest_entry_read(s->unit, entry, bytes, &guest);
 	if (!err)
 		err = iommu_domain_alloc_nested(s->mapped[side], &guest, &s->domains[side]);
@@ -138,10 +137,27 @@ static int add_domains(struct xp_scene *s)
 			err = add_domain(s, side, desc_of(s, side));
 	if (!err && (is_nested(&s->cell->from) || is_nested(&s->cell->to)))
 		err = s->host.arch->driver->enable_nesting(s->unit);
+	/* The tags differ, as they must behind one parent. */
 	for (unsigned side = XP_SIDE_OLD; side <= XP_SIDE_NEW && !err; side++)
 		if (is_nested(desc_of(s, side)))
-			err = add_nested(s, side);
+			err = add_nested(s, side, desc_of(s, side)->levels, side + 1);
 	return err;
+}
+
+/*
+ * A third domain, which may get the tag that is free by then. After a guest's it is another guest's, that has the same tag for itself: what
+ * is left under the two would be found by nobody else.
+ */
+static int add_next(struct xp_scene *s)
+{
+	const struct iommu_domain_desc *to = &s->cell->to;
+	const struct iommu_domain_desc next = {
+		.type = IOMMU_DOMAIN_PAGING,
+		.stage = is_nested(to) ? 2 : to->stage,
+		.levels = is_nested(to) ? 0 : to->levels,
+	};
+
+	return is_nested(&s->cell->from) ? add_nested(s, XP_SIDE_NEXT, 2, XP_SIDE_OLD + 1) : add_domain(s, XP_SIDE_NEXT, &next);
 }
 
 static int add_group(struct xp_scene *s, const uint32_t *rids, unsigned count, bool ats, struct iommu_group **group,
@@ -236,12 +252,6 @@ static int attach_old(struct xp_scene *s)
 int xp_scene_open(struct xp_scene *s, const struct hitless_domain_cell *cell)
 {
 	static const uint32_t group[] = { XP_RID_DEVICE, XP_RID_SECOND }, others[] = { XP_RID_OLD, XP_RID_NEW, XP_RID_NEXT };
-	/* It may get the tag that is free by then. */
-	const struct iommu_domain_desc next = {
-		.type = IOMMU_DOMAIN_PAGING,
-		.stage = is_nested(&cell->to) ? 2 : cell->to.stage,
-		.levels = is_nested(&cell->to) ? 0 : cell->to.levels,
-	};
 	const struct xp_arch *arch = xp_arch_find(cell->arch, NULL);
 	struct iommu_device *ignored;
 	struct iommu_model_config config = xp_config(cell->freedoms, cell->quantum);
@@ -274,7 +284,7 @@ int xp_scene_open(struct xp_scene *s, const struct hitless_domain_cell *cell)
 			err = iommu_attach_group(s->bystanders[side], s->domains[side]);
 	}
 	if (!err && cell->private_tags) {
-		err = add_domain(s, XP_SIDE_NEXT, &next);
+		err = add_next(s);
 		if (!err)
 			err = add_group(s, &others[XP_SIDE_NEXT], 1, false, &s->bystanders[XP_SIDE_NEXT], &ignored);
 		if (!err)

@@ -45,7 +45,7 @@ struct xp_scene {
 	struct xp_host host;
 	struct iommu_unit *unit;
 	struct iommu_domain *domains[XP_SIDES], *mapped[XP_SIDES]; /* mapped: the domain itself, or its parent */
-	struct iommu_domain *guests[2];	/* second stages that nested domains are behind */
+	struct iommu_domain *guests[3];	/* second stages that nested domains are behind */
 	struct iommu_group *group, *bystanders[XP_SIDES];
 	struct iommu_device *device, *new_device;	/* the first of the group; the one in the new domain */
 	unsigned domain_locks[XP_SIDES], nested_locks[XP_SIDES]; /* of `mapped`; of a domain with tags of its own that is nested in it, or 0 */
