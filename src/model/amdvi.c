@@ -243,9 +243,12 @@ static void write_control(struct amdvim_state *state, uint64_t mask, uint64_t va
 		word_store(&state->cmd_edge, 1);
 	model_hot_store(&state->common, AMDVIM_HOT_CONTROL, control);
 	/* 2.5.1: after an overflow the log starts again only when that has been cleared, and the log disabled and enabled. */
-	if (!logging(control))
+	if (!logging(control)) {
+		/* 2.5.1: when it reads 0, software owns the log. Whoever is in the middle of an event ends it first. */
+		word_lock(&state->event_claim);
 		word_clear(status, BITS(AMDVI_STATUS, EVENT_LOG_RUN));
-	else if (!logging(old) && !(word_load(status) & BITS(AMDVI_STATUS, EVENT_OVERFLOW)))
+		word_unlock(&state->event_claim);
+	} else if (!logging(old) && !(word_load(status) & BITS(AMDVI_STATUS, EVENT_OVERFLOW)))
 		word_set(status, BITS(AMDVI_STATUS, EVENT_LOG_RUN));
 }
 

@@ -33,6 +33,11 @@ void amdvim_event(const struct iommu_model *model, const uint64_t words[2])
 			return;
 		}
 	}
+	/* It may have been stopped meanwhile, and then it is software's. */
+	if (!(amdvim_reg_load(state, AMDVI_REG_STATUS) & BITS(AMDVI_STATUS, EVENT_LOG_RUN))) {
+		word_unlock(&state->event_claim);
+		return;
+	}
 	base = amdvim_reg_load(state, AMDVI_REG_EVENT_BASE);
 	size = amdvim_buffer_size(base);
 	head = amdvim_reg_load(state, AMDVI_REG_EVENT_HEAD) & (size - 1);
