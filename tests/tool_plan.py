@@ -4,7 +4,7 @@
 import json
 import os
 
-from hitless import SOURCE, Case, main
+from hitless import SAMPLE, SOURCE, Case, main
 
 with open(os.path.join(SOURCE, "tests", "cells.json"), encoding="ascii") as cells:
     # Of an architecture with several live entries the one that a plain configuration names.
@@ -31,8 +31,8 @@ class Plan(Case):
     def test_every_pair(self):
         for arch, entry in ENTRIES.items():
             words = {c["name"]: c["words"] for c in entry["configs"]}
-            for old in words:
-                for new, quantum in [(name, quantum) for name in words for quantum in (64, 128)]:
+            for i, old in enumerate(words):
+                for new, quantum in [(name, quantum) for name in words for quantum in (64, 128)][i % SAMPLE::SAMPLE]:
                     plan = self.plan(arch, old, new, "--quantum", str(quantum))
                     self.assertEqual((plan["arch"], plan["entry"], plan["from"], plan["to"], plan["quantum"]),
                                      (arch, entry["entry"], old, new, quantum))
