@@ -56,7 +56,7 @@ struct hitless_cell {
 	unsigned freedoms;		/* IOMMU_FREE_BIT()s of hitless/model.h; ~0: all */
 	unsigned mutant;		/* 0: the sequence as it is; else a damaged one, counted from 1 */
 	bool explain;			/* of a mutant that survives: why it is harmless */
-	bool thorough;			/* for tests of the explorer: steps every request of a place once more, in vain */
+	bool thorough;			/* for tests of the explorer: leaves out no place, and steps every request once more, in vain */
 };
 
 /* A step of the sequence, or of the counterexample. */

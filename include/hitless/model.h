@@ -169,6 +169,9 @@ HITLESS_API void iommu_model_settle(struct iommu_model *model);
 HITLESS_API bool iommu_model_devtlb_lookup(struct iommu_model *model, const struct iommu_request *request, uint64_t *phys,
 					   uint32_t *rights);
 
+/* In a model with may-sets and one lane: is every line that `state` holds, of a model of the same configuration, held by this one, too? */
+HITLESS_API bool iommu_model_covers(const struct iommu_model *model, const void *state);
+
 /* Did a fill find no room in a cache of a model with may-sets? Then an exploration is bounded, not complete. */
 HITLESS_API bool iommu_model_overflow(const struct iommu_model *model);
 

@@ -293,6 +293,7 @@ static void queue(struct iommu_model *model, struct xp_queue *queue)
 	queue->shift = 4;
 	queue->bytes = 16;
 	queue->count = 1u << GET(AMDVI_BUFFER, LEN, &base);
+	queue->head = AMDVI_REG_CMD_HEAD;
 	queue->doorbell = AMDVI_REG_CMD_TAIL;
 	queue->doorbell_bytes = 8;
 }

@@ -314,6 +314,7 @@ static void queue(struct iommu_model *model, struct xp_queue *queue)
 	queue->shift = GET(VTD_IQA, DW, &iqa) ? 5 : 4;
 	queue->bytes = 1u << queue->shift;
 	queue->count = (unsigned)(XP_PAGE << GET(VTD_IQA, QS, &iqa)) / queue->bytes;
+	queue->head = VTD_REG_IQH;
 	queue->doorbell = VTD_REG_IQT;
 	queue->doorbell_bytes = 8;
 }

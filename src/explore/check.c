@@ -148,6 +148,7 @@ int xp_build(const struct hitless_cell *cell, struct xp_case *c, struct iommu_pl
 	if (!err)
 		err = xp_record(arch, cell, c, &target, plan);
 	c->thorough = cell->thorough;
+	c->any_run = cell->mutant != 0;
 	if (!err && cell->mutant)
 		err = xp_mutate(arch, &c->steps, cell->mutant, mutant, mutant_size);
 	if (err)

@@ -135,7 +135,7 @@ static void do_edge(struct xp_machine *m, const struct xp_event *edge)
 		memcpy(m->script, edge->choices, edge->nchoices);
 		m->fixed = edge->nchoices;
 		m->asked = 0;
-		iommu_model_tick(&m->model);
+		xp_tick(m);
 		break;
 	}
 }

@@ -141,6 +141,7 @@ static int take_picture(const struct xp_scene *s, struct xp_case *c)
 	c->state = copy_of(h->model.state, h->state_bytes);
 	c->queue = h->queue;
 	c->thorough = s->cell->thorough;
+	c->any_run = s->cell->mutant != 0;
 	c->noncoherent = s->cell->noncoherent;
 	c->max_places = 200000;
 	if (!c->ram || !c->state)

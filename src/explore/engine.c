@@ -333,16 +333,95 @@ static bool add_place(struct xp_engine *e, struct xp_place *place)
 	return true;
 }
 
-static bool seen_before(struct xp_engine *e, const struct xp_place *place)
+/*
+ * What is in caches and in flight only ever adds to what may happen next, as long as a look-up may miss and may find any line that
+ * matches: then of two places that differ in nothing else the one that has less needs no look. (Not where somebody asks for all
+ * situations, which are then noted whole.)
+ */
+static bool may_cover(const struct xp_case *c)
+{
+	uint64_t needed = IOMMU_FREE_BIT(IOMMU_FREE_MISS) | IOMMU_FREE_BIT(IOMMU_FREE_MULTI) | IOMMU_FREE_BIT(IOMMU_FREE_KEEP);
+
+	return (c->config.freedoms & needed) == needed && !c->situations && !c->thorough;
+}
+
+static bool in_flight_covers(const struct xp_place *more, const uint32_t *ids, uint32_t n)
+{
+	for (uint32_t i = 0, m = 0; i < n; i++, m++) {
+		while (m < more->nids && more->ids[m] < ids[i])
+			m++;
+		if (m == more->nids || more->ids[m] != ids[i])
+			return false;
+	}
+	return true;
+}
+
+static bool covers(struct xp_engine *e, const struct xp_place *more, const struct xp_place *less, const uint32_t *ids, uint32_t n)
+{
+	struct iommu_model model = e->m.model;
+
+	model.state = more->world.state;
+	return in_flight_covers(more, ids, n) && iommu_model_covers(&model, less->world.state);
+}
+
+static int compare_ids(const void *a, const void *b)
+{
+	const uint32_t *x = a, *y = b;
+
+	return *x < *y ? -1 : *x > *y;
+}
+
+/* False: no memory. */
+static bool sort_ids(const struct xp_engine *e, const struct xp_place *place, uint32_t **ids, uint32_t *n)
+{
+	*ids = malloc((place->nlive + 1) * sizeof(**ids));
+	if (!*ids)
+		return false;
+	*n = 0;
+	for (uint32_t i = 0; i < place->nlive; i++) {
+		/* A fault has been judged, and holds nothing. */
+		if (e->micros[place->live[i].id].request.state != IOMMU_REQUEST_FAULT)
+			(*ids)[(*n)++] = place->live[i].id;
+	}
+	qsort(*ids, *n, sizeof(**ids), compare_ids);
+	return true;
+}
+
+static bool grow_seen(struct xp_engine *e)
+{
+	uint32_t size = e->seen_size ? e->seen_size * 2 : 4096;
+	struct xp_seen *seen = calloc(size, sizeof(*seen));
+
+	if (!seen)
+		return false;
+	for (uint32_t i = 0; i < e->seen_size; i++) {
+		uint32_t at = (uint32_t)(e->seen[i].key[0] >> 1 & (size - 1));
+
+		if (!e->seen[i].key[0])
+			continue;
+		while (seen[at].key[0])
+			at = (at + 1) & (size - 1);
+		seen[at] = e->seen[i];
+	}
+	free(e->seen);
+	e->seen = seen;
+	e->seen_size = size;
+	return true;
+}
+
+/* Where those places are, or would be, that are like this one but, perhaps, for caches and requests. NULL: no memory. */
+static struct xp_seen *find_seen(struct xp_engine *e, const struct xp_place *place)
 {
 	const struct xp_world *w = &place->world;
-	uint64_t key[2] = { 0, 0 }, sum[2] = { 0, 0 };
+	uint64_t key[2], sum[2] = { 0, 0 };
 	uint64_t misc[13] = { w->op, w->slot, w->ats, w->ram_hash, xp_hash(w->freed, sizeof(w->freed), 3), 0, w->npending, w->quiet,
 			      w->list, w->map_op, w->locks[0], w->locks[1],
 			      (uint64_t)w->submitted[0] << 32 | w->submitted[1] };
 	uint32_t at;
 
-	for (uint32_t i = 0; i < place->nlive; i++) {
+	if (e->nseen * 2 >= e->seen_size && !grow_seen(e))
+		return NULL;
+	for (uint32_t i = 0; i < place->nlive && !e->covering; i++) {
 		uint64_t id = place->live[i].id;
 
 		sum[0] += xp_hash(&id, 8, 1);
@@ -350,17 +429,54 @@ static bool seen_before(struct xp_engine *e, const struct xp_place *place)
 	}
 	for (unsigned k = 0; k < 2; k++) {
 		key[k] = xp_hash(misc, sizeof(misc), 10 + k) ^ xp_hash(w->pending, sizeof(w->pending), 12 + k);
-		key[k] = xp_hash(w->state, e->m.state_bytes, key[k]) + sum[k];
+		key[k] = xp_hash(w->state, e->covering ? e->m.prefix_bytes : e->m.state_bytes, key[k]) + sum[k];
 	}
 	key[0] |= 1;
 	at = (uint32_t)(key[0] >> 1 & (e->seen_size - 1));
-	for (; e->seen[2 * at]; at = (at + 1) & (e->seen_size - 1)) {
-		if (e->seen[2 * at] == key[0] && e->seen[2 * at + 1] == key[1])
-			return true;
+	for (; e->seen[at].key[0]; at = (at + 1) & (e->seen_size - 1)) {
+		if (e->seen[at].key[0] == key[0] && e->seen[at].key[1] == key[1])
+			return &e->seen[at];
 	}
-	e->seen[2 * at] = key[0];
-	e->seen[2 * at + 1] = key[1];
-	return false;
+	e->seen[at] = (struct xp_seen){ .key = { key[0], key[1] }, .newest = XP_NONE };
+	e->nseen++;
+	return &e->seen[at];
+}
+
+/* One that is known and does all that this one could do; XP_NONE: there is none, and this one is known from now on, as number e->nplaces. */
+static uint32_t seen_before(struct xp_engine *e, struct xp_place *place)
+{
+	struct xp_seen *seen = find_seen(e, place);
+	uint32_t *ids = NULL, n = 0, at;
+
+	if (!seen || (e->covering && !sort_ids(e, place, &ids, &n))) {
+		e->out_of_memory = true;
+		return XP_NONE;
+	}
+	for (at = seen->newest; at != XP_NONE && e->covering; at = e->places[at]->alike) {
+		if (covers(e, e->places[at], place, ids, n))
+			break;
+	}
+	if (at == XP_NONE) {
+		place->alike = seen->newest;
+		seen->newest = e->nplaces;
+	}
+	free(ids);
+	return at;
+}
+
+/* Now that the place is closed: those that are alike and have less, and whose turn hasn't come, needn't have one. */
+static void cover_others(struct xp_engine *e, struct xp_place *place)
+{
+	if (!sort_ids(e, place, &place->ids, &place->nids)) {
+		e->out_of_memory = true;
+		return;
+	}
+	for (uint32_t i = place->alike; i != XP_NONE; i = e->places[i]->alike) {
+		struct xp_place *other = e->places[i];
+
+		if (i > e->turn && !other->covered && covers(e, place, other, other->ids, other->nids))
+			other->covered = true;
+	}
 }
 
 /* A copy of `from` that something will happen to. */
@@ -426,11 +542,18 @@ static bool settle(struct xp_engine *e, struct xp_place *place, bool ticked)
 			continue;
 		place->live[place->nlive++] = live;
 	}
-	if (seen_before(e, place)) {
+	if (ticked)
+		iommu_model_settle(&m->model);
+	e->came_to = seen_before(e, place);
+	e->lost = lines || gone;
+	if (e->out_of_memory)
+		return true;
+	if (e->came_to != XP_NONE) {
 		free(place->live);
 		place->live = NULL;
 		return false;
 	}
+	e->came_to = number;
 	for (uint32_t i = 0; i < place->nlive; i++) {
 		struct xp_live *live = &place->live[i];
 		bool same = true;
@@ -464,69 +587,140 @@ static bool settle(struct xp_engine *e, struct xp_place *place, bool ticked)
 				return true;
 		}
 	}
-	return close_place(e, place, number);
+	if (close_place(e, place, number))
+		return true;
+	if (e->covering)
+		cover_others(e, place);
+	return e->out_of_memory;
 }
 
-static bool expand(struct xp_engine *e, uint32_t from)
+/*
+ * Steps that need not wait. Whatever could happen first can happen after them, too, and no less of it; so from where such a step can be
+ * taken no other is looked at. (Never where e->covering is false.)
+ *
+ * Of a thread: a wait that is over, a lock that is let go of, or taken for no time at all. It must not be the one with which the
+ * replace begins or returns, nor may it matter to what a mapper that starts then does.
+ */
+static bool is_eager(const struct xp_op *op)
+{
+	return op && (op->kind == XP_WAIT || op->kind == XP_UNLOCK || (op->kind == XP_LOCK && op->words[0] && !op->words[1]));
+}
+
+static bool driver_is_eager(const struct xp_engine *e, const struct xp_world *w)
+{
+	const struct xp_case *c = e->c;
+	struct xp_world after = *w;
+
+	after.op++;
+	if (!e->covering || !w->op || !is_eager(&c->steps.v[w->op]) || xp_is_over(c, w) != xp_is_over(c, &after))
+		return false;
+	return w->list || !c->mapper.nlists || c->mapper.at[w->op] == c->mapper.at[after.op];
+}
+
+static bool mapper_is_eager(const struct xp_engine *e, const struct xp_world *w)
+{
+	return e->covering && w->list && is_eager(xp_map_op(e->c, w));
+}
+
+/*
+ * Of the unit: it fetches a command, which it need not carry out for a long time. Or it carries out the oldest, and that takes nothing
+ * away that would not be back at once: who has carried it out later has no more in caches and in flight. (Not one that is not the oldest: a
+ * wait before it would then wait for it, too.)
+ */
+static bool unit_is_eager(struct xp_engine *e, uint32_t from, bool oldest, bool fetched)
+{
+	const struct xp_place *parent = e->places[from];
+
+	if (!e->covering || e->came_to == XP_NONE)
+		return false;
+	return (fetched && !e->lost) || (oldest && covers(e, e->places[e->came_to], parent, parent->ids, parent->nids));
+}
+
+/* True: the exploration is over. */
+static bool expand_thread(struct xp_engine *e, uint32_t from, char kind, unsigned which)
+{
+	struct xp_place *place = branch(e, from);
+
+	if (!place)
+		return true;
+	place->edge.kind = kind;
+	place->edge.which = which;
+	if (kind == 'D')
+		xp_op_do(&e->m);
+	else if (kind == 'M')
+		xp_map_do(&e->m);
+	else
+		xp_flush(&e->m, which);
+	if (settle(e, place, false))
+		return true;
+	xp_enter(&e->m, &e->places[from]->world);
+	return false;
+}
+
+/* The unit's own work, by every choice. *eager: nothing else needs to be looked at. True: the exploration is over. */
+static bool expand_unit(struct xp_engine *e, uint32_t from, bool *eager)
 {
 	struct xp_machine *m = &e->m;
-	struct xp_place *place;
 	bool more = true;
 
-	xp_enter(m, &e->places[from]->world);
-	if (xp_op_ready(m)) {
-		place = branch(e, from);
-		if (!place)
-			return true;
-		place->edge.kind = 'D';
-		xp_op_do(m);
-		if (settle(e, place, false))
-			return true;
-		xp_enter(m, &e->places[from]->world);
-	}
-	if (xp_map_ready(m)) {
-		place = branch(e, from);
-		if (!place)
-			return true;
-		place->edge.kind = 'M';
-		xp_map_do(m);
-		if (settle(e, place, false))
-			return true;
-	}
-	for (unsigned i = 0; i < e->places[from]->world.npending; i++) {
-		place = branch(e, from);
-		if (!place)
-			return true;
-		place->edge.kind = 'F';
-		place->edge.which = i;
-		xp_flush(m, i);
-		if (settle(e, place, false))
-			return true;
-	}
-	for (xp_first(m); more;) {
-		unsigned asked;
+	*eager = false;
+	for (xp_first(m); more && !*eager;) {
+		struct xp_place *place = branch(e, from);
 		uint8_t script[XP_MAX_CHOICES], counts[XP_MAX_CHOICES];
-		bool did;
+		bool did, fetched, oldest = true;
+		unsigned asked;
 
-		place = branch(e, from);
 		if (!place)
 			return true;
-		did = iommu_model_tick(&m->model);
+		did = xp_tick(m);
+		fetched = did && m->fetched;
 		asked = m->asked;
 		memcpy(script, m->script, sizeof(script));
 		memcpy(counts, m->counts, sizeof(counts));
 		place->edge.kind = 'T';
 		place->edge.nchoices = asked;
 		memcpy(place->edge.choices, script, asked);
-		if (!did)
+		for (unsigned i = 0; i < asked; i++)
+			oldest &= !script[i];
+		if (!did) {
 			free(place->live);
-		else if (settle(e, place, true))
-			return true;
+		} else {
+			if (settle(e, place, true))
+				return true;
+			*eager = unit_is_eager(e, from, oldest, fetched);
+		}
 		/* settle() has made choices of its own */
 		m->asked = asked;
 		memcpy(m->script, script, sizeof(script));
 		memcpy(m->counts, counts, sizeof(counts));
 		more = xp_next(m);
+	}
+	xp_enter(m, &e->places[from]->world);
+	return false;
+}
+
+static bool expand(struct xp_engine *e, uint32_t from)
+{
+	struct xp_machine *m = &e->m;
+	const struct xp_world *w = &e->places[from]->world;
+	bool eager;
+
+	xp_enter(m, &e->places[from]->world);
+	if (xp_op_ready(m) && driver_is_eager(e, w))
+		return expand_thread(e, from, 'D', 0);
+	if (xp_map_ready(m) && mapper_is_eager(e, w))
+		return expand_thread(e, from, 'M', 0);
+	if (expand_unit(e, from, &eager))
+		return true;
+	if (eager)
+		return false;
+	if (xp_op_ready(m) && expand_thread(e, from, 'D', 0))
+		return true;
+	if (xp_map_ready(m) && expand_thread(e, from, 'M', 0))
+		return true;
+	for (unsigned i = 0; i < e->places[from]->world.npending; i++) {
+		if (expand_thread(e, from, 'F', i))
+			return true;
 	}
 	return false;
 }
@@ -561,14 +755,18 @@ static void explore(struct xp_engine *e)
 		e->out_of_memory = true;
 		return;
 	}
+	root->alike = XP_NONE;
 	if (close_place(e, root, 0))
 		return;
+	if (e->covering)
+		cover_others(e, root);
 	for (uint32_t next = 0; next < e->nplaces; next++) {
 		if (e->nplaces > limit) {
 			e->limit = "too many places";
 			return;
 		}
-		if (expand(e, next))
+		e->turn = next;
+		if (!e->places[next]->covered && expand(e, next))
 			return;
 		free(e->places[next]->live); /* confirm.c goes by the origins */
 		e->places[next]->live = NULL;
@@ -581,21 +779,15 @@ static void explore(struct xp_engine *e)
 	}
 }
 
-int xp_explore(struct xp_case *c, struct xp_result *result)
+static int explore_case(struct xp_case *c, bool covering, struct xp_result *result)
 {
-	struct xp_engine e = { .c = c, .result = result };
+	struct xp_engine e = { .c = c, .covering = covering, .result = result };
 	int err;
 
 	memset(result, 0, sizeof(*result));
 	result->verdict = HITLESS_PROVED;
 	xp_views(c);
 	err = xp_machine_open(&e.m, c);
-	e.seen_size = 1u << 16;
-	while (e.seen_size < c->max_places * 2)
-		e.seen_size *= 2;
-	e.seen = calloc(e.seen_size, 2 * sizeof(*e.seen));
-	if (!e.seen)
-		err = -ENOMEM;
 	if (!err && e.m.state_bytes > 1 << 15)
 		err = -EINVAL;
 	if (!err) {
@@ -611,8 +803,10 @@ int xp_explore(struct xp_case *c, struct xp_result *result)
 	result->places = e.nplaces;
 	result->requests = e.nmicros;
 	result->states = e.norigins;
-	for (uint32_t i = 0; i < e.nplaces; i++)
+	for (uint32_t i = 0; i < e.nplaces; i++) {
 		free(e.places[i]->live);
+		free(e.places[i]->ids);
+	}
 	free(e.places);
 	free(e.micros);
 	free(e.stamp);
@@ -622,6 +816,24 @@ int xp_explore(struct xp_case *c, struct xp_result *result)
 	free(e.seen);
 	xp_machine_close(&e.m);
 	return err;
+}
+
+int xp_explore(struct xp_case *c, struct xp_result *result)
+{
+	struct xp_result shorter;
+	int err = explore_case(c, may_cover(c), result);
+
+	if (err || result->verdict != HITLESS_VIOLATED || !may_cover(c) || c->any_run)
+		return err;
+	/* The shortest run may go by a place that was left out. */
+	err = explore_case(c, false, &shorter);
+	if (!err && shorter.verdict == HITLESS_VIOLATED) {
+		xp_run_free(&result->run);
+		*result = shorter;
+	} else {
+		xp_run_free(&shorter.run);
+	}
+	return err == -ENOMEM ? 0 : err;
 }
 
 void xp_run_free(struct xp_run *run)

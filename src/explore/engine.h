@@ -39,8 +39,16 @@ struct xp_place {
 	struct xp_event edge;	/* D, T or F; F: `which` pending store */
 	struct xp_live *live;
 	uint32_t nlive, capacity;
-	bool stirred;		/* caches or requests are not those of the parent */
-	bool changed_all;	/* ... lines have gone */
+	uint32_t *ids;		/* once it is closed: those of its requests, in ascending order */
+	uint32_t nids;
+	uint32_t alike;		/* the next place that differs in caches and requests only; or XP_NONE */
+	bool covered;		/* by a later one, before its turn came */
+};
+
+/* Places with the same memory, unit and threads. */
+struct xp_seen {
+	uint64_t key[2];	/* 0, 0: free */
+	uint32_t newest;	/* of their list */
 };
 
 struct xp_engine {
@@ -58,10 +66,14 @@ struct xp_engine {
 	uint32_t nfills, cfills;
 	struct xp_place **places;
 	uint32_t nplaces, cplaces;
-	uint64_t *seen;		/* two words a place */
-	uint32_t seen_size;
+	struct xp_seen *seen;	/* by what places have in common */
+	uint32_t nseen, seen_size;
+	bool covering;		/* a place that has less in caches and in flight than another does nothing that the other doesn't */
 	uint64_t *situations;
 	uint32_t nsituations, csituations;
+	uint32_t turn;		/* the place that is being expanded */
+	uint32_t came_to;	/* what settle() has come to: a place, old or new */
+	bool lost;		/* ... and whether the event before has taken away lines, or requests */
 	uint32_t time;
 	uint32_t starts[3][XP_MAX_ACTORS];	/* ids of the beginnings: before the end, after it, prefetches */
 	struct xp_result *result;

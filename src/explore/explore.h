@@ -151,7 +151,8 @@ struct xp_case {
 	bool ats;			/* the devices' ATS is on at first */
 	bool weak;			/* ... or, plain stores of a weakly ordered CPU, up to the next barrier, in any order */
 	bool noncoherent;		/* stores reach memory any time up to their write-back */
-	bool thorough;
+	bool thorough;			/* look at every place, also where another does all that it does; step every request once more, in vain */
+	bool any_run;			/* of a violation any run will do: it need not be the shortest */
 	bool has_quiet;			/* there are XP_QUIET steps: then prefetch is told apart from what devices ask for */
 	unsigned max_places;		/* 0: a default */
 	bool situations;		/* note them in the result */

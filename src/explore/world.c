@@ -417,6 +417,9 @@ static void op_do(struct xp_machine *m, const struct xp_op *op, unsigned who)
 	case XP_UNLOCK:
 		w->locks[who] &= ~(1ull << op->addr);
 		break;
+	case XP_WAIT:
+		w->submitted[who] = 0; /* done with */
+		break;
 	default:
 		break;
 	}
@@ -460,6 +463,11 @@ void xp_map_do(struct xp_machine *m)
 	w->list = map_list(m->c, w);
 	w->map_op++;
 	op_do(m, op, 1);
+	/* Once it is over it doesn't matter which list it was. */
+	if (xp_map_is_over(m->c, w)) {
+		w->list = 1;
+		w->map_op = UINT32_MAX;
+	}
 }
 
 void xp_flush(struct xp_machine *m, unsigned i)
@@ -470,6 +478,24 @@ void xp_flush(struct xp_machine *m, unsigned i)
 	w->npending--;
 	memmove(&w->pending[i], &w->pending[i + 1], (w->npending - i) * sizeof(w->pending[0]));
 	memset(&w->pending[w->npending], 0, sizeof(w->pending[0]));
+}
+
+/*
+ * The unit's own work. Commands that it has fetched are wiped out of the ring: it reads them no more, and places that differ in who put
+ * his into which slot, long ago, are the same.
+ */
+bool xp_tick(struct xp_machine *m)
+{
+	unsigned before = m->c->submit ? 0 : consumed(m), after;
+	uint64_t ram = m->world->ram_hash;
+
+	if (!iommu_model_tick(&m->model))
+		return false;
+	after = m->c->submit ? 0 : consumed(m);
+	m->fetched = after != before && m->world->ram_hash == ram;
+	for (unsigned slot = before; slot < after && slot < m->world->slot; slot++)
+		ring_put(m, slot, NULL, 0);
+	return true;
 }
 
 /* ---- Requests ---- */

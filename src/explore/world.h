@@ -53,6 +53,7 @@ struct xp_machine {
 	uint64_t read_addr;		/* 0: it read no memory */
 	unsigned read_bytes;
 	bool read_freed, wrote;
+	bool fetched;			/* the last xp_tick(): a command, and nothing was written to memory */
 	bool stepping;			/* a request takes a step */
 	bool failed;			/* no memory */
 };
@@ -92,6 +93,8 @@ static inline bool xp_map_is_over(const struct xp_case *c, const struct xp_world
 {
 	return world->list && world->map_op >= c->mapper.lists[world->list - 1].n;
 }
+/* A bit of the unit's own work; false: there is none. */
+bool xp_tick(struct xp_machine *m);
 /* A pending store reaches memory. */
 void xp_flush(struct xp_machine *m, unsigned i);
 

@@ -75,6 +75,7 @@ static uint64_t lay_out(const struct iommu_model_config *config, struct amdvim_s
 	uint64_t pad = maysets ? 0 : 1; /* lines of four words don't straddle cache lines */
 
 	state->common.lane_first = words;
+	model_caches_are(&state->common, &state->dte, 5);
 	lane = model_cache_init(&state->iotlb, lane, config->iotlb_lines, AMDVIM_TLB_WORDS + pad, 2, MODEL_GEN_TLB, maysets);
 	lane = model_cache_init(&state->walk, lane, config->walk_lines, AMDVIM_WALK_WORDS + pad, 2, MODEL_GEN_TLB, maysets);
 	lane = model_cache_init(&state->devtlb, lane, config->devtlb_lines, AMDVIM_TLB_WORDS + pad, 2, MODEL_GEN_DEVTLB, maysets);

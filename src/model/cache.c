@@ -185,6 +185,33 @@ void model_cache_fill(struct model_common *common, const struct model_cache *cac
 	}
 }
 
+/* Both are sorted, and what is free comes last. */
+static bool cache_covers(const struct model_cache *cache, const uint64_t *more, const uint64_t *less)
+{
+	uint64_t words = cache->words, m = 0;
+
+	for (uint64_t i = 0; i < cache->lines && less[i * words]; i++, m++) {
+		while (m < cache->lines && more[m * words] && compare_lines(more + m * words, less + i * words, words) < 0)
+			m++;
+		if (m == cache->lines || !more[m * words] || compare_lines(more + m * words, less + i * words, words) != 0)
+			return false;
+	}
+	return true;
+}
+
+bool model_caches_cover(const struct model_common *more, const struct model_common *less)
+{
+	const struct model_cache *cache = (const struct model_cache *)(const void *)((const uint64_t *)(const void *)more + more->cache_first);
+	const uint64_t *a = (const uint64_t *)(const void *)more + more->lane_first;
+	const uint64_t *b = (const uint64_t *)(const void *)less + less->lane_first;
+
+	for (uint64_t i = 0; i < more->caches; i++) {
+		if (!cache_covers(&cache[i], a + cache[i].first, b + cache[i].first))
+			return false;
+	}
+	return true;
+}
+
 static bool dropped(const struct model_cache *cache, const struct model_scope *scopes, unsigned nscopes, uint64_t tag,
 		    uint64_t address)
 {

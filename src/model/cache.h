@@ -148,6 +148,16 @@ static inline bool model_cache_look_up(const struct model_common *common, const 
 bool model_cache_match(const struct model_common *common, const struct model_cache *cache, struct model_lane *lane,
 		       const struct model_probe *probes, unsigned nprobes, unsigned n, uint64_t *line);
 
+/* Init: the unit's caches are the `n` from `first` on, all within its state. */
+static inline void model_caches_are(struct model_common *common, const struct model_cache *first, uint64_t n)
+{
+	common->cache_first = (uint64_t)((const uint64_t *)(const void *)first - (const uint64_t *)(const void *)common);
+	common->caches = n;
+}
+
+/* May-sets: are all lines of `less`, a state of the same configuration, in `more`, too? */
+bool model_caches_cover(const struct model_common *more, const struct model_common *less);
+
 /* Puts a line in, in the place of one that `mask` (of the tag) and the address can't tell from it. */
 void model_cache_fill(struct model_common *common, const struct model_cache *cache, struct model_lane *lane, uint64_t mask,
 		      const uint64_t *line, const uint64_t gens[2]);

@@ -49,7 +49,10 @@ struct model_common {
 	/* Written by init only: shortcut.h. */
 	uint64_t shortcut_first;
 	uint64_t shortcuts;	/* per lane; 0: none */
-	uint64_t unused2[4];
+	/* Written by init only: where the architecture's struct model_cache lie, in a row. */
+	uint64_t cache_first;
+	uint64_t caches;
+	uint64_t unused2[2];
 };
 
 struct model_lane {

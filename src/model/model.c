@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /* model.c - the public functions, which only find the architecture's own; and text. */
+#include "cache.h"
 #include "shortcut.h"
 
 const char *iommu_freedom_name(enum iommu_freedom freedom)
@@ -137,6 +138,11 @@ bool iommu_model_drained(const struct iommu_model *model, const struct iommu_req
 void iommu_model_settle(struct iommu_model *model)
 {
 	model->ops->settle(model);
+}
+
+bool iommu_model_covers(const struct iommu_model *model, const void *state)
+{
+	return model_caches_cover(model->state, state);
 }
 
 bool iommu_model_overflow(const struct iommu_model *model)

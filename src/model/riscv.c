@@ -68,6 +68,7 @@ static uint64_t lay_out(const struct iommu_model_config *config, struct rvm_stat
 	uint64_t lane = sizeof(struct model_lane) / 8;
 
 	state->common.lane_first = words;
+	model_caches_are(&state->common, &state->ddt, 5);
 	lane = model_cache_init(&state->iotlb, lane, config->iotlb_lines, RVM_TLB_WORDS + pad, 2, MODEL_GEN_TLB, maysets);
 	lane = model_cache_init(&state->walk, lane, config->walk_lines, RVM_TLB_WORDS + pad, 2, MODEL_GEN_TLB, maysets);
 	lane = model_cache_init(&state->ddt, lane, config->entry_lines, dc, 1, MODEL_GEN_ENTRY, maysets);

@@ -131,6 +131,7 @@ static uint64_t lay_out(const struct iommu_model_config *config, struct smm_stat
 	uint64_t lane = sizeof(struct model_lane) / 8;
 
 	state->common.lane_first = words;
+	model_caches_are(&state->common, &state->ste, 5);
 	lane = model_cache_init(&state->tlb, lane, config->iotlb_lines, SMM_TLB_WORDS, 3, MODEL_GEN_TLB, maysets);
 	lane = model_cache_init(&state->walk, lane, config->walk_lines, SMM_WALK_WORDS + pad, 3, MODEL_GEN_TLB, maysets);
 	lane = model_cache_init(&state->cd, lane, config->pasid_lines, SMM_CD_WORDS, 1, MODEL_GEN_PASID, maysets);

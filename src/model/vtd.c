@@ -130,6 +130,7 @@ static uint64_t lay_out(const struct iommu_model_config *config, struct vtdm_sta
 	state->nfaults = GET(VTD_CAP, NFR, &cap) + 1;
 	words = (state->fault_first + 2 * state->nfaults + 7) & ~7ull;
 	state->common.lane_first = words;
+	model_caches_are(&state->common, &state->context, 5);
 	lane = sizeof(struct model_lane) / 8;
 	lane = model_cache_init(&state->iotlb, lane, config->iotlb_lines, VTDM_TLB_WORDS + pad, 2, MODEL_GEN_TLB, maysets);
 	lane = model_cache_init(&state->walk, lane, config->walk_lines, VTDM_WALK_WORDS + pad, 2, MODEL_GEN_TLB, maysets);
