@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-extern const struct bench_suite bench_model, bench_pgtable, bench_replace;
+extern const struct bench_suite bench_model, bench_pgtable, bench_replace, bench_scale;
 
-const struct bench_suite *const bench_suites[] = { &bench_pgtable, &bench_replace, &bench_model, NULL };
+const struct bench_suite *const bench_suites[] = { &bench_pgtable, &bench_replace, &bench_scale, &bench_model, NULL };
 
 bool bench_wants(const struct bench *bench, const char *name, const char *format)
 {

@@ -7,6 +7,7 @@
 #include "amdvi.h"
 #include "bench.h"
 #include "riscv.h"
+#include "smmuv3.h"
 #include "vtd.h"
 
 /* ---- VT-d: 6.5.2 ---- */
@@ -63,11 +64,30 @@ static bool riscv_wait(const uint64_t *command, uint64_t *phys, uint64_t *value,
 	return true;
 }
 
+/* ---- SMMUv3: 4.1; head and tail have a wrap bit above the index ---- */
+
+static void smmuv3_ring(uint64_t base, uint64_t *phys, unsigned *count)
+{
+	*phys = GET_ADDR(SMMU_QUEUE_BASE, ADDR, &base);
+	*count = 1u << GET(SMMU_QUEUE_BASE, LOG2SIZE, &base);
+}
+
+/* What completes a CMD_SYNC is that the unit's index has passed it (4.8): the driver asks for no store. */
+static bool smmuv3_wait(const uint64_t *command, uint64_t *phys, uint64_t *value, unsigned *bytes)
+{
+	(void)command;
+	(void)phys;
+	(void)value;
+	(void)bytes;
+	return false;
+}
+
 static const struct instant_arch archs[] = {
-	{ "vtd", VTD_REG_IQA, VTD_REG_IQH, VTD_REG_IQT, 64, 5, 4, vtd_ring, vtd_wait },
-	{ "vtd-legacy", VTD_REG_IQA, VTD_REG_IQH, VTD_REG_IQT, 64, 4, 2, vtd_ring, vtd_wait },
-	{ "amdvi", AMDVI_REG_CMD_BASE, AMDVI_REG_CMD_HEAD, AMDVI_REG_CMD_TAIL, 64, 4, 2, amdvi_ring, amdvi_wait },
-	{ "riscv", RISCV_REG_CQB, RISCV_REG_CQH, RISCV_REG_CQT, 32, 0, 2, riscv_ring, riscv_wait },
+	{ "vtd", VTD_REG_IQA, VTD_REG_IQH, VTD_REG_IQT, 64, 5, 4, vtd_ring, vtd_wait, false },
+	{ "vtd-legacy", VTD_REG_IQA, VTD_REG_IQH, VTD_REG_IQT, 64, 4, 2, vtd_ring, vtd_wait, false },
+	{ "amdvi", AMDVI_REG_CMD_BASE, AMDVI_REG_CMD_HEAD, AMDVI_REG_CMD_TAIL, 64, 4, 2, amdvi_ring, amdvi_wait, false },
+	{ "riscv", RISCV_REG_CQB, RISCV_REG_CQH, RISCV_REG_CQT, 32, 0, 2, riscv_ring, riscv_wait, false },
+	{ "smmuv3", SMMU_REG_CMDQ_BASE, SMMU_REG_CMDQ_CONS, SMMU_REG_CMDQ_PROD, 32, 0, 2, smmuv3_ring, smmuv3_wait, true },
 };
 
 const struct instant_arch *instant_find(const char *name)
@@ -95,16 +115,24 @@ void instant_consume(const struct instant *instant, const uint64_t *commands, un
 	}
 }
 
-/* One machine at a time; its port's context is the machine, which has no place for us. */
-static struct instant *current;
-
-static void ring_doorbell(uint64_t value)
+static struct instant *of(void *ctx)
 {
-	struct instant *in = current;
-	unsigned tail = (unsigned)(value >> in->arch->shift) % in->count;
+	const struct machine *machine = ctx;
+
+	return machine->observer;
+}
+
+static bool is_register(const struct instant *in, uint64_t addr, unsigned offset)
+{
+	return addr == in->machine->config.arch->registers + offset;
+}
+
+static void ring_doorbell(struct instant *in, uint64_t value)
+{
+	unsigned tail = (unsigned)(value >> in->arch->shift) % in->turn;
 
 	while (in->at != tail) {
-		const uint64_t *command = in->ring + (size_t)in->at * in->arch->words;
+		const uint64_t *command = in->ring + (size_t)(in->at % in->count) * in->arch->words;
 
 		instant_consume(in, command, 1);
 		if (in->logging) {
@@ -112,7 +140,7 @@ static void ring_doorbell(uint64_t value)
 			memcpy(in->log + in->log_n, command, in->arch->words * 8);
 			in->log_n += in->arch->words;
 		}
-		in->at = (in->at + 1) % in->count;
+		in->at = (in->at + 1) % in->turn;
 	}
 	if (in->logging) {
 		bench_check(in->doorbells < 64 ? 0 : -1, "the log of doorbells");
@@ -122,32 +150,36 @@ static void ring_doorbell(uint64_t value)
 
 static void write32(void *ctx, uint64_t addr, uint32_t value)
 {
-	if (addr == current->machine->config.arch->registers + current->arch->tail)
-		ring_doorbell(value);
+	struct instant *in = of(ctx);
+
+	if (is_register(in, addr, in->arch->tail))
+		ring_doorbell(in, value);
 	else
-		current->port.mmio_write32(ctx, addr, value);
+		in->port.mmio_write32(ctx, addr, value);
 }
 
 static void write64(void *ctx, uint64_t addr, uint64_t value)
 {
-	if (addr == current->machine->config.arch->registers + current->arch->tail)
-		ring_doorbell(value);
+	struct instant *in = of(ctx);
+
+	if (is_register(in, addr, in->arch->tail))
+		ring_doorbell(in, value);
 	else
-		current->port.mmio_write64(ctx, addr, value);
+		in->port.mmio_write64(ctx, addr, value);
 }
 
 static uint32_t read32(void *ctx, uint64_t addr)
 {
-	if (addr == current->machine->config.arch->registers + current->arch->head)
-		return current->at << current->arch->shift;
-	return current->port.mmio_read32(ctx, addr);
+	const struct instant *in = of(ctx);
+
+	return is_register(in, addr, in->arch->head) ? in->at << in->arch->shift : in->port.mmio_read32(ctx, addr);
 }
 
 static uint64_t read64(void *ctx, uint64_t addr)
 {
-	if (addr == current->machine->config.arch->registers + current->arch->head)
-		return (uint64_t)current->at << current->arch->shift;
-	return current->port.mmio_read64(ctx, addr);
+	const struct instant *in = of(ctx);
+
+	return is_register(in, addr, in->arch->head) ? (uint64_t)in->at << in->arch->shift : in->port.mmio_read64(ctx, addr);
 }
 
 void instant_take(struct instant *in, const struct instant_arch *arch, struct machine *machine)
@@ -161,11 +193,12 @@ void instant_take(struct instant *in, const struct instant_arch *arch, struct ma
 	in->port = *port;
 	base = port->mmio_read64(port->ctx, registers + arch->base);
 	arch->ring(base, &phys, &in->count);
+	in->turn = in->count << arch->wraps;
 	in->ring = machine_virt(machine, phys);
 	tail = arch->tail_bits == 32 ? port->mmio_read32(port->ctx, registers + arch->tail)
 				     : port->mmio_read64(port->ctx, registers + arch->tail);
-	in->at = (unsigned)(tail >> arch->shift) % in->count;
-	current = in;
+	in->at = (unsigned)(tail >> arch->shift) % in->turn;
+	machine->observer = in;
 	port->mmio_write32 = write32;
 	port->mmio_write64 = write64;
 	port->mmio_read32 = read32;
@@ -186,5 +219,5 @@ void instant_give_back(struct instant *in)
 		port->mmio_write32(port->ctx, registers + in->arch->tail, in->at << in->arch->shift);
 	else
 		port->mmio_write64(port->ctx, registers + in->arch->tail, (uint64_t)in->at << in->arch->shift);
-	current = NULL;
+	in->machine->observer = NULL;
 }

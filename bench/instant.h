@@ -4,7 +4,7 @@
  *
  * What a replace costs the CPU can only be seen where nothing waits. The unit is brought up on its model; then its queue's
  * registers are taken over: a doorbell consumes the commands at once, which means to carry out the stores of its waits and nothing
- * else. The unit believes that all was invalidated. No DMA may run.
+ * else. The unit believes that all was invalidated. No DMA may run. The machine's `observer` is ours meanwhile.
  */
 #ifndef BENCH_INSTANT_H
 #define BENCH_INSTANT_H
@@ -21,6 +21,7 @@ struct instant_arch {
 	void (*ring)(uint64_t base, uint64_t *phys, unsigned *count);
 	/* Is the command a wait that stores? Then where, what and how wide. */
 	bool (*wait)(const uint64_t *command, uint64_t *phys, uint64_t *value, unsigned *bytes);
+	bool wraps;			/* head and tail count twice through the ring: a wrap bit */
 };
 
 #define INSTANT_LOG 4096u
@@ -30,7 +31,7 @@ struct instant {
 	struct machine *machine;
 	struct hitless_port port;	/* as it was */
 	uint64_t *ring;
-	unsigned count, at;
+	unsigned count, turn, at;	/* commands in the ring; values of an index; the next */
 	/* For the calibrator: the raw commands and doorbells since log_n was last zeroed. */
 	bool logging;
 	unsigned log_n;

@@ -56,7 +56,7 @@ static void open_bed(struct bed *bed, const struct machine_arch *arch, unsigned 
 		.quantum = 16, .entry_lines = 64, .pasid_lines = 64, .walk_lines = 1024, .iotlb_lines = lines, .devtlb_lines = 1,
 	};
 	const struct machine_config config = {
-		.arch = arch, .ram_bytes = 64u << 20, .model = &model, .freedoms = IOMMU_FREE_BIT(IOMMU_FREE_KEEP),
+		.arch = arch, .ram_bytes = 64u << 20, .model = &model, .freedoms = IOMMU_FREE_BIT(IOMMU_FREE_KEEP), .barrier_all = true,
 	};
 	const struct iommu_domain_desc paging = { .type = IOMMU_DOMAIN_PAGING, .stage = 2 };
 

@@ -158,6 +158,8 @@ static inline void ticks(struct box *box)
 
 /* Without a chooser the unit may take short cuts: tests run both ways. */
 static bool box_plain;
+/* The port's, of boxes that are opened after it is set. */
+static void (*box_barrier_all)(void *ctx) __attribute__((unused));
 
 /* A unit that is off. 0, or what init says. */
 static inline int box_open_unit(struct box *box, const struct iommu_model_ops *ops, const struct iommu_model_config *config)
@@ -178,6 +180,7 @@ static inline int box_open_unit(struct box *box, const struct iommu_model_ops *o
 		.cas64 = box_cas64,
 		.dirty = box_dirty,
 		.interrupt = box_interrupt,
+		.barrier_all = box_barrier_all,
 		.choose = box_plain ? NULL : box_choose,
 	};
 	box->size = iommu_model_size(ops, config);

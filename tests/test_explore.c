@@ -181,6 +181,43 @@ static const uint64_t second_x[8] = { 1, 0x8000100000000010 }, second_y[8] = { 1
 static const uint64_t ste_s1[8] = { 0x400000000001002b, 0x100000d6 }, ste_s2[8] = { 0xd, 0x100010000000, 0x44d125900000001, 0x30000 };
 static const uint64_t ste_nested[8] = { 0x400000000005002f, 0x1000100800d6, 0x44d125900000001, 0x30000 };
 
+/* What it finds is what it finds when no place is left out and every step waits. */
+static void test_every_place(void **state)
+{
+	struct hitless_cell cells[] = {
+		cell_of("vtd-legacy", legacy[1].words, legacy[2].words, 8, 0),
+		cell_of("vtd", scalable[1].words, scalable[3].words, 16, IOMMU_PLAN_ATS),
+		cell_of("amdvi", v2_5, v2_4, 16, 0),
+		cell_of("riscv", first_a, first_b, 8, 0),
+		cell_of("smmuv3", ste_s2, ste_nested, 8, 0),
+	};
+	unsigned compared = 0, violated = 0;
+
+	(void)state;
+	for (unsigned i = 0; i < COUNT(cells); i++) {
+		int n = hitless_mutants(&cells[i]);
+
+		assert_true(n > 5);
+		for (cells[i].mutant = 0; cells[i].mutant <= (unsigned)n; cells[i].mutant += sample()) {
+			struct hitless_report report, whole;
+
+			cells[i].thorough = false;
+			assert_int_equal(hitless_check_cell(&cells[i], &report), 0);
+			cells[i].thorough = true;
+			assert_int_equal(hitless_check_cell(&cells[i], &whole), 0);
+			if ((report.verdict == HITLESS_PROVED) != (whole.verdict == HITLESS_PROVED) || report.places > whole.places)
+				fail_msg("cell %u, %s: %s in %llu places, %s in %llu", i, report.mutant, hitless_verdict_name(report.verdict),
+					 (unsigned long long)report.places, hitless_verdict_name(whole.verdict),
+					 (unsigned long long)whole.places);
+			compared++;
+			violated += report.verdict == HITLESS_VIOLATED;
+			hitless_report_free(&report);
+			hitless_report_free(&whole);
+		}
+	}
+	assert_true(violated * 3 > compared && violated < compared);
+}
+
 /* Every survivor is one that explain.c has a reason for; and most don't survive. */
 static void test_mutants(void **state)
 {
@@ -358,6 +395,7 @@ int main(void)
 		cmocka_unit_test(test_scalable_is_proved),
 		cmocka_unit_test(test_guests_contexts),
 		cmocka_unit_test(test_nothing_is_overlooked),
+		cmocka_unit_test(test_every_place),
 		cmocka_unit_test(test_mutants),
 		cmocka_unit_test(test_split_store),
 		cmocka_unit_test(test_freedoms),

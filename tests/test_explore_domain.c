@@ -311,6 +311,41 @@ static void test_failures(void **state)
 	hitless_report_free(&report);
 }
 
+/* With no place left out, and every step waiting, the verdict is the same. */
+static void same_at_every_place(const struct hitless_domain_cell *cell, const struct hitless_report *report)
+{
+	struct hitless_domain_cell thorough = *cell;
+	struct hitless_report whole;
+
+	thorough.thorough = true;
+	whole = check(&thorough);
+	if (whole.verdict != report->verdict || whole.places < report->places)
+		fail_msg("%s, %s: %s in %llu places, %s in %llu", cell->arch, report->mutant, hitless_verdict_name(report->verdict),
+			 (unsigned long long)report->places, hitless_verdict_name(whole.verdict), (unsigned long long)whole.places);
+	hitless_report_free(&whole);
+}
+
+static void test_every_place(void **state)
+{
+	static const unsigned mappers[] = { HITLESS_MAPPER_OLD, HITLESS_MAPPER_NEW_TABLE };
+
+	(void)state;
+	for (unsigned a = 0; a < sizeof(archs) / sizeof(archs[0]); a++) {
+		for (unsigned i = 0; i < 2 * sizeof(faults) / sizeof(faults[0]); i++) {
+			struct hitless_domain_cell cell = cell_of(archs[a], &s2, &s2, 1);
+			struct hitless_report report;
+
+			if (left_out())
+				continue;
+			cell.mapper = mappers[i % 2];
+			cell.fault = i < 2 ? NULL : &faults[i / 2 - 1];
+			report = check(&cell);
+			same_at_every_place(&cell, &report);
+			hitless_report_free(&report);
+		}
+	}
+}
+
 /* Damaged sequences: none is overlooked but those whose reason is known. */
 static void test_mutants(void **state)
 {
@@ -328,6 +363,7 @@ static void test_mutants(void **state)
 			break;
 		assert_int_equal(err, 0);
 		assert_int_not_equal(report.verdict, HITLESS_BOUNDED);
+		same_at_every_place(&cell, &report);
 		if (report.verdict == HITLESS_VIOLATED) {
 			caught++;
 			/* What never gets to its end has no run to show. */
@@ -381,6 +417,7 @@ int main(void)
 		cmocka_unit_test(test_broken_unmap),
 		cmocka_unit_test(test_not_restored),
 		cmocka_unit_test(test_failures),
+		cmocka_unit_test(test_every_place),
 		cmocka_unit_test(test_mutants),
 		cmocka_unit_test(test_bad_cells),
 	};

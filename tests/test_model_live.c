@@ -17,7 +17,14 @@
 #include <sched.h>
 #include <time.h>
 
+#include "lanes.h"
 #include "model_vtd.h"
+
+#ifdef __linux__
+#include <linux/membarrier.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
 #define DOMAIN 5
 #define RID 0x0128u
@@ -311,6 +318,83 @@ static void missing_waits_show(void **state)
 	assert_true(run(true, true, swap_table, false) > 0);
 }
 
+/* The same where requests execute no barriers, but are made to when the unit waits. */
+#ifdef __linux__
+static void membarrier(void *ctx)
+{
+	(void)ctx;
+	syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
+}
+
+static void without_barriers(void **state)
+{
+	(void)state;
+	if (syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0))
+		skip();
+	box_barrier_all = membarrier;
+	assert_int_equal(run(false, false, change_page, true), 0);
+	assert_int_equal(run(true, true, swap_table, true), 0);
+	assert_true(run(false, false, change_page, false) > 0);
+	box_barrier_all = NULL;
+}
+#endif
+
+/*
+ * What such a barrier is for, step by step: a lane has stored that it has a request in flight, and the store is still on its way
+ * when the unit begins to wait. `late` is that store; the barrier brings it home.
+ */
+static struct {
+	uint64_t *word, value;
+	bool arrives;
+} late;
+
+static void late_store(void *ctx)
+{
+	(void)ctx;
+	if (late.arrives)
+		*late.word = late.value;
+}
+
+static bool waits_for_late_store(bool arrives)
+{
+	static struct live live;
+	struct iommu_request r = request(RID, BOX_NO_PASID, BASE, IOMMU_READ);
+	uint32_t wanted;
+	bool waited;
+
+	box_barrier_all = late_store;
+	live_open(&live, false, false);
+	box_barrier_all = NULL;
+	while (iommu_model_tick(&live.box.model))
+		;
+	assert_int_equal(iommu_model_translate(&live.box.model, &r), IOMMU_REQUEST_DONE);
+	late.word = &model_lane(live.box.model.state, 0)->inflight;
+	late.value = *late.word;
+	late.arrives = arrives;
+	assert_true(late.value != 0);
+	*late.word = 0;
+	put(&live, VTD_DESC_IOTLB | VTD_IOTLB_DOMAIN << 4 | DOMAIN << 16, 0);
+	wanted = put_wait(&live);
+	while (iommu_model_tick(&live.box.model))
+		;
+	waited = status(&live.box) != wanted;
+	late.arrives = false;
+	*late.word = late.value;
+	iommu_model_end(&live.box.model, &r);
+	while (iommu_model_tick(&live.box.model))
+		;
+	assert_int_equal(status(&live.box), wanted);
+	box_close(&live.box);
+	return waited;
+}
+
+static void barrier_before_the_look(void **state)
+{
+	(void)state;
+	assert_true(waits_for_late_store(true));
+	assert_false(waits_for_late_store(false));
+}
+
 /* Faults on several lanes at once: recorded, or counted as an overflow; and software clears them meanwhile. */
 static void *fault_main(void *arg)
 {
@@ -381,6 +465,10 @@ int main(void)
 		cmocka_unit_test(pages_change),
 		cmocka_unit_test(tables_are_swapped),
 		cmocka_unit_test(missing_waits_show),
+#ifdef __linux__
+		cmocka_unit_test(without_barriers),
+#endif
+		cmocka_unit_test(barrier_before_the_look),
 		cmocka_unit_test(faults_on_all_lanes),
 	};
 

@@ -13,12 +13,31 @@ class Bench(Case):
         document = self.json("bench", "--repeats", "2", "create + destroy", "4 KiB")
         rows = document["rows"]
         self.assertEqual({r["suite"] for r in rows}, {"pgtable", "replace"})
+        self.assertEqual({r["format"] for r in rows if r["suite"] == "pgtable"},
+                         {"vtd-ss", "vtd-fs", "amdv1", "amdv2", "riscv-s", "riscv-g"} |
+                         {f"lpae-s{stage}-{page}k" for stage in (1, 2) for page in (4, 16, 64)})
+        self.assertEqual({r["format"] for r in rows if r["suite"] == "replace"}, {"vtd", "vtd-legacy", "amdvi", "smmuv3", "riscv"})
+        self.are_figures(rows, 2)
+
+    def test_scale(self):
+        rows = self.json("bench", "--quick", "--repeats", "1", "scale")["rows"]
+        self.assertEqual({r["format"] for r in rows}, {"vtd-legacy", "amdvi", "smmuv3", "riscv"})
+        self.assertEqual({r["name"].split(",")[0] for r in rows},
+                         {"memory of a device", "memory of a domain", "memory of a mapping", "replace"})
+        self.are_figures(rows, 1)
         for row in rows:
-            self.assertEqual(row["repeats"], 2)
-            self.assertGreater(row["ns"]["min"], 0)
-            self.assertLessEqual(row["ns"]["min"], row["ns"]["median"])
-            self.assertLessEqual(row["ns"]["median"], row["ns"]["max"])
-            self.assertGreater(row["calibrator_ns"], 0)
+            if row["name"].startswith("memory of a mapping"):
+                # The entry itself, and little more than its share of a table.
+                self.assertLess(row["bytes"]["min"], 8.2)
+
+    def are_figures(self, rows, repeats):
+        for row in rows:
+            unit = "bytes" if row["name"].startswith("memory") else "ns"
+            self.assertEqual(row["repeats"], repeats)
+            self.assertGreater(row[unit]["min"], 0)
+            self.assertLessEqual(row[unit]["min"], row[unit]["median"])
+            self.assertLessEqual(row[unit]["median"], row[unit]["max"])
+            self.assertGreater(row[f"calibrator_{unit}"], 0)
             self.assertGreater(row["ratio"], 0)
             self.assertTrue(row["calibrator"])
         keys = [(r["name"], r["format"]) for r in rows]

@@ -170,6 +170,10 @@ HITLESS_API int hitless_replay_domain(const char *replay, const struct hitless_f
 				      void (*line)(void *ctx, unsigned event, const char *line), void *ctx, char *detail,
 				      size_t detail_size);
 
+/* How many mutants a cell has, or of a replace; `mutant` of the cell is ignored. Errors as hitless_check_cell(). */
+HITLESS_API int hitless_mutants(const struct hitless_cell *cell);
+HITLESS_API int hitless_domain_mutants(const struct hitless_domain_cell *cell);
+
 /* The steps of a cell's or a sequence's driver, one text each, as they are explored. */
 HITLESS_API int hitless_steps(const struct hitless_cell *cell, void (*line)(void *ctx, unsigned step, const char *line), void *ctx);
 /* Those of a replace; and, where the cell has a mapper, of what it does when it starts first. */

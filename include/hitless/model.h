@@ -61,6 +61,10 @@ struct iommu_model_port {
 	void (*dirty)(void *ctx, uint64_t addr);
 	/* The unit raises a message-signalled interrupt. May be NULL. */
 	void (*interrupt)(void *ctx, uint64_t addr, uint32_t data);
+	/* A full memory barrier in every thread that issues requests (Linux: membarrier(), private and expedited), called whenever an
+	 * invalidation waits for requests in flight. May be NULL: then every request executes a barrier, which costs more than all else of a
+	 * translation that hits. */
+	void (*barrier_all)(void *ctx);
 	/* A choice in 0 .. count-1; NULL: always 0, which is the hardware's most ordinary behaviour: hit, in order. */
 	unsigned (*choose)(void *ctx, enum iommu_freedom freedom, unsigned count);
 };

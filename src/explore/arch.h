@@ -95,5 +95,7 @@ int xp_record(const struct xp_arch *arch, const struct hitless_cell *cell, struc
 
 /* mutate.c: damages the steps in the n-th way, n from 1. -ENOENT: there are not so many. */
 int xp_mutate(const struct xp_arch *arch, struct xp_ops *steps, unsigned n, char *text, size_t size);
+/* In how many ways? */
+unsigned xp_count_mutants(const struct xp_arch *arch, struct xp_ops *steps);
 
 #endif

@@ -201,6 +201,23 @@ int hitless_steps(const struct hitless_cell *cell, void (*line)(void *ctx, unsig
 	return 0;
 }
 
+int hitless_mutants(const struct hitless_cell *cell)
+{
+	struct hitless_cell original = *cell;
+	struct xp_case c;
+	struct iommu_plan plan;
+	char none[1];
+	int n;
+
+	original.mutant = 0;
+	n = xp_build(&original, &c, &plan, none, sizeof(none));
+	if (n)
+		return n;
+	n = (int)xp_count_mutants(xp_arch_find(cell->arch, cell->entry), &c.steps);
+	xp_case_free(&c);
+	return n;
+}
+
 int hitless_check_sequence(const char *text, unsigned freedoms, struct hitless_report *report, char *error, size_t error_size)
 {
 	struct xp_case c;

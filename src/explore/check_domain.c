@@ -270,6 +270,22 @@ int hitless_domain_steps(const struct hitless_domain_cell *cell, void (*line)(vo
 	return 0;
 }
 
+int hitless_domain_mutants(const struct hitless_domain_cell *cell)
+{
+	struct hitless_domain_cell original = *cell;
+	struct hitless_report report = { 0 };
+	struct xp_case c;
+	int n;
+
+	original.mutant = 0;
+	n = build(&original, HITLESS_MAPPER_NONE, &c, &report);
+	if (n)
+		return n;
+	n = (int)xp_domain_count_mutants(cell, &c);
+	xp_case_free(&c);
+	return n;
+}
+
 /* ---- Replay ---- */
 
 int hitless_replay_domain(const char *replay, const struct hitless_fault *(*find)(const char *name),

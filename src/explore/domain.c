@@ -203,6 +203,15 @@ int xp_domain_mutate(const struct hitless_domain_cell *cell, struct xp_case *c, 
 	return err;
 }
 
+unsigned xp_domain_count_mutants(const struct hitless_domain_cell *cell, struct xp_case *c)
+{
+	split_batches(&c->steps);
+	find_return(c);
+	if (c->returned)
+		c->steps.n = c->returned;
+	return xp_count_mutants(xp_arch_find(cell->arch, NULL), &c->steps);
+}
+
 /* Replace has returned: what comes after, and the case is complete but for the mapper. */
 static int finish(struct xp_scene *s, struct xp_case *c, enum hitless_mapper mapper, const struct iommu_replace_report *report,
 		  bool ats)

@@ -22,5 +22,7 @@ int xp_domain_fail(const struct hitless_domain_cell *cell, unsigned n, struct xp
 
 /* Damages it, as cell->mutant says. It must have no mapper. -ENOENT: there are not so many mutants. */
 int xp_domain_mutate(const struct hitless_domain_cell *cell, struct xp_case *c, char *text, size_t size);
+/* How many there are; the case is good for nothing else then. */
+unsigned xp_domain_count_mutants(const struct hitless_domain_cell *cell, struct xp_case *c);
 
 #endif

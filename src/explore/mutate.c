@@ -7,6 +7,7 @@
 #include <layout.h>
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,7 +41,8 @@ static void narrow(struct xp_ops *ops, unsigned i, bool high_first)
 	ops->v[i + 1] = high_first ? low : high;
 }
 
-int xp_mutate(const struct xp_arch *arch, struct xp_ops *ops, unsigned n, char *text, size_t size)
+/* *n counts down to the one that is wanted. */
+static int mutate(const struct xp_arch *arch, struct xp_ops *ops, unsigned *n, char *text, size_t size)
 {
 	/* A wait for a command that isn't sent would never end: those two go together. */
 	for (unsigned i = 0; i < ops->n; i++) {
@@ -48,7 +50,7 @@ int xp_mutate(const struct xp_arch *arch, struct xp_ops *ops, unsigned n, char *
 
 		if (!seen_by_hardware(op) || (op->kind == XP_SUBMIT && i + 1 < ops->n && ops->v[i + 1].kind == XP_WAIT))
 			continue;
-		if (--n == 0) {
+		if (--*n == 0) {
 			snprintf(text, size, "without: %.100s", op->text);
 			drop(ops, i);
 			return 0;
@@ -58,7 +60,7 @@ int xp_mutate(const struct xp_arch *arch, struct xp_ops *ops, unsigned n, char *
 		if (!seen_by_hardware(&ops->v[i]))
 			continue;
 		/* Not a wait before the command that ends it. */
-		if (last != XP_NONE && ops->v[i].kind != XP_WAIT && --n == 0) {
+		if (last != XP_NONE && ops->v[i].kind != XP_WAIT && --*n == 0) {
 			struct xp_op op = ops->v[i];
 
 			snprintf(text, size, "swapped: %.50s, %.50s", ops->v[last].text, op.text);
@@ -70,7 +72,7 @@ int xp_mutate(const struct xp_arch *arch, struct xp_ops *ops, unsigned n, char *
 	}
 	for (unsigned i = 0; i < ops->n; i++) {
 		for (unsigned high = 0; high < 2; high++) {
-			if (ops->v[i].kind == XP_STORE && ops->v[i].width == 16 && --n == 0) {
+			if (ops->v[i].kind == XP_STORE && ops->v[i].width == 16 && --*n == 0) {
 				snprintf(text, size, "%s half first: %.90s", high ? "high" : "low", ops->v[i].text);
 				narrow(ops, i, high);
 				return 0;
@@ -80,7 +82,7 @@ int xp_mutate(const struct xp_arch *arch, struct xp_ops *ops, unsigned n, char *
 	for (unsigned i = 0; i < ops->n; i++) {
 		unsigned lsb, width;
 
-		if (ops->v[i].kind == XP_SUBMIT && arch->tag(ops->v[i].words, &lsb, &width) && --n == 0) {
+		if (ops->v[i].kind == XP_SUBMIT && arch->tag(ops->v[i].words, &lsb, &width) && --*n == 0) {
 			layout_set(ops->v[i].words, lsb, width, layout_get(ops->v[i].words, lsb, width) ^ 1);
 			snprintf(text, size, "another tag in: %.100s", ops->v[i].text);
 			return 0;
@@ -88,7 +90,7 @@ int xp_mutate(const struct xp_arch *arch, struct xp_ops *ops, unsigned n, char *
 	}
 	/* A free right after the last store. */
 	for (unsigned i = 0; i < ops->n; i++) {
-		if (ops->v[i].kind == XP_FREE && --n == 0) {
+		if (ops->v[i].kind == XP_FREE && --*n == 0) {
 			struct xp_op op = ops->v[i];
 			unsigned to = i;
 
@@ -101,4 +103,18 @@ int xp_mutate(const struct xp_arch *arch, struct xp_ops *ops, unsigned n, char *
 		}
 	}
 	return -ENOENT;
+}
+
+int xp_mutate(const struct xp_arch *arch, struct xp_ops *ops, unsigned n, char *text, size_t size)
+{
+	return mutate(arch, ops, &n, text, size);
+}
+
+unsigned xp_count_mutants(const struct xp_arch *arch, struct xp_ops *ops)
+{
+	unsigned left = UINT_MAX;
+	char text[1];
+
+	mutate(arch, ops, &left, text, sizeof(text));
+	return UINT_MAX - left;
 }

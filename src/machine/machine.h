@@ -85,6 +85,7 @@ struct machine_config {
 	unsigned freedoms;			/* IOMMU_FREE_BIT()s */
 	bool no_store128;			/* a CPU without 128-bit stores: quantum 64 */
 	bool noncoherent;			/* the unit sees memory only after a write-back */
+	bool barrier_all;			/* requests execute no barriers; the unit makes all threads do so when it waits (model.h), where the kernel can */
 	bool nested;				/* the unit has both stages at once, and the driver understands guests' entries */
 	bool ats;				/* PCI functions have an ATS capability */
 	unsigned pasid_bits;			/* ... and a PASID capability of that width; 0: none */

@@ -6,6 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#ifdef __linux__
+#include <linux/membarrier.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
 #define CACHE_LINE 64
 
 /* ---- Registers and config space ---- */
@@ -308,6 +314,29 @@ static const struct iommu_model_config middling = {
 	.devtlb_lines = 64,
 };
 
+#ifdef __linux__
+static void barrier_all(void *ctx)
+{
+	(void)ctx;
+	syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
+}
+
+static bool has_barrier_all(void)
+{
+	return syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0;
+}
+#else
+static void barrier_all(void *ctx)
+{
+	(void)ctx;
+}
+
+static bool has_barrier_all(void)
+{
+	return false;
+}
+#endif
+
 static void fill_port(struct machine *machine)
 {
 	machine->model_port = (struct iommu_model_port){
@@ -320,6 +349,8 @@ static void fill_port(struct machine *machine)
 		.cas64 = model_cas64,
 		.choose = machine->config.freedoms ? model_choose : NULL,
 	};
+	if (machine->config.barrier_all && has_barrier_all())
+		machine->model_port.barrier_all = barrier_all;
 }
 
 static int start(struct machine *machine)

@@ -195,14 +195,14 @@ void amdvim_invalidate(struct amdvim_state *state, const struct amdvim_invalidat
 }
 
 /* What must be waited for is waited for from now on. */
-void amdvim_drain_start(struct amdvim_state *state)
+void amdvim_drain_start(struct amdvim_state *state, const struct iommu_model_port *port)
 {
 	state->draining = state->must_drain;
 	state->must_drain = 0;
 	if (state->draining & AMDVIM_DRAIN_FETCHES)
-		model_fetch_drain_start(&state->common);
+		model_fetch_drain_start(&state->common, port);
 	if (state->draining & AMDVIM_DRAIN_ALL)
-		model_drain_start(&state->common);
+		model_drain_start(&state->common, port);
 }
 
 bool amdvim_drain_done(const struct amdvim_state *state)

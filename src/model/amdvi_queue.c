@@ -76,7 +76,7 @@ static bool complete_wait(const struct iommu_model *model)
 	if (word_load(&state->broken) & AMDVI_BROKEN_WAIT)
 		return false;
 	if (state->must_drain && !state->draining)
-		amdvim_drain_start(state);
+		amdvim_drain_start(state, model->port);
 	if (state->draining) {
 		if (!amdvim_drain_done(state))
 			return false;

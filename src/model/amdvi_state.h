@@ -276,7 +276,7 @@ bool amdvim_queue_tick(const struct iommu_model *model, bool fetching);
 /* amdvi_invalidate.c */
 bool amdvim_decode(const struct amdvim_state *state, const uint64_t *command, struct amdvim_invalidation *invalidation);
 void amdvim_invalidate(struct amdvim_state *state, const struct amdvim_invalidation *invalidation);
-void amdvim_drain_start(struct amdvim_state *state);
+void amdvim_drain_start(struct amdvim_state *state, const struct iommu_model_port *port);
 bool amdvim_drain_done(const struct amdvim_state *state);
 bool amdvim_drained(const struct iommu_model *model, const struct iommu_request *request);
 

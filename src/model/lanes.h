@@ -13,6 +13,10 @@
  * the generation first and looks at lines after that, so one of the two sees the other (both are sequentially
  * consistent), and between a late store and its withdrawal nobody looks: a lane's lines are read by the lane's own thread only.
  *
+ * "Stores its count, then looks at the epoch" takes a full barrier, which is most of what a hit costs. Where the port has barrier_all()
+ * lanes go without: the unit, once it has turned the epoch, makes every thread pass a barrier, and looks at the counts after that. A
+ * lane's store comes either before that barrier, and is seen; or after, and then so does its look at the epoch.
+ *
  * None of this is used with may-sets: there the caller holds the requests, in any number, and asks iommu_model_drained().
  */
 #ifndef MODEL_LANES_H
@@ -37,7 +41,8 @@ struct model_common {
 	uint64_t lanes;
 	uint64_t lane_first;
 	uint64_t lane_words;
-	uint64_t unused[2];
+	uint64_t barrier_all;	/* the port has that */
+	uint64_t unused;
 	/* Read by every request, written by the unit: one cache line of 64 bytes. */
 	uint64_t gens[MODEL_GENS / 2];	/* two 32-bit generations in a word */
 	uint64_t epoch;
@@ -72,14 +77,19 @@ static inline struct model_lane *model_lane(const struct model_common *common, u
 	return (struct model_lane *)(void *)(state + common->lane_first + lane * common->lane_words);
 }
 
-/* Returns the half that this request is counted in. */
-static inline unsigned model_count_enter(const uint64_t *epoch, uint64_t *count)
+/* Returns the half that this request is counted in. What it looks at from now on is not older than that. */
+static inline unsigned model_count_enter(const struct model_common *common, const uint64_t *epoch, uint64_t *count)
 {
 	for (;;) {
 		unsigned half = (unsigned)(word_load(epoch) & 1);
 		uint64_t before = __atomic_load_n(count, __ATOMIC_RELAXED);
 
-		word_store_sc(count, before + (half ? 1ull << 32 : 1));
+		if (common->barrier_all) {
+			__atomic_store_n(count, before + (half ? 1ull << 32 : 1), __ATOMIC_RELAXED);
+			__atomic_signal_fence(__ATOMIC_SEQ_CST); /* the compiler keeps the order; the unit sees to the CPU */
+		} else {
+			word_store_sc(count, before + (half ? 1ull << 32 : 1));
+		}
 		if ((word_load_sc(epoch) & 1) == half)
 			return half;
 		word_store(count, before); /* the epoch turned meanwhile: a drain may have missed us */
@@ -95,7 +105,7 @@ static inline void model_count_leave(uint64_t *count, unsigned half)
 
 static inline unsigned model_lane_enter(const struct model_common *common, struct model_lane *lane)
 {
-	return model_count_enter(&common->epoch, &lane->inflight);
+	return model_count_enter(common, &common->epoch, &lane->inflight);
 }
 
 static inline void model_lane_leave(struct model_lane *lane, unsigned half)
@@ -105,7 +115,7 @@ static inline void model_lane_leave(struct model_lane *lane, unsigned half)
 
 static inline unsigned model_fetch_enter(const struct model_common *common, struct model_lane *lane)
 {
-	return model_count_enter(&common->fetch_epoch, &lane->fetching);
+	return model_count_enter(common, &common->fetch_epoch, &lane->fetching);
 }
 
 static inline void model_fetch_leave(struct model_lane *lane, unsigned half)
@@ -158,10 +168,17 @@ static inline void model_hot_store(struct model_common *common, unsigned i, uint
 	model_stamp(common);
 }
 
-/* All that is in flight now will be waited for. */
-static inline void model_drain_start(struct model_common *common)
+static inline void model_turn(const struct model_common *common, const struct iommu_model_port *port, uint64_t *epoch)
 {
-	word_store_sc(&common->epoch, common->epoch ^ 1);
+	word_store_sc(epoch, *epoch ^ 1);
+	if (common->barrier_all)
+		port->barrier_all(port->ctx);
+}
+
+/* All that is in flight now will be waited for. */
+static inline void model_drain_start(struct model_common *common, const struct iommu_model_port *port)
+{
+	model_turn(common, port, &common->epoch);
 }
 
 /* Has everything ended that was in flight at model_drain_start()? */
@@ -177,9 +194,9 @@ static inline bool model_drain_done(const struct model_common *common)
 }
 
 /* The same for what is still fetching entries. */
-static inline void model_fetch_drain_start(struct model_common *common)
+static inline void model_fetch_drain_start(struct model_common *common, const struct iommu_model_port *port)
 {
-	word_store_sc(&common->fetch_epoch, common->fetch_epoch ^ 1);
+	model_turn(common, port, &common->fetch_epoch);
 }
 
 static inline bool model_fetch_drain_done(const struct model_common *common)

@@ -61,6 +61,7 @@ int iommu_model_init(struct iommu_model *model, const struct iommu_model_ops *op
 	ops->init(model, config);
 	common = state;
 	common->shortcuts = shortcuts(config);
+	common->barrier_all = port->barrier_all && !config->maysets;
 	common->shortcut_first = ops->size(config) / sizeof(uint64_t);
 	return 0;
 }

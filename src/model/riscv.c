@@ -542,7 +542,7 @@ static bool set_ddtp(struct iommu_model *model)
 			if (!state->draining) {
 				word_replace(&state->ddtp_busy, 1, 2);
 				state->must_drain |= RVM_DRAIN_ALL;
-				rvm_drain_start(state);
+				rvm_drain_start(state, model->port);
 			}
 			if (!rvm_drain_done(state))
 				return false;

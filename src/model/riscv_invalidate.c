@@ -279,14 +279,14 @@ void rvm_invalidate(struct rvm_state *state, const struct rvm_invalidation *inv)
 }
 
 /* What must be waited for is waited for from now on. */
-void rvm_drain_start(struct rvm_state *state)
+void rvm_drain_start(struct rvm_state *state, const struct iommu_model_port *port)
 {
 	state->draining = state->must_drain;
 	state->must_drain = 0;
 	if (state->draining & RVM_DRAIN_FETCHES)
-		model_fetch_drain_start(&state->common);
+		model_fetch_drain_start(&state->common, port);
 	if (state->draining & RVM_DRAIN_ALL)
-		model_drain_start(&state->common);
+		model_drain_start(&state->common, port);
 }
 
 bool rvm_drain_done(struct rvm_state *state)

@@ -99,7 +99,7 @@ static bool complete_fence(const struct iommu_model *model)
 			state->must_drain |= RVM_DRAIN_ALL;
 		state->fence_drained = 1;
 		if (!state->draining && state->must_drain)
-			rvm_drain_start(state);
+			rvm_drain_start(state, model->port);
 		if (state->draining && !rvm_drain_done(state))
 			return false;
 		if (state->must_drain)

@@ -264,7 +264,7 @@ bool rvm_window_tick(const struct iommu_model *model);
 
 /* riscv_invalidate.c */
 bool rvm_decode(const struct rvm_state *state, const uint64_t *command, struct rvm_invalidation *invalidation);
-void rvm_drain_start(struct rvm_state *state);
+void rvm_drain_start(struct rvm_state *state, const struct iommu_model_port *port);
 bool rvm_drain_done(struct rvm_state *state);
 void rvm_invalidate(struct rvm_state *state, const struct rvm_invalidation *invalidation);
 bool rvm_drained(const struct iommu_model *model, const struct iommu_request *request);

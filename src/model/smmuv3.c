@@ -456,7 +456,7 @@ static void acknowledge(struct smm_state *state, uint64_t field, uint64_t value)
 }
 
 /* 6.3.9.6. False: it can't go on yet. */
-static bool set_smmuen(struct smm_state *state, uint64_t cr0)
+static bool set_smmuen(const struct iommu_model *model, struct smm_state *state, uint64_t cr0)
 {
 	if (cr0 & BITS(SMMU_CR0, SMMUEN)) {
 		model_hot_store(&state->common, SMM_HOT_TABLE, word_load(&state->strtab_base));
@@ -475,7 +475,7 @@ static bool set_smmuen(struct smm_state *state, uint64_t cr0)
 		if (!state->disabling) {
 			state->disabling = 1;
 			state->must_drain = 1;
-			smm_drain_start(state);
+			smm_drain_start(state, model->port);
 		}
 		if (!smm_drain_done(state))
 			return false;
@@ -509,7 +509,7 @@ static bool update_cr0(const struct iommu_model *model)
 		}
 		acknowledge(state, BITS(SMMU_CR0, CMDQEN), cr0);
 	} else {
-		return set_smmuen(state, cr0);
+		return set_smmuen(model, state, cr0);
 	}
 	return true;
 }

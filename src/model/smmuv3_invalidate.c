@@ -410,11 +410,11 @@ void smm_invalidate(struct smm_state *state, const struct smm_invalidation *inv)
 }
 
 /* All that is in flight now is waited for. */
-void smm_drain_start(struct smm_state *state)
+void smm_drain_start(struct smm_state *state, const struct iommu_model_port *port)
 {
 	state->must_drain = 0;
 	state->draining = 1;
-	model_drain_start(&state->common);
+	model_drain_start(&state->common, port);
 }
 
 bool smm_drain_done(struct smm_state *state)

@@ -97,7 +97,7 @@ static bool complete_sync(const struct iommu_model *model)
 		return stop(model, SMMU_CERROR_ATC_INV_SYNC);
 	}
 	if (!state->draining && state->must_drain)
-		smm_drain_start(state);
+		smm_drain_start(state, model->port);
 	if (state->draining && !smm_drain_done(state))
 		return false;
 	smm_forget_sync(state);

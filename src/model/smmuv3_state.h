@@ -328,7 +328,7 @@ void smm_forget_sync(struct smm_state *state);
 /* smmuv3_invalidate.c */
 bool smm_decode(const struct smm_state *state, const uint64_t *command, struct smm_invalidation *invalidation);
 void smm_invalidate(struct smm_state *state, const struct smm_invalidation *invalidation);
-void smm_drain_start(struct smm_state *state);
+void smm_drain_start(struct smm_state *state, const struct iommu_model_port *port);
 bool smm_drain_done(struct smm_state *state);
 bool smm_drained(const struct iommu_model *model, const struct iommu_request *request);
 

@@ -408,10 +408,10 @@ static void set_status(struct vtdm_state *state, uint64_t bit, bool on)
 }
 
 /* Waits for everything in flight; true: that is over (or nothing was to be waited for). */
-static bool drained(struct vtdm_state *state)
+static bool drained(const struct iommu_model *model, struct vtdm_state *state)
 {
 	if (state->must_drain && !state->draining) {
-		vtdm_drain_start(state);
+		vtdm_drain_start(state, model->port);
 	}
 	if (state->draining) {
 		if (!vtdm_drain_done(state))
@@ -451,7 +451,7 @@ static bool global_command(struct iommu_model *model, uint64_t command)
 					return true;
 				}
 			}
-			if (!drained(state))
+			if (!drained(model, state))
 				return false;
 			state->root_flush = 0;
 		}
@@ -474,7 +474,7 @@ static bool global_command(struct iommu_model *model, uint64_t command)
 }
 
 /* Register-based invalidation (6.5.1), which software may use while the queue is disabled. False: nothing to do. */
-static bool register_command(struct vtdm_state *state)
+static bool register_command(const struct iommu_model *model, struct vtdm_state *state)
 {
 	uint64_t ccmd = word_load(&state->ccmd_pending);
 	uint64_t iotlb = word_load(&state->iotlb_pending);
@@ -497,7 +497,7 @@ static bool register_command(struct vtdm_state *state)
 			state->register_done = 1;
 			return true;
 		}
-		if (!drained(state))
+		if (!drained(model, state))
 			return false;
 		state->register_done = 0;
 		ccmd &= ~(1ull << 63 | 3ull << 59);
@@ -522,7 +522,7 @@ static bool register_command(struct vtdm_state *state)
 			state->register_done = 1;
 			return true;
 		}
-		if (!drained(state))
+		if (!drained(model, state))
 			return false;
 		state->register_done = 0;
 		iotlb &= ~(1ull << 63 | 3ull << 57);
@@ -553,7 +553,7 @@ static bool vtdm_tick(struct iommu_model *model)
 	if (command && !(word_load(&state->broken) & VTD_BROKEN_GCMD))
 		done = global_command(model, command & ~VTDM_PENDING);
 	else if (!(vtdm_reg32(state, VTD_REG_GSTS) & BITS(VTD_GCMD, QIE)) && !state->pending)
-		done = register_command(state);
+		done = register_command(model, state);
 	else
 		done = vtdm_queue_tick(model);
 	word_unlock(&state->tick_lock);

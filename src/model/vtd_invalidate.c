@@ -311,14 +311,14 @@ void vtdm_invalidate(struct vtdm_state *state, const struct vtdm_invalidation *i
 }
 
 /* What must be waited for is waited for from now on. */
-void vtdm_drain_start(struct vtdm_state *state)
+void vtdm_drain_start(struct vtdm_state *state, const struct iommu_model_port *port)
 {
 	state->draining = state->must_drain;
 	state->must_drain = 0;
 	if (state->draining & VTDM_DRAIN_FETCHES)
-		model_fetch_drain_start(&state->common);
+		model_fetch_drain_start(&state->common, port);
 	if (state->draining & VTDM_DRAIN_ALL)
-		model_drain_start(&state->common);
+		model_drain_start(&state->common, port);
 }
 
 bool vtdm_drain_done(const struct vtdm_state *state)

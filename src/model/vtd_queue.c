@@ -120,7 +120,7 @@ static bool complete_wait(const struct iommu_model *model)
 		return true;
 	}
 	if (state->must_drain && !state->draining) {
-		vtdm_drain_start(state);
+		vtdm_drain_start(state, model->port);
 	}
 	if (state->draining) {
 		if (!vtdm_drain_done(state))

@@ -237,7 +237,7 @@ bool vtdm_queue_tick(const struct iommu_model *model);
 /* vtd_invalidate.c */
 unsigned vtdm_decode(const struct vtdm_state *state, const uint64_t *descriptor, struct vtdm_invalidation *invalidation);
 void vtdm_all(enum vtdm_kind kind, struct vtdm_invalidation *invalidation);
-void vtdm_drain_start(struct vtdm_state *state);
+void vtdm_drain_start(struct vtdm_state *state, const struct iommu_model_port *port);
 bool vtdm_drain_done(const struct vtdm_state *state);
 void vtdm_invalidate(struct vtdm_state *state, const struct vtdm_invalidation *invalidation);
 bool vtdm_drained(const struct iommu_model *model, const struct iommu_request *request);

@@ -58,12 +58,8 @@ struct iommu_pgtable {
 	uint64_t grow_last;	/* the last after growing; 0: it can't grow any more */
 	size_t table_bytes;	/* memory in tables that are linked, the root included */
 
-	/* The engine's own, NULL: none. The table of smallest pages that was used last; the table that became empty last, which
-	 * stays linked; and those that did so earlier: see iommu_pgtable_retired(). */
-	struct {
-		uint64_t iova;
-		uint64_t *table, *through;
-	} near;
+	/* The engine's own. The table that became empty last, which stays linked (NULL: none), and those that did so earlier: see
+	 * iommu_pgtable_retired(). */
 	struct {
 		uint64_t iova;
 		unsigned level;

@@ -223,11 +223,19 @@ static inline bool pt_counts_exactly(void)
 	return FMT_COUNT_MAX >= PT_ENTRIES;
 }
 
+/* Whether, besides, the number is one field of the entry, so that one can add to it there. */
+static inline bool pt_counts_in_place(void)
+{
+	return pt_counts_exactly() && fmt_with_count(0, PT_ENTRIES) == PT_ENTRIES * fmt_with_count(0, 1);
+}
+
 /* The entry with `n` more present below. */
 static inline uint64_t pt_more(uint64_t entry, unsigned n)
 {
 	unsigned count = fmt_count(entry) + n;
 
+	if (pt_counts_in_place())
+		return entry + n * fmt_with_count(0, 1);
 	return fmt_with_count(entry, pt_counts_exactly() || count < FMT_COUNT_MAX ? count : FMT_COUNT_MAX);
 }
 
@@ -365,26 +373,38 @@ static __attribute__((noinline)) void pt_walk_down(const struct iommu_pgtable *p
 	pt_descend(pt, walk, first, last);
 }
 
-/* Finds the table of smallest pages that has `iova`, and remembers it. False: there is none, or the root is one. */
-static __attribute__((noinline)) bool pt_find_pages(struct iommu_pgtable *pt, uint64_t iova)
+/*
+ * The table of smallest pages that has all of [first, last], and the entry that it came through. NULL: there is no such, or it is the root.
+ * What most calls of map and unmap are about; they go there straight.
+ */
+static PT_ALWAYS_INLINE uint64_t *pt_pages(const struct iommu_pgtable *pt, uint64_t first, uint64_t last, uint64_t **through)
 {
-	struct pt_walk walk;
+	uintptr_t direct_map = pt->config.port->direct_map;
+	unsigned top = fmt_top_level(&pt->config);
+	uint64_t *table = pt->root, *slot, entry;
 
-	pt_descend(pt, &walk, iova, iova);
-	if (walk.level > 0 || fmt_top_level(&pt->config) == 0)
-		return false;
-	pt->near.iova = iova;
-	pt->near.table = walk.table;
-	pt->near.through = walk.through[0];
-	return true;
-}
-
-/* Is pt->near the table of smallest pages that has all of [first, last]? The next page is mostly near the last one. */
-static PT_ALWAYS_INLINE bool pt_near(struct iommu_pgtable *pt, uint64_t first, uint64_t last)
-{
-	if ((first ^ last) >> pt_shift(1))
-		return false;
-	return (pt->near.table && !((first ^ pt->near.iova) >> pt_shift(1))) || pt_find_pages(pt, first);
+	if (top == 0 || (first ^ last) >> pt_shift(1))
+		return NULL;
+	/* Unrolled, so that the shifts are constants. */
+	slot = &table[first >> pt_shift(top)];
+#define PT_DOWN(l)                                                                   \
+	if (FMT_MAX_TOP > (l) && top > (l)) {                                        \
+		entry = pt_load(slot);                                               \
+		if (!fmt_is_table(entry, (l) + 1))                                   \
+			return NULL;                                                 \
+		table = (uint64_t *)(uintptr_t)(fmt_table_phys(entry) + direct_map); \
+		slot = &table[first >> pt_shift(l) & (PT_ENTRIES - 1)];              \
+	}
+	PT_DOWN(4)
+	PT_DOWN(3)
+	PT_DOWN(2)
+	PT_DOWN(1)
+#undef PT_DOWN
+	entry = pt_load(slot);
+	if (!fmt_is_table(entry, 1))
+		return NULL;
+	*through = slot;
+	return (uint64_t *)(uintptr_t)(fmt_table_phys(entry) + direct_map);
 }
 
 static inline int pt_check_range(const struct iommu_pgtable *pt, uint64_t iova, uint64_t size)
@@ -602,20 +622,20 @@ static void pt_gather_table(struct iommu_pgtable *pt, uint64_t *table, struct io
 	gather->free_list = pt_phys(pt, table);
 	gather->tables++;
 	pt->table_bytes -= PT_TABLE_BYTES;
-	if (table == pt->near.table)
-		pt->near.table = NULL;
 	if (table == pt->idle.table)
 		pt->idle.table = NULL;
 }
 
-/* How many are left of the table that the entry points to: `removed` are gone, entry `near` among them. */
-static inline unsigned pt_left(const struct iommu_pgtable *pt, uint64_t entry, unsigned removed, unsigned near)
+/* The entry that points to a table of which `removed` entries are gone, entry `near` among them; fmt_count() 0: it is empty. */
+static inline uint64_t pt_fewer(const struct iommu_pgtable *pt, uint64_t entry, unsigned removed, unsigned near)
 {
 	unsigned count = fmt_count(entry);
 
+	if (pt_counts_in_place())
+		return entry - removed * fmt_with_count(0, 1);
 	if (pt_counts_exactly() || count < FMT_COUNT_MAX)
-		return count - removed;
-	return pt_any(pt_child(pt, entry), near) ? FMT_COUNT_MAX : 0;
+		return fmt_with_count(entry, count - removed);
+	return fmt_with_count(entry, pt_any(pt_child(pt, entry), near) ? FMT_COUNT_MAX : 0);
 }
 
 /* The table behind `slot` is empty, and goes. */
@@ -635,10 +655,10 @@ static void pt_take_out(struct iommu_pgtable *pt, uint64_t *slot, struct iommu_g
 static inline bool pt_shrink(struct iommu_pgtable *pt, uint64_t *slot, unsigned removed, unsigned near,
 			     struct iommu_gather *gather)
 {
-	unsigned left = pt_left(pt, pt_load(slot), removed, near);
+	uint64_t fewer = pt_fewer(pt, pt_load(slot), removed, near);
 
-	if (left) {
-		pt_store(slot, fmt_with_count(pt_load(slot), left));
+	if (fmt_count(fewer)) {
+		pt_store(slot, fewer);
 		return false;
 	}
 	pt_take_out(pt, slot, gather);
@@ -684,11 +704,10 @@ static inline void pt_make_way(struct iommu_pgtable *pt, uint64_t first, uint64_
 static PT_ALWAYS_INLINE void pt_leave(struct iommu_pgtable *pt, uint64_t *table, unsigned level, uint64_t *through,
 				      unsigned removed, uint64_t iova)
 {
-	uint64_t entry = pt_load(through);
-	unsigned left = pt_left(pt, entry, removed, (unsigned)(iova >> pt_shift(level)) & (PT_ENTRIES - 1));
+	uint64_t fewer = pt_fewer(pt, pt_load(through), removed, (unsigned)(iova >> pt_shift(level)) & (PT_ENTRIES - 1));
 
-	pt_store(through, fmt_with_count(entry, left));
-	if (left || pt->idle.table == table)
+	pt_store(through, fewer);
+	if (fmt_count(fewer) || pt->idle.table == table)
 		return;
 	pt_retire(pt);
 	pt->idle.table = table;
@@ -818,6 +837,18 @@ static __attribute__((noinline)) int pt_map_tables(struct iommu_pgtable *pt, uin
 
 	pt_make_way(pt, first, last);
 	pt_walk_down(pt, &walk, first, last);
+	if (pt_leaf_fits(pt, first, last, phys, walk.level)) {
+		uint64_t *slot = &walk.table[pt_index(pt, first, walk.level)];
+
+		/* One large leaf, or a page in the root: no tables are to be made. */
+		if (pt_load(slot))
+			return -EEXIST;
+		pt_store(slot, fmt_leaf(phys, walk.level, attributes));
+		pt_writeback(pt, slot, 1);
+		if (walk.table != pt->root)
+			pt_add_count(walk.through[walk.level], 1);
+		return 0;
+	}
 	err = pt_map_prepare(pt, walk.table, walk.level, first, last, phys, attributes);
 	if (err)
 		return err;
@@ -833,7 +864,7 @@ static int pt_map(struct iommu_pgtable *pt, uint64_t iova, uint64_t phys, uint64
 		  unsigned prot)
 {
 	uint64_t last = iova + (size - 1);
-	uint64_t attributes;
+	uint64_t attributes, *table, *through;
 	unsigned n;
 	int err;
 
@@ -848,12 +879,13 @@ static int pt_map(struct iommu_pgtable *pt, uint64_t iova, uint64_t phys, uint64
 		return -ERANGE;
 
 	n = (unsigned)(size >> FMT_PAGE_SHIFT);
+	table = pt_pages(pt, iova, last, &through);
 	/* A whole table's pages may be one large leaf. */
-	if (n == PT_ENTRIES || !pt_near(pt, iova, last))
+	if (!table || n == PT_ENTRIES)
 		return pt_map_tables(pt, iova, last, phys, attributes);
-	err = pt_map_pages(pt, &pt->near.table[iova >> FMT_PAGE_SHIFT & (PT_ENTRIES - 1)], n, iova, phys, attributes);
+	err = pt_map_pages(pt, &table[iova >> FMT_PAGE_SHIFT & (PT_ENTRIES - 1)], n, iova, phys, attributes);
 	if (!err)
-		pt_add_count(pt->near.through, n);
+		pt_add_count(through, n);
 	return err;
 }
 
@@ -1097,6 +1129,20 @@ static __attribute__((noinline)) int64_t pt_unmap_tables(struct iommu_pgtable *p
 
 	pt_make_way(pt, first, last);
 	pt_walk_down(pt, &walk, first, last);
+	if (pt_whole_slot(first, last, walk.level) && !pt->config.contiguous) {
+		uint64_t *slot = &walk.table[pt_index(pt, first, walk.level)];
+		uint64_t entry = pt_load(slot);
+
+		/* One large leaf, or a page in the root: the most frequent of what comes here. */
+		if (fmt_present(entry) && !fmt_is_table(entry, walk.level)) {
+			pt_store(slot, 0);
+			pt_writeback(pt, slot, 1);
+			pt_gather_range(gather, first, last, pt_shift(walk.level));
+			if (walk.table != pt->root)
+				pt_leave(pt, walk.table, walk.level, walk.through[walk.level], 1, last);
+			return (int64_t)(last - first + 1);
+		}
+	}
 	if (pt->config.mark_split) {
 		bool marked;
 
@@ -1130,20 +1176,21 @@ static __attribute__((noinline)) int64_t pt_unmap_tables(struct iommu_pgtable *p
 static int64_t pt_unmap(struct iommu_pgtable *pt, uint64_t iova, uint64_t size,
 			struct iommu_gather *gather)
 {
-	uint64_t last = iova + (size - 1);
+	uint64_t last = iova + (size - 1), *table, *through;
 	unsigned index, removed;
 	int err;
 
 	err = pt_check_range(pt, iova, size);
 	if (err)
 		return err;
-	if (!pt_near(pt, iova, last))
+	table = pt_pages(pt, iova, last, &through);
+	if (!table)
 		return pt_unmap_tables(pt, iova, last, gather);
 	index = iova >> FMT_PAGE_SHIFT & (PT_ENTRIES - 1);
-	pt_ungroup_ends(pt, pt->near.table, 0, iova, last, gather);
-	removed = pt_unmap_pages(pt, &pt->near.table[index], (unsigned)(size >> FMT_PAGE_SHIFT), iova, gather);
+	pt_ungroup_ends(pt, table, 0, iova, last, gather);
+	removed = pt_unmap_pages(pt, &table[index], (unsigned)(size >> FMT_PAGE_SHIFT), iova, gather);
 	if (removed)
-		pt_leave(pt, pt->near.table, 0, pt->near.through, removed, iova);
+		pt_leave(pt, table, 0, through, removed, iova);
 	return (int64_t)removed << FMT_PAGE_SHIFT;
 }
 
@@ -1152,21 +1199,24 @@ static int64_t pt_unmap(struct iommu_pgtable *pt, uint64_t iova, uint64_t size,
 static int pt_iova_to_phys(struct iommu_pgtable *pt, uint64_t iova, uint64_t *phys,
 			   unsigned *rights)
 {
-	struct pt_walk walk;
-	uint64_t entry;
+	uint64_t entry, *table, *through;
+	unsigned level = 0;
 
 	if (iova < pt->first || iova > pt->last)
 		return -ENOENT;
-	if (pt_near(pt, iova, iova)) {
-		walk.level = 0;
-		entry = pt_load(&pt->near.table[iova >> FMT_PAGE_SHIFT & (PT_ENTRIES - 1)]);
+	table = pt_pages(pt, iova, iova, &through);
+	if (table) {
+		entry = pt_load(&table[iova >> FMT_PAGE_SHIFT & (PT_ENTRIES - 1)]);
 	} else {
+		struct pt_walk walk;
+
 		pt_walk_down(pt, &walk, iova, iova);
-		entry = pt_load(&walk.table[pt_index(pt, iova, walk.level)]);
+		level = walk.level;
+		entry = pt_load(&walk.table[pt_index(pt, iova, level)]);
 	}
 	if (!entry)
 		return -ENOENT;
-	*phys = pt_leaf_phys(entry, walk.level, iova) | (iova & pt_span(walk.level));
+	*phys = pt_leaf_phys(entry, level, iova) | (iova & pt_span(level));
 	if (rights)
 		*rights = fmt_leaf_prot(entry);
 	return 0;

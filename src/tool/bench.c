@@ -102,11 +102,13 @@ static json_t *figures_json(const struct bench *bench)
 	for (unsigned i = 0; i < bench->nrows; i++) {
 		const struct bench_row *row = &bench->rows[i];
 		struct spread ours = spread_of(row->ours, row->n), theirs = spread_of(row->theirs, row->n);
+		char calibrator[32];
 
+		snprintf(calibrator, sizeof(calibrator), "calibrator_%s", row->unit);
 		json_array_append_new(rows, json_pack("{s:s, s:s, s:s, s:{s:f, s:f, s:f}, s:s, s:f, s:f, s:i}",
 			"suite", row->suite->name, "name", row->name, "format", row->format,
 			row->unit, "min", ours.min, "median", ours.median, "max", ours.max,
-			"calibrator", row->calibrator, "calibrator_ns", theirs.min, "ratio", ratio_of(row),
+			"calibrator", row->calibrator, calibrator, theirs.min, "ratio", ratio_of(row),
 			"repeats", (int)row->n));
 	}
 	return json_pack("{s:s, s:b, s:o}", "schema", "hitless.bench/1", "quick", (int)bench->quick, "rows", rows);

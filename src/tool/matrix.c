@@ -153,28 +153,13 @@ static void add_cell(struct matrix *matrix, const struct cell *cell)
 	matrix->cells[matrix->n++] = *cell;
 }
 
-static void ignore(void *ctx, unsigned step, const char *line)
-{
-	(void)ctx;
-	(void)step;
-	(void)line;
-}
-
-static unsigned count_mutants(const struct hitless_cell *cell)
-{
-	struct hitless_cell trial = *cell;
-
-	for (trial.mutant = 1; hitless_steps(&trial, ignore, NULL) == 0; trial.mutant++)
-		;
-	return trial.mutant - 1;
-}
-
 static void add_pairs(struct matrix *matrix, const struct tool_arch *arch, const struct tool_entry *entry, unsigned quantum,
 		      bool private_tags)
 {
 	for (unsigned from = 0; from < entry->nconfigs; from++) {
 		for (unsigned to = 0; to < entry->nconfigs; to++) {
 			struct cell cell = { .layer = LAYER_ENTRY, .arch = arch, .entry = entry, .private_tags = private_tags, .quantum = quantum };
+			int mutants;
 
 			entry->config(from, &cell.before);
 			entry->config(to, &cell.after);
@@ -185,8 +170,11 @@ static void add_pairs(struct matrix *matrix, const struct tool_arch *arch, const
 				add_cell(matrix, &cell);
 				continue;
 			}
-			for (unsigned n = count_mutants(&cell.cell), m = 1; m <= n; m++) {
-				cell.mutant = cell.cell.mutant = m;
+			mutants = hitless_mutants(&cell.cell);
+			if (mutants < 0)
+				tool_fail(TOOL_ERROR, "%s, %s to %s: %s", arch->name, cell.before.name, cell.after.name, strerror(-mutants));
+			for (int m = 1; m <= mutants; m++) {
+				cell.mutant = cell.cell.mutant = (unsigned)m;
 				cell.cell.explain = true;
 				add_cell(matrix, &cell);
 			}
@@ -194,27 +182,20 @@ static void add_pairs(struct matrix *matrix, const struct tool_arch *arch, const
 	}
 }
 
-static unsigned count_domain_mutants(const struct hitless_domain_cell *cell)
-{
-	struct hitless_domain_cell trial = *cell;
-
-	for (trial.mutant = 1; hitless_domain_steps(&trial, ignore, NULL) == 0; trial.mutant++)
-		;
-	return trial.mutant - 1;
-}
-
 static void add_domain(struct matrix *matrix, const struct cell *made)
 {
 	struct cell cell = *made;
-	unsigned mutants = 0;
+	int mutants = 0;
 
 	cell.domain.mapper = HITLESS_MAPPERS;
 	if (matrix->mutants)
-		mutants = count_domain_mutants(&cell.domain);
-	else
+		mutants = hitless_domain_mutants(&cell.domain); /* none, of what the library refuses */
+	if (mutants < 0 && mutants != -EOPNOTSUPP)
+		tool_fail(TOOL_ERROR, "%s, a domain's mutants: %s", cell.arch->name, strerror(-mutants));
+	if (!matrix->mutants)
 		add_cell(matrix, &cell);
-	for (unsigned m = 1; m <= mutants; m++) {
-		cell.mutant = cell.domain.mutant = m;
+	for (int m = 1; m <= mutants; m++) {
+		cell.mutant = cell.domain.mutant = (unsigned)m;
 		add_cell(matrix, &cell);
 	}
 }

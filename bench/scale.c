@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * scale.c - many devices, many domains, several threads: what each takes in memory, and whether a replace still costs what it costs
+ * among few.
+ *
+ * As in replace.c the hardware is done inside the doorbell, so that no wait is measured. Every device is a group of its own, on one unit; a
+ * replace takes a group and another domain at random. Times of one thread are CPU times; those of several, time on the wall, per replace
+ * of all of them together.
+ */
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "arch.h"
+#include "bench.h"
+#include "instant.h"
+
+#define KIB4 4096ull
+#define GIB1 (1ull << 30)
+#define RAM (768u << 20)
+#define MAX_THREADS 4u
+
+/* Of each architecture the mode with one entry a device: then it is that which counts. */
+static const struct kind {
+	const char *arch;
+	unsigned entry_bytes;
+} kinds[] = { { "vtd-legacy", 16 }, { "amdvi", 32 }, { "smmuv3", 64 }, { "riscv", 32 } };
+
+enum row { DEVICE, DOMAIN, MAPPING, MANY, MANY_FROM_ALL, THREADS, ROWS };
+
+/* What the devices and domains are in a quick run, the second set of names says. */
+static const char *const names[2][ROWS] = {
+	{ "memory of a device, of 65536", "memory of a domain, of 4096", "memory of a mapping, of 262144 pages",
+	  "replace, among 65536 devices and 4096 domains", "replace, all of 65536 devices in one domain", "replace, 2 threads" },
+	{ "memory of a device, of 4096", "memory of a domain, of 512", "memory of a mapping, of 262144 pages",
+	  "replace, among 4096 devices and 512 domains", "replace, all of 4096 devices in one domain", "replace, 2 threads" },
+};
+
+struct world {
+	struct machine machine;
+	struct instant instant;
+	unsigned ndevices, ndomains;
+	struct iommu_group **groups;
+	struct iommu_device **devices;
+	struct iommu_domain **domains;
+	unsigned *in;		/* by device: which domain it is in */
+	uint64_t devices_bytes, domains_bytes;
+};
+
+static uint64_t next_random(uint64_t *state)
+{
+	*state = *state * 6364136223846793005ull + 1442695040888963407ull;
+	return *state >> 33;
+}
+
+static uint64_t bytes_in_use(struct world *w)
+{
+	return w->machine.frames_in_use * KIB4 + __atomic_load_n(&w->machine.heap_in_use, __ATOMIC_RELAXED);
+}
+
+static void *many(unsigned n, size_t bytes)
+{
+	void *array = calloc(n, bytes);
+
+	bench_check(array ? 0 : -1, "memory");
+	return array;
+}
+
+static void open_world(struct world *w, const struct machine_arch *arch, unsigned ndevices, unsigned ndomains)
+{
+	const struct machine_config config = { .arch = arch, .ram_bytes = RAM };
+	const struct iommu_domain_desc paging = { .type = IOMMU_DOMAIN_PAGING, .stage = 2 };
+	uint64_t before;
+
+	w->ndevices = ndevices;
+	w->ndomains = ndomains;
+	w->groups = many(ndevices, sizeof(*w->groups));
+	w->devices = many(ndevices, sizeof(*w->devices));
+	w->domains = many(ndomains, sizeof(*w->domains));
+	w->in = many(ndevices, sizeof(*w->in));
+	bench_check(machine_create(&w->machine, &config), "machine");
+	bench_check(machine_start_unit(&w->machine), "unit");
+	instant_take(&w->instant, instant_find(arch->name), &w->machine);
+	before = bytes_in_use(w);
+	for (unsigned i = 0; i < ndomains; i++) {
+		bench_check(iommu_domain_alloc(w->machine.unit, &paging, &w->domains[i]), "domain");
+		bench_check(iommu_map(w->domains[i], GIB1, KIB4 * (i + 1), KIB4, IOMMU_READ | IOMMU_WRITE), "map");
+	}
+	w->domains_bytes = bytes_in_use(w) - before;
+	before = bytes_in_use(w);
+	for (unsigned i = 0; i < ndevices; i++) {
+		const struct iommu_device_desc desc = { .unit = w->machine.unit, .rids = { i }, .nrids = 1 };
+
+		bench_check(iommu_group_alloc(&w->machine.port, &w->groups[i]), "group");
+		bench_check(iommu_group_add_device(w->groups[i], &desc, &w->devices[i]), "device");
+		w->in[i] = i % ndomains;
+		bench_check(iommu_attach_group(w->groups[i], w->domains[w->in[i]]), "attach");
+	}
+	w->devices_bytes = bytes_in_use(w) - before;
+}
+
+static void close_world(struct world *w)
+{
+	for (unsigned i = 0; i < w->ndevices; i++) {
+		bench_check(iommu_detach_group(w->groups[i]), "detach");
+		bench_check(iommu_group_remove_device(w->groups[i], w->devices[i]), "device");
+		bench_check(iommu_group_free(w->groups[i]), "group");
+	}
+	for (unsigned i = 0; i < w->ndomains; i++)
+		bench_check(iommu_domain_free(w->domains[i]), "domain");
+	instant_give_back(&w->instant);
+	machine_destroy(&w->machine);
+	free(w->groups);
+	free(w->devices);
+	free(w->domains);
+	free(w->in);
+}
+
+static void replace(struct world *w, unsigned device, unsigned domain)
+{
+	bench_check(iommu_group_replace_domain(w->groups[device], w->domains[domain], NULL, NULL), "replace");
+	w->in[device] = domain;
+}
+
+/* Devices [first, first + count), each time one of them and another domain than it is in. */
+static void replace_some(struct world *w, unsigned first, unsigned count, unsigned n, uint64_t seed)
+{
+	for (unsigned i = 0; i < n; i++) {
+		unsigned device = first + (unsigned)(next_random(&seed) % count);
+		unsigned step = w->ndomains > 2 ? (unsigned)(next_random(&seed) % (w->ndomains - 1)) : 0;
+
+		replace(w, device, (w->in[device] + 1 + step) % w->ndomains);
+	}
+}
+
+static double time_replaces(struct world *w, unsigned n)
+{
+	double t = bench_now();
+
+	replace_some(w, 0, w->ndevices, n, 1);
+	return (bench_now() - t) / n;
+}
+
+/* From one domain that all devices share to another and back. */
+static double time_from_all(struct world *w, unsigned n)
+{
+	double t;
+
+	for (unsigned i = 0; i < w->ndevices; i++)
+		if (w->in[i])
+			replace(w, i, 0);
+	t = bench_now();
+	for (unsigned i = 0; i < n; i++)
+		replace(w, w->ndevices / 2, !(i & 1));
+	return (bench_now() - t) / n;
+}
+
+/* ---- Several threads ---- */
+
+struct worker {
+	struct world *world;
+	unsigned first, count, n;
+	uint64_t seed;
+	pthread_barrier_t *start;
+};
+
+static void *work(void *arg)
+{
+	const struct worker *worker = arg;
+
+	pthread_barrier_wait(worker->start);
+	replace_some(worker->world, worker->first, worker->count, worker->n, worker->seed);
+	return NULL;
+}
+
+static double wall(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
+}
+
+/* Nanoseconds a replace, of all threads together; each has groups of its own. */
+static double time_threads(struct world *w, unsigned threads, unsigned n)
+{
+	struct worker workers[MAX_THREADS];
+	pthread_t ids[MAX_THREADS];
+	pthread_barrier_t start;
+	double t;
+
+	pthread_barrier_init(&start, NULL, threads + 1);
+	for (unsigned i = 0; i < threads; i++) {
+		workers[i] = (struct worker){ w, i * (w->ndevices / threads), w->ndevices / threads, n / threads, i + 1, &start };
+		bench_check(-pthread_create(&ids[i], NULL, work, &workers[i]), "thread");
+	}
+	pthread_barrier_wait(&start);
+	t = wall();
+	for (unsigned i = 0; i < threads; i++)
+		pthread_join(ids[i], NULL);
+	t = (wall() - t) / n;
+	pthread_barrier_destroy(&start);
+	return t;
+}
+
+/* ---- Rows ---- */
+
+static void measure(struct bench *bench, const struct kind *kind, const struct machine_arch *arch, const char *const *name)
+{
+	unsigned ndevices = bench->quick ? 4096 : 65536, ndomains = bench->quick ? 512 : 4096, n = bench->quick ? 20000 : 1000000;
+	struct world *few = many(1, sizeof(*few)), *w = many(1, sizeof(*w));
+	uint64_t before;
+	double one;
+
+	open_world(few, arch, 1, 2);
+	one = time_replaces(few, n);
+	close_world(few);
+
+	open_world(w, arch, ndevices, ndomains);
+	bench_add(bench, name[DEVICE], kind->arch, "its entry in the hardware's table", "bytes", (double)w->devices_bytes / ndevices,
+		  kind->entry_bytes);
+	bench_add(bench, name[DOMAIN], kind->arch, "a page", "bytes", (double)w->domains_bytes / ndomains, KIB4);
+	bench_add(bench, name[MANY], kind->arch, "the same, of one device among two domains", "ns", time_replaces(w, n), one);
+	bench_add(bench, name[THREADS], kind->arch, "the same, from one thread", "ns", time_threads(w, 2, n), time_threads(w, 1, n));
+	bench_add(bench, name[MANY_FROM_ALL], kind->arch, "the same, of one device among two domains", "ns", time_from_all(w, n), one);
+	before = bytes_in_use(w);
+	bench_check(iommu_map(w->domains[0], 4 * GIB1, KIB4, GIB1, IOMMU_READ | IOMMU_WRITE), "map");
+	bench_add(bench, name[MAPPING], kind->arch, "its entry", "bytes", (double)(bytes_in_use(w) - before) / 262144, 8);
+	close_world(w);
+	free(few);
+	free(w);
+}
+
+static void run(struct bench *bench)
+{
+	const char *const *name = names[bench->quick];
+
+	for (unsigned k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++)
+		for (unsigned a = 0; machine_archs[a]; a++) {
+			bool wanted = false;
+
+			for (unsigned i = 0; i < ROWS; i++)
+				wanted |= bench_wants(bench, name[i], kinds[k].arch);
+			if (wanted && strcmp(machine_archs[a]->name, kinds[k].arch) == 0)
+				measure(bench, &kinds[k], machine_archs[a], name);
+		}
+}
+
+const struct bench_suite bench_scale = {
+	.name = "scale",
+	.what = "many devices, domains and threads: memory, and the time of a replace",
+	.run = run,
+};
