@@ -78,7 +78,7 @@ RARE int iommu_domain_alloc(struct iommu_unit *unit, const struct iommu_domain_d
 		return err;
 	}
 	if (domain->type == IOMMU_DOMAIN_PAGING) {
-		domain->first = domain->pgtable.first;
+		domain->first = 0;
 		domain->grows = domain->pgtable.grow_last != 0;
 		domain->last = domain->grows ? domain->pgtable.grow_last : domain->pgtable.last;
 	}

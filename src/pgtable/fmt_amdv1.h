@@ -53,10 +53,11 @@ static inline bool fmt_present(uint64_t entry)
 	return entry & BITS(AMDVI_V1, PR);
 }
 
+/* No level is skipped: a table's entry says the level that it is at. */
 static inline bool fmt_is_table(uint64_t entry, unsigned level)
 {
-	return fmt_present(entry) && level > 0 && (entry & BITS(AMDVI_V1, NEXT_LEVEL)) &&
-	       ~entry & BITS(AMDVI_V1, NEXT_LEVEL);
+	return level > 0 && (entry & (BITS(AMDVI_V1, PR) | BITS(AMDVI_V1, NEXT_LEVEL))) ==
+				    (BITS(AMDVI_V1, PR) | (uint64_t)level << AMDVI_V1_NEXT_LEVEL_LSB);
 }
 
 /* Tables are numbered from 1 by the hardware. Rights are the AND over the levels: the tables allow everything. */

@@ -61,7 +61,9 @@ static inline bool fmt_present(uint64_t entry)
 
 static inline bool fmt_is_table(uint64_t entry, unsigned level)
 {
-	return fmt_present(entry) && level > 0 && (entry & BITS(LPAE_TABLE, TABLE));
+	const uint64_t both = BITS(LPAE_TABLE, VALID) | BITS(LPAE_TABLE, TABLE);
+
+	return level > 0 && (entry & both) == both;
 }
 
 /* Without limits: the leaf's rights are the rights. */

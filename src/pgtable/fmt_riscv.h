@@ -44,8 +44,8 @@ static inline bool fmt_present(uint64_t entry)
 
 static inline bool fmt_is_table(uint64_t entry, unsigned level)
 {
-	return fmt_present(entry) && level > 0 &&
-	       !(entry & (BITS(RISCV_PTE, R) | BITS(RISCV_PTE, W) | BITS(RISCV_PTE, X)));
+	return level > 0 && (entry & (BITS(RISCV_PTE, V) | BITS(RISCV_PTE, R) | BITS(RISCV_PTE, W) | BITS(RISCV_PTE, X))) ==
+				    BITS(RISCV_PTE, V);
 }
 
 static inline uint64_t fmt_phys(uint64_t entry)

@@ -57,10 +57,12 @@ static inline bool fmt_present(uint64_t entry)
 	return entry & (BITS(VTD_SS, R) | BITS(VTD_SS, W));
 }
 
-/* PS tells the two apart in the levels above the last, where hardware ignores it (9.8). */
+/* PS tells the two apart in the levels above the last, where hardware ignores it (9.8); a table of ours has both rights. */
 static inline bool fmt_is_table(uint64_t entry, unsigned level)
 {
-	return fmt_present(entry) && level > 0 && !(entry & BITS(VTD_SS, PS));
+	const uint64_t rights = BITS(VTD_SS, R) | BITS(VTD_SS, W);
+
+	return level > 0 && (entry & (rights | BITS(VTD_SS, PS))) == rights;
 }
 
 /* Rights are the AND over the levels (3.7): the tables allow everything, the leaf decides. */

@@ -70,7 +70,7 @@ static inline bool fmt_present(uint64_t entry)
 
 static inline bool fmt_is_table(uint64_t entry, unsigned level)
 {
-	return fmt_present(entry) && level > 0 && !(entry & X86_BITS(PS));
+	return level > 0 && (entry & (X86_BITS(P) | X86_BITS(PS))) == X86_BITS(P);
 }
 
 /* Rights are the AND over the levels: the tables allow everything, the leaf decides. */

@@ -54,7 +54,7 @@ struct iommu_pgtable {
 	const struct iommu_pgtable_ops *ops;
 	struct iommu_pgtable_config config;
 	void *root;
-	uint64_t first, last;	/* IOVAs that can be mapped */
+	uint64_t last;		/* IOVAs up to here can be mapped */
 	uint64_t grow_last;	/* the last after growing; 0: it can't grow any more */
 	size_t table_bytes;	/* memory in tables that are linked, the root included */
 

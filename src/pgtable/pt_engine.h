@@ -249,16 +249,34 @@ static PT_RARE unsigned pt_look(const uint64_t *table)
 	return n;
 }
 
-/* Is any? Those beside entry `near`, which has gone, are the likeliest. */
-static __attribute__((noinline)) bool pt_any(const uint64_t *table, unsigned near)
+/* Is any of the eight in a cache line? Without a branch for each. */
+static inline bool pt_any_of_line(const uint64_t *line)
 {
-	for (unsigned up = near, down = near; up < PT_ENTRIES || down > 0; up++) {
-		if (up < PT_ENTRIES && fmt_present(pt_load(&table[up])))
+	uint64_t seen = 0;
+
+	for (unsigned i = 0; i < 8; i++)
+		seen |= pt_load(&line[i]);
+	return seen != 0;
+}
+
+static __attribute__((noinline)) bool pt_any_far(const uint64_t *table, unsigned down, unsigned up)
+{
+	while (up < PT_ENTRIES || down > 0) {
+		if (up < PT_ENTRIES && pt_any_of_line(&table[up]))
 			return true;
-		if (down > 0 && fmt_present(pt_load(&table[--down])))
+		if (down > 0 && pt_any_of_line(&table[down - 8]))
 			return true;
+		up += up < PT_ENTRIES ? 8 : 0;
+		down -= down > 0 ? 8 : 0;
 	}
 	return false;
+}
+
+/* Is any present in a table in which [first, last] are not? Those around are the likeliest. */
+static inline bool pt_any(const uint64_t *table, unsigned first, unsigned last)
+{
+	return pt_any_of_line(&table[last & ~7u]) || ((first ^ last) > 7 && pt_any_of_line(&table[first & ~7u])) ||
+	       pt_any_far(table, first & ~7u, (last | 7) + 1);
 }
 
 /* How many entries are present in the table that the entry points to. */
@@ -275,7 +293,10 @@ static inline unsigned pt_count(const struct iommu_pgtable *pt, uint64_t entry)
  */
 static inline void pt_add_count(uint64_t *slot, unsigned n)
 {
-	pt_store(slot, pt_more(pt_load(slot), n));
+	uint64_t entry = pt_load(slot);
+
+	if (pt_counts_exactly() || fmt_count(entry) < FMT_COUNT_MAX)
+		pt_store(slot, pt_more(entry, n));
 }
 
 static uint64_t *pt_alloc_table(struct iommu_pgtable *pt)
@@ -294,7 +315,7 @@ static PT_RARE void pt_free_tables(struct iommu_pgtable *pt, uint64_t *table, un
 	const struct hitless_port *port = pt->config.port;
 
 	for (unsigned i = 0; level > 0 && i < PT_ENTRIES; i++)
-		if (fmt_is_table(table[i], level))
+		if (table[i] && fmt_is_table(table[i], level))
 			pt_free_tables(pt, pt_child(pt, table[i]), level - 1);
 	port->free_pages(port->ctx, table, PT_TABLE_BYTES);
 	pt->table_bytes -= PT_TABLE_BYTES;
@@ -411,7 +432,7 @@ static inline int pt_check_range(const struct iommu_pgtable *pt, uint64_t iova, 
 {
 	if (!size || (iova | size) & (PT_PAGE_SIZE - 1))
 		return -EINVAL;
-	if (iova < pt->first || iova > pt->last || size - 1 > pt->last - iova)
+	if (iova > pt->last || size - 1 > pt->last - iova)
 		return -ERANGE;
 	return 0;
 }
@@ -453,6 +474,28 @@ static PT_ALWAYS_INLINE void pt_put(uint64_t *slots, uint64_t phys, unsigned lev
 	}
 	for (uint64_t i = 0; i >> order == 0; i++)
 		pt_store(&slots[i], fmt_in_group(fmt_leaf(phys + (i << pt_shift(level)), level, attributes), phys, level, order));
+}
+
+/*
+ * `n` smallest pages, from `slots` on. Alone they differ by one step from each to the next, where the address is one field of the leaf: the
+ * last tells.
+ */
+static PT_ALWAYS_INLINE void pt_put_pages(const struct iommu_pgtable *pt, uint64_t *slots, unsigned n, uint64_t iova, uint64_t phys,
+					  uint64_t attributes)
+{
+	uint64_t leaf = fmt_leaf(phys, 0, attributes), step = fmt_leaf(PT_PAGE_SIZE, 0, 0) - fmt_leaf(0, 0, 0);
+	uint64_t last = iova + (n * PT_PAGE_SIZE - 1);
+
+	if ((!fmt_groups(0) || !pt->config.contiguous) &&
+	    fmt_leaf(phys + (n - 1) * PT_PAGE_SIZE, 0, attributes) == leaf + (n - 1) * step) {
+		for (unsigned i = 0; i < n; i++, leaf += step)
+			pt_store(&slots[i], leaf);
+		return;
+	}
+	for (unsigned i = 0, order; i < n; i += 1u << order) {
+		order = pt_order(pt, iova + i * PT_PAGE_SIZE, last, phys + i * PT_PAGE_SIZE, 0);
+		pt_put(&slots[i], phys + i * PT_PAGE_SIZE, 0, order, attributes);
+	}
 }
 
 /* Where the leaf leads for the address `at`, cut to the leaf. */
@@ -534,13 +577,9 @@ static int pt_fill(struct iommu_pgtable *pt, uint64_t *table, unsigned level, ui
 	int added = 0;
 
 	if (level == 0) {
-		unsigned index = pt_index(pt, first, 0);
 		unsigned n = (unsigned)((last - first) >> FMT_PAGE_SHIFT) + 1;
 
-		for (unsigned i = 0, order; i < n; i += 1u << order) {
-			order = pt_order(pt, first + i * PT_PAGE_SIZE, last, phys + i * PT_PAGE_SIZE, 0);
-			pt_put(&table[index + i], phys + i * PT_PAGE_SIZE, 0, order, attributes);
-		}
+		pt_put_pages(pt, &table[pt_index(pt, first, 0)], n, first, phys, attributes);
 		return (int)n;
 	}
 	for (uint64_t at = first, end;; at = end + 1) {
@@ -626,8 +665,11 @@ static void pt_gather_table(struct iommu_pgtable *pt, uint64_t *table, struct io
 		pt->idle.table = NULL;
 }
 
-/* The entry that points to a table of which `removed` entries are gone, entry `near` among them; fmt_count() 0: it is empty. */
-static inline uint64_t pt_fewer(const struct iommu_pgtable *pt, uint64_t entry, unsigned removed, unsigned near)
+/*
+ * The entry that points to a table of which `removed` entries are gone, and nothing is left in [first, last] of it; fmt_count() 0: it is
+ * empty.
+ */
+static inline uint64_t pt_fewer(const struct iommu_pgtable *pt, uint64_t entry, unsigned removed, unsigned first, unsigned last)
 {
 	unsigned count = fmt_count(entry);
 
@@ -635,7 +677,7 @@ static inline uint64_t pt_fewer(const struct iommu_pgtable *pt, uint64_t entry, 
 		return entry - removed * fmt_with_count(0, 1);
 	if (pt_counts_exactly() || count < FMT_COUNT_MAX)
 		return fmt_with_count(entry, count - removed);
-	return fmt_with_count(entry, pt_any(pt_child(pt, entry), near) ? FMT_COUNT_MAX : 0);
+	return pt_any(pt_child(pt, entry), first, last) ? entry : fmt_with_count(entry, 0);
 }
 
 /* The table behind `slot` is empty, and goes. */
@@ -649,13 +691,13 @@ static void pt_take_out(struct iommu_pgtable *pt, uint64_t *slot, struct iommu_g
 }
 
 /*
- * `removed` entries are gone from the table behind `slot`, entry `near` among them. Says whether it
- * was the last: then the table is gone too.
+ * `removed` entries are gone from the table behind `slot`, and nothing is left in [first, last] of it. Says
+ * whether it is empty: then the table is gone too.
  */
-static inline bool pt_shrink(struct iommu_pgtable *pt, uint64_t *slot, unsigned removed, unsigned near,
+static inline bool pt_shrink(struct iommu_pgtable *pt, uint64_t *slot, unsigned removed, unsigned first, unsigned last,
 			     struct iommu_gather *gather)
 {
-	uint64_t fewer = pt_fewer(pt, pt_load(slot), removed, near);
+	uint64_t fewer = pt_fewer(pt, pt_load(slot), removed, first, last);
 
 	if (fmt_count(fewer)) {
 		pt_store(slot, fewer);
@@ -679,7 +721,7 @@ static __attribute__((noinline)) void pt_retire(struct iommu_pgtable *pt)
 	pt_walk_down(pt, &walk, iova, iova);
 	pt_take_out(pt, walk.through[level], &pt->retired);
 	while (++level < fmt_top_level(&pt->config) &&
-	       pt_shrink(pt, walk.through[level], 1, pt_index(pt, iova, level), &pt->retired))
+	       pt_shrink(pt, walk.through[level], 1, pt_index(pt, iova, level), pt_index(pt, iova, level), &pt->retired))
 		;
 }
 
@@ -698,22 +740,25 @@ static inline void pt_make_way(struct iommu_pgtable *pt, uint64_t first, uint64_
 }
 
 /*
- * `removed` entries are gone from `table`, that of `iova` among them. If it is empty now it stays as the
- * idle one.
+ * `removed` entries are gone from `table`, which holds nothing in [first, last] any more. If it is empty now it stays as the idle
+ * one.
  */
 static PT_ALWAYS_INLINE void pt_leave(struct iommu_pgtable *pt, uint64_t *table, unsigned level, uint64_t *through,
-				      unsigned removed, uint64_t iova)
+				      unsigned removed, uint64_t first, uint64_t last)
 {
-	uint64_t fewer = pt_fewer(pt, pt_load(through), removed, (unsigned)(iova >> pt_shift(level)) & (PT_ENTRIES - 1));
+	uint64_t entry = pt_load(through), fewer;
 
-	pt_store(through, fewer);
+	fewer = pt_fewer(pt, entry, removed, (unsigned)(first >> pt_shift(level)) & (PT_ENTRIES - 1),
+			 (unsigned)(last >> pt_shift(level)) & (PT_ENTRIES - 1));
+	if (fewer != entry)
+		pt_store(through, fewer);
 	if (fmt_count(fewer) || pt->idle.table == table)
 		return;
 	pt_retire(pt);
 	pt->idle.table = table;
 	pt->idle.through = through;
 	pt->idle.level = level;
-	pt->idle.iova = iova;
+	pt->idle.iova = last;
 }
 
 /* ---- map ---- */
@@ -813,15 +858,13 @@ static unsigned pt_map_commit(struct iommu_pgtable *pt, uint64_t *table, unsigne
 static PT_ALWAYS_INLINE int pt_map_pages(struct iommu_pgtable *pt, uint64_t *slots, unsigned n,
 					 uint64_t iova, uint64_t phys, uint64_t attributes)
 {
-	uint64_t last = iova + (n * PT_PAGE_SIZE - 1);
+	uint64_t seen = 0;
 
 	for (unsigned i = 0; i < n; i++)
-		if (pt_load(&slots[i]))
-			return -EEXIST;
-	for (unsigned i = 0, order; i < n; i += 1u << order) {
-		order = pt_order(pt, iova + i * PT_PAGE_SIZE, last, phys + i * PT_PAGE_SIZE, 0);
-		pt_put(&slots[i], phys + i * PT_PAGE_SIZE, 0, order, attributes);
-	}
+		seen |= pt_load(&slots[i]);
+	if (seen)
+		return -EEXIST;
+	pt_put_pages(pt, slots, n, iova, phys, attributes);
 	pt_writeback(pt, slots, n);
 	return 0;
 }
@@ -880,6 +923,16 @@ static int pt_map(struct iommu_pgtable *pt, uint64_t iova, uint64_t phys, uint64
 
 	n = (unsigned)(size >> FMT_PAGE_SHIFT);
 	table = pt_pages(pt, iova, last, &through);
+	if (table && n == 1) {
+		uint64_t *slot = &table[iova >> FMT_PAGE_SHIFT & (PT_ENTRIES - 1)];
+
+		if (pt_load(slot))
+			return -EEXIST;
+		pt_store(slot, fmt_leaf(phys, 0, attributes));
+		pt_writeback(pt, slot, 1);
+		pt_add_count(through, 1);
+		return 0;
+	}
 	/* A whole table's pages may be one large leaf. */
 	if (!table || n == PT_ENTRIES)
 		return pt_map_tables(pt, iova, last, phys, attributes);
@@ -1079,7 +1132,7 @@ static unsigned pt_unmap_range(struct iommu_pgtable *pt, uint64_t *table, unsign
 			unsigned below = pt_unmap_range(pt, pt_child(pt, entry), level - 1, at, end,
 							splits, gather, bytes);
 
-			if (below && pt_shrink(pt, slot, below, pt_index(pt, end, level - 1), gather))
+			if (below && pt_shrink(pt, slot, below, pt_index(pt, at, level - 1), pt_index(pt, end, level - 1), gather))
 				removed++;
 		} else {
 			if (whole) {
@@ -1139,7 +1192,7 @@ static __attribute__((noinline)) int64_t pt_unmap_tables(struct iommu_pgtable *p
 			pt_writeback(pt, slot, 1);
 			pt_gather_range(gather, first, last, pt_shift(walk.level));
 			if (walk.table != pt->root)
-				pt_leave(pt, walk.table, walk.level, walk.through[walk.level], 1, last);
+				pt_leave(pt, walk.table, walk.level, walk.through[walk.level], 1, first, last);
 			return (int64_t)(last - first + 1);
 		}
 	}
@@ -1169,7 +1222,7 @@ static __attribute__((noinline)) int64_t pt_unmap_tables(struct iommu_pgtable *p
 	pt_ungroup_ends(pt, walk.table, walk.level, first, last, gather);
 	removed = pt_unmap_range(pt, walk.table, walk.level, first, last, splits, gather, &bytes);
 	if (removed && walk.table != pt->root)
-		pt_leave(pt, walk.table, walk.level, walk.through[walk.level], removed, last);
+		pt_leave(pt, walk.table, walk.level, walk.through[walk.level], removed, first, last);
 	return (int64_t)bytes;
 }
 
@@ -1188,9 +1241,12 @@ static int64_t pt_unmap(struct iommu_pgtable *pt, uint64_t iova, uint64_t size,
 		return pt_unmap_tables(pt, iova, last, gather);
 	index = iova >> FMT_PAGE_SHIFT & (PT_ENTRIES - 1);
 	pt_ungroup_ends(pt, table, 0, iova, last, gather);
-	removed = pt_unmap_pages(pt, &table[index], (unsigned)(size >> FMT_PAGE_SHIFT), iova, gather);
+	if (size == PT_PAGE_SIZE)
+		removed = pt_unmap_pages(pt, &table[index], 1, iova, gather);
+	else
+		removed = pt_unmap_pages(pt, &table[index], (unsigned)(size >> FMT_PAGE_SHIFT), iova, gather);
 	if (removed)
-		pt_leave(pt, table, 0, through, removed, iova);
+		pt_leave(pt, table, 0, through, removed, iova, last);
 	return (int64_t)removed << FMT_PAGE_SHIFT;
 }
 
@@ -1202,7 +1258,7 @@ static int pt_iova_to_phys(struct iommu_pgtable *pt, uint64_t iova, uint64_t *ph
 	uint64_t entry, *table, *through;
 	unsigned level = 0;
 
-	if (iova < pt->first || iova > pt->last)
+	if (iova > pt->last)
 		return -ENOENT;
 	table = pt_pages(pt, iova, iova, &through);
 	if (table) {
@@ -1309,7 +1365,6 @@ static PT_RARE int pt_init(struct iommu_pgtable *pt, const struct iommu_pgtable_
 	*pt = (struct iommu_pgtable){
 		.ops = &FMT_OPS,
 		.config = *config,
-		.first = 0,
 		.last = pt_last(config),
 		.grow_last = pt_grow_last(config),
 		.table_bytes = fmt_root_bytes(config),
@@ -1368,11 +1423,11 @@ static PT_RARE void pt_ungrow(struct iommu_pgtable *grown)
 static PT_RARE void pt_destroy(struct iommu_pgtable *pt)
 {
 	const struct hitless_port *port = pt->config.port;
-	unsigned top = fmt_top_level(&pt->config);
+	unsigned top = fmt_top_level(&pt->config), entries = pt_entries(pt, top);
 	uint64_t *root = pt->root;
 
-	for (unsigned i = 0; i < pt_entries(pt, top); i++)
-		if (fmt_is_table(root[i], top))
+	for (unsigned i = 0; i < entries; i++)
+		if (root[i] && fmt_is_table(root[i], top))
 			pt_free_tables(pt, pt_child(pt, root[i]), top - 1);
 	port->free_pages(port->ctx, root, fmt_root_bytes(&pt->config));
 	iommu_gather_free(pt, &pt->retired);
