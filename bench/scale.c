@@ -27,14 +27,16 @@ static const struct kind {
 	unsigned entry_bytes;
 } kinds[] = { { "vtd-legacy", 16 }, { "amdvi", 32 }, { "smmuv3", 64 }, { "riscv", 32 } };
 
-enum row { DEVICE, DOMAIN, MAPPING, MANY, MANY_FROM_ALL, THREADS, ROWS };
+enum row { DEVICE, DOMAIN, MAPPING, MANY, MANY_FROM_ALL, THREADS, POLLS, ROWS };
 
-/* What the devices and domains are in a quick run, the second set of names says. */
+static const char polls_name[] = "polls of a replace, a group of 16 devices";
+
+/* How many devices and domains there are in a quick run, the second set of names says. */
 static const char *const names[2][ROWS] = {
 	{ "memory of a device, of 65536", "memory of a domain, of 4096", "memory of a mapping, of 262144 pages",
-	  "replace, among 65536 devices and 4096 domains", "replace, all of 65536 devices in one domain", "replace, 2 threads" },
+	  "replace, among 65536 devices and 4096 domains", "replace, all of 65536 devices in one domain", "replace, 2 threads", polls_name },
 	{ "memory of a device, of 4096", "memory of a domain, of 512", "memory of a mapping, of 262144 pages",
-	  "replace, among 4096 devices and 512 domains", "replace, all of 4096 devices in one domain", "replace, 2 threads" },
+	  "replace, among 4096 devices and 512 domains", "replace, all of 4096 devices in one domain", "replace, 2 threads", polls_name },
 };
 
 struct world {
@@ -204,6 +206,44 @@ static double time_threads(struct world *w, unsigned threads, unsigned n)
 	return t;
 }
 
+/* ---- One group ---- */
+
+#define GROUP 16u
+
+/* How often the replace of a group of `n` devices looks whether the hardware is done. */
+static unsigned polls_of(const struct machine_arch *arch, unsigned n)
+{
+	const struct machine_config config = { .arch = arch, .ram_bytes = 32u << 20 };
+	const struct iommu_domain_desc paging = { .type = IOMMU_DOMAIN_PAGING, .stage = 2 };
+	struct machine *machine = many(1, sizeof(*machine));
+	struct iommu_domain *domains[2];
+	struct iommu_device *devices[GROUP];
+	struct iommu_replace_report report;
+	struct iommu_group *group;
+
+	bench_check(machine_create(machine, &config), "machine");
+	bench_check(machine_start_unit(machine), "unit");
+	bench_check(iommu_group_alloc(&machine->port, &group), "group");
+	for (unsigned i = 0; i < n; i++) {
+		const struct iommu_device_desc desc = { .unit = machine->unit, .rids = { i }, .nrids = 1 };
+
+		bench_check(iommu_group_add_device(group, &desc, &devices[i]), "device");
+	}
+	for (unsigned i = 0; i < 2; i++)
+		bench_check(iommu_domain_alloc(machine->unit, &paging, &domains[i]), "domain");
+	bench_check(iommu_attach_group(group, domains[0]), "attach");
+	bench_check(iommu_group_replace_domain(group, domains[1], NULL, &report), "replace");
+	bench_check(iommu_detach_group(group), "detach");
+	for (unsigned i = 0; i < n; i++)
+		bench_check(iommu_group_remove_device(group, devices[i]), "device");
+	bench_check(iommu_group_free(group), "group");
+	for (unsigned i = 0; i < 2; i++)
+		bench_check(iommu_domain_free(domains[i]), "domain");
+	machine_destroy(machine);
+	free(machine);
+	return report.cost.polls;
+}
+
 /* ---- Rows ---- */
 
 static void measure(struct bench *bench, const struct kind *kind, const struct machine_arch *arch, const char *const *name)
@@ -236,15 +276,20 @@ static void run(struct bench *bench)
 {
 	const char *const *name = names[bench->quick];
 
-	for (unsigned k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++)
-		for (unsigned a = 0; machine_archs[a]; a++) {
-			bool wanted = false;
+	for (unsigned k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++) {
+		const struct machine_arch *arch = NULL;
+		bool worlds = false;
 
-			for (unsigned i = 0; i < ROWS; i++)
-				wanted |= bench_wants(bench, name[i], kinds[k].arch);
-			if (wanted && strcmp(machine_archs[a]->name, kinds[k].arch) == 0)
-				measure(bench, &kinds[k], machine_archs[a], name);
-		}
+		for (unsigned a = 0; machine_archs[a]; a++)
+			if (strcmp(machine_archs[a]->name, kinds[k].arch) == 0)
+				arch = machine_archs[a];
+		for (unsigned i = 0; i < ROWS; i++)
+			worlds |= i != POLLS && bench_wants(bench, name[i], kinds[k].arch);
+		if (worlds)
+			measure(bench, &kinds[k], arch, name);
+		if (bench_wants(bench, name[POLLS], kinds[k].arch))
+			bench_add(bench, name[POLLS], kinds[k].arch, "a group of one", "polls", polls_of(arch, GROUP), polls_of(arch, 1));
+	}
 }
 
 const struct bench_suite bench_scale = {

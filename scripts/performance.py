@@ -32,7 +32,7 @@ def table(rows):
     for name in dict.fromkeys(r["name"] for r in rows):
         cells = {}
         for row in (r for r in rows if r["name"] == name):
-            unit = "bytes" if "bytes" in row else "ns"
+            unit = next(u for u in ("ns", "bytes", "polls") if u in row)
             cells[row["format"]] = f"{number(row[unit]['min'])} ({row['ratio']:.2f})"
         lines.append(f"| {name}, {unit} | " + " | ".join(cells.get(f, "") for f in formats) + " |")
     return lines

@@ -23,7 +23,7 @@ class Bench(Case):
         rows = self.json("bench", "--quick", "--repeats", "1", "scale")["rows"]
         self.assertEqual({r["format"] for r in rows}, {"vtd-legacy", "amdvi", "smmuv3", "riscv"})
         self.assertEqual({r["name"].split(",")[0] for r in rows},
-                         {"memory of a device", "memory of a domain", "memory of a mapping", "replace"})
+                         {"memory of a device", "memory of a domain", "memory of a mapping", "replace", "polls of a replace"})
         self.are_figures(rows, 1)
         for row in rows:
             if row["name"].startswith("memory of a mapping"):
@@ -32,7 +32,7 @@ class Bench(Case):
 
     def are_figures(self, rows, repeats):
         for row in rows:
-            unit = "bytes" if row["name"].startswith("memory") else "ns"
+            unit = {"memory": "bytes", "polls": "polls"}.get(row["name"].split()[0], "ns")
             self.assertEqual(row["repeats"], repeats)
             self.assertGreater(row[unit]["min"], 0)
             self.assertLessEqual(row[unit]["min"], row[unit]["median"])
