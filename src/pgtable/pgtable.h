@@ -58,8 +58,16 @@ struct iommu_pgtable {
 	uint64_t grow_last;	/* the last after growing; 0: it can't grow any more */
 	size_t table_bytes;	/* memory in tables that are linked, the root included */
 
-	/* The engine's own. The table that became empty last, which stays linked (NULL: none), and those that did so earlier: see
-	 * iommu_pgtable_retired(). */
+	/* The engine's own: what map was asked for last, as bits of a leaf; the last physical address; */
+	unsigned prot;
+	uint64_t attributes;
+	uint64_t phys_last;
+	/* where it was last (key 0: nowhere); the table that became empty last, which stays linked (NULL: none), and those that did so
+	 * earlier: see iommu_pgtable_retired(). */
+	struct {
+		uint64_t key;
+		uint64_t *table;
+	} near;
 	struct {
 		uint64_t iova;
 		unsigned level;

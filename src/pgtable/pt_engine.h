@@ -395,37 +395,80 @@ static __attribute__((noinline)) void pt_walk_down(const struct iommu_pgtable *p
 }
 
 /*
- * The table of smallest pages that has all of [first, last], and the entry that it came through. NULL: there is no such, or it is the root.
- * What most calls of map and unmap are about; they go there straight.
+ * Most calls are about smallest pages, and one after another about pages that are not far apart: pt->near is the table of level 1 that was
+ * used last, whose entries point to the tables of such pages. With it a page is two steps away. It costs a comparison where it misses.
  */
-static PT_ALWAYS_INLINE uint64_t *pt_pages(const struct iommu_pgtable *pt, uint64_t first, uint64_t last, uint64_t **through)
+static PT_ALWAYS_INLINE uint64_t pt_near_key(uint64_t iova)
+{
+	return (iova >> pt_shift(2)) + 1;
+}
+
+/* The entry for `iova` in pt->near; NULL: that is elsewhere. */
+static PT_ALWAYS_INLINE uint64_t *pt_near(const struct iommu_pgtable *pt, uint64_t iova)
+{
+	return pt->near.key == pt_near_key(iova) ? &pt->near.table[iova >> pt_shift(1) & (PT_ENTRIES - 1)] : NULL;
+}
+
+/* The same entry from the root down; then pt->near is there. NULL: there is no such table. (A root that is one is not remembered.) */
+static __attribute__((noinline)) uint64_t *pt_find(struct iommu_pgtable *pt, uint64_t iova)
 {
 	uintptr_t direct_map = pt->config.port->direct_map;
 	unsigned top = fmt_top_level(&pt->config);
-	uint64_t *table = pt->root, *slot, entry;
+	uint64_t *table = pt->root, entry;
 
-	if (top == 0 || (first ^ last) >> pt_shift(1))
-		return NULL;
-	/* Unrolled, so that the shifts are constants. */
-	slot = &table[first >> pt_shift(top)];
-#define PT_DOWN(l)                                                                   \
-	if (FMT_MAX_TOP > (l) && top > (l)) {                                        \
-		entry = pt_load(slot);                                               \
-		if (!fmt_is_table(entry, (l) + 1))                                   \
-			return NULL;                                                 \
-		table = (uint64_t *)(uintptr_t)(fmt_table_phys(entry) + direct_map); \
-		slot = &table[first >> pt_shift(l) & (PT_ENTRIES - 1)];              \
+	for (unsigned level = top; level > 1; level--) {
+		entry = pt_load(&table[pt_index(pt, iova, level)]);
+		if (!fmt_is_table(entry, level))
+			return NULL;
+		table = (uint64_t *)(uintptr_t)(fmt_table_phys(entry) + direct_map);
 	}
-	PT_DOWN(4)
-	PT_DOWN(3)
-	PT_DOWN(2)
-	PT_DOWN(1)
-#undef PT_DOWN
-	entry = pt_load(slot);
-	if (!fmt_is_table(entry, 1))
+	if (top > 1) {
+		pt->near.key = pt_near_key(iova);
+		pt->near.table = table;
+	}
+	return top > 0 ? &table[pt_index(pt, iova, 1)] : NULL;
+}
+
+/* The table of smallest pages that has all of [first, last], and the entry that it came through. NULL: there is no such, or it is the root. */
+static PT_ALWAYS_INLINE uint64_t *pt_pages(struct iommu_pgtable *pt, uint64_t first, uint64_t last, uint64_t **through)
+{
+	uint64_t entry;
+
+	if ((first ^ last) >> pt_shift(1))
 		return NULL;
-	*through = slot;
-	return (uint64_t *)(uintptr_t)(fmt_table_phys(entry) + direct_map);
+	*through = pt_near(pt, first);
+	if (!*through)
+		*through = pt_find(pt, first);
+	if (!*through)
+		return NULL;
+	entry = pt_load(*through);
+	return fmt_is_table(entry, 1) ? pt_child(pt, entry) : NULL;
+}
+
+/*
+ * The slot that [first, last] is all of, above the smallest pages, and the entry that its table came through (NULL: the root). NULL: the range
+ * has another size, or no table leads there.
+ */
+static PT_ALWAYS_INLINE uint64_t *pt_large(const struct iommu_pgtable *pt, uint64_t first, uint64_t last, unsigned *level,
+					   uint64_t **through)
+{
+	unsigned at = fmt_top_level(&pt->config);
+	uint64_t *table = pt->root, *slot;
+
+	for (*level = 1; *level <= FMT_MAX_LEAF_LEVEL && pt_span(*level) != last - first; ++*level)
+		;
+	if (*level > FMT_MAX_LEAF_LEVEL || first & (last - first) || at < *level)
+		return NULL;
+	*through = NULL;
+	for (;; at--) {
+		slot = &table[pt_index(pt, first, at)];
+		if (at == *level)
+			return slot;
+		if (!fmt_is_table(pt_load(slot), at))
+			return NULL;
+		table = pt_child(pt, pt_load(slot));
+		*through = slot;
+	}
 }
 
 static inline int pt_check_range(const struct iommu_pgtable *pt, uint64_t iova, uint64_t size)
@@ -661,6 +704,8 @@ static void pt_gather_table(struct iommu_pgtable *pt, uint64_t *table, struct io
 	gather->free_list = pt_phys(pt, table);
 	gather->tables++;
 	pt->table_bytes -= PT_TABLE_BYTES;
+	if (table == pt->near.table)
+		pt->near.key = 0;
 	if (table == pt->idle.table)
 		pt->idle.table = NULL;
 }
@@ -739,6 +784,16 @@ static inline void pt_make_way(struct iommu_pgtable *pt, uint64_t first, uint64_
 		pt_retire(pt);
 }
 
+/* The table, of `iova`, is the idle one now. */
+static __attribute__((noinline)) void pt_idle(struct iommu_pgtable *pt, uint64_t *table, unsigned level, uint64_t *through, uint64_t iova)
+{
+	pt_retire(pt);
+	pt->idle.table = table;
+	pt->idle.through = through;
+	pt->idle.level = level;
+	pt->idle.iova = iova;
+}
+
 /*
  * `removed` entries are gone from `table`, which holds nothing in [first, last] any more. If it is empty now it stays as the idle
  * one.
@@ -752,13 +807,8 @@ static PT_ALWAYS_INLINE void pt_leave(struct iommu_pgtable *pt, uint64_t *table,
 			 (unsigned)(last >> pt_shift(level)) & (PT_ENTRIES - 1));
 	if (fewer != entry)
 		pt_store(through, fewer);
-	if (fmt_count(fewer) || pt->idle.table == table)
-		return;
-	pt_retire(pt);
-	pt->idle.table = table;
-	pt->idle.through = through;
-	pt->idle.level = level;
-	pt->idle.iova = last;
+	if (!fmt_count(fewer) && pt->idle.table != table)
+		pt_idle(pt, table, level, through, last);
 }
 
 /* ---- map ---- */
@@ -874,24 +924,22 @@ static __attribute__((noinline)) int pt_map_tables(struct iommu_pgtable *pt, uin
 						   uint64_t attributes)
 {
 	const struct hitless_port *port = pt->config.port;
+	unsigned added, level;
+	uint64_t *slot, *through;
 	struct pt_walk walk;
-	unsigned added;
 	int err;
 
-	pt_make_way(pt, first, last);
-	pt_walk_down(pt, &walk, first, last);
-	if (pt_leaf_fits(pt, first, last, phys, walk.level)) {
-		uint64_t *slot = &walk.table[pt_index(pt, first, walk.level)];
-
-		/* One large leaf, or a page in the root: no tables are to be made. */
-		if (pt_load(slot))
-			return -EEXIST;
-		pt_store(slot, fmt_leaf(phys, walk.level, attributes));
+	/* One large leaf where nothing is needs no tables. */
+	slot = pt_large(pt, first, last, &level, &through);
+	if (slot && !pt_load(slot) && pt_leaf_fits(pt, first, last, phys, level)) {
+		pt_store(slot, fmt_leaf(phys, level, attributes));
 		pt_writeback(pt, slot, 1);
-		if (walk.table != pt->root)
-			pt_add_count(walk.through[walk.level], 1);
+		if (through)
+			pt_add_count(through, 1);
 		return 0;
 	}
+	pt_make_way(pt, first, last);
+	pt_walk_down(pt, &walk, first, last);
 	err = pt_map_prepare(pt, walk.table, walk.level, first, last, phys, attributes);
 	if (err)
 		return err;
@@ -903,36 +951,26 @@ static __attribute__((noinline)) int pt_map_tables(struct iommu_pgtable *pt, uin
 	return 0;
 }
 
-static int pt_map(struct iommu_pgtable *pt, uint64_t iova, uint64_t phys, uint64_t size,
-		  unsigned prot)
+static __attribute__((noinline)) int pt_map_range(struct iommu_pgtable *pt, uint64_t iova, uint64_t phys, uint64_t size, unsigned prot)
 {
 	uint64_t last = iova + (size - 1);
 	uint64_t attributes, *table, *through;
 	unsigned n;
 	int err;
 
-	if (!pt->config.memory_types)
-		prot &= ~IOMMU_MMIO;
-	if (!fmt_attributes(&pt->config, prot, &attributes) || phys & (PT_PAGE_SIZE - 1))
+	if (!fmt_attributes(&pt->config, pt->config.memory_types ? prot : prot & ~(unsigned)IOMMU_MMIO, &attributes) ||
+	    phys & (PT_PAGE_SIZE - 1))
 		return -EINVAL;
 	err = pt_check_range(pt, iova, size);
 	if (err)
 		return err;
-	if ((phys | (phys + (size - 1))) >> pt->config.output_bits)
+	if (phys > pt->phys_last || size - 1 > pt->phys_last - phys)
 		return -ERANGE;
+	pt->prot = prot;
+	pt->attributes = attributes;
 
 	n = (unsigned)(size >> FMT_PAGE_SHIFT);
 	table = pt_pages(pt, iova, last, &through);
-	if (table && n == 1) {
-		uint64_t *slot = &table[iova >> FMT_PAGE_SHIFT & (PT_ENTRIES - 1)];
-
-		if (pt_load(slot))
-			return -EEXIST;
-		pt_store(slot, fmt_leaf(phys, 0, attributes));
-		pt_writeback(pt, slot, 1);
-		pt_add_count(through, 1);
-		return 0;
-	}
 	/* A whole table's pages may be one large leaf. */
 	if (!table || n == PT_ENTRIES)
 		return pt_map_tables(pt, iova, last, phys, attributes);
@@ -940,6 +978,25 @@ static int pt_map(struct iommu_pgtable *pt, uint64_t iova, uint64_t phys, uint64
 	if (!err)
 		pt_add_count(through, n);
 	return err;
+}
+
+static int pt_map(struct iommu_pgtable *pt, uint64_t iova, uint64_t phys, uint64_t size, unsigned prot)
+{
+	uint64_t *through = pt_near(pt, iova), entry, *slot;
+
+	/* A page beside the last one, with its rights, needs none of the rest: what is near is within the range. */
+	if (size != PT_PAGE_SIZE || prot != pt->prot || (iova | phys) & (PT_PAGE_SIZE - 1) || phys > pt->phys_last || !through)
+		return pt_map_range(pt, iova, phys, size, prot);
+	entry = pt_load(through);
+	if (!fmt_is_table(entry, 1))
+		return pt_map_range(pt, iova, phys, size, prot);
+	slot = &pt_child(pt, entry)[iova >> FMT_PAGE_SHIFT & (PT_ENTRIES - 1)];
+	if (pt_load(slot))
+		return -EEXIST;
+	pt_store(slot, fmt_leaf(phys, 0, pt->attributes));
+	pt_writeback(pt, slot, 1);
+	pt_add_count(through, 1);
+	return 0;
 }
 
 /* ---- unmap ---- */
@@ -1174,28 +1231,26 @@ static __attribute__((noinline)) int64_t pt_unmap_tables(struct iommu_pgtable *p
 							 struct iommu_gather *gather)
 {
 	/* At either end of the range; one leaf that both ends are in is the first. */
-	struct pt_split splits[2] = {{.entry = 0}};
+	struct pt_split splits[2];
 	struct pt_walk walk;
-	uint64_t bytes = 0;
-	unsigned removed;
+	uint64_t bytes = 0, *slot, *through, entry;
+	unsigned removed, level;
 	int err;
 
+	/* One large leaf goes as a page does. */
+	slot = pt_large(pt, first, last, &level, &through);
+	entry = slot ? pt_load(slot) : 0;
+	if (fmt_present(entry) && !fmt_is_table(entry, level) && !(fmt_groups(level) && fmt_group_order(entry, level))) {
+		pt_store(slot, 0);
+		pt_writeback(pt, slot, 1);
+		pt_gather_range(gather, first, last, pt_shift(level));
+		if (through)
+			pt_leave(pt, pt_child(pt, pt_load(through)), level, through, 1, first, last);
+		return (int64_t)(last - first + 1);
+	}
+	splits[0].entry = splits[1].entry = 0;
 	pt_make_way(pt, first, last);
 	pt_walk_down(pt, &walk, first, last);
-	if (pt_whole_slot(first, last, walk.level) && !pt->config.contiguous) {
-		uint64_t *slot = &walk.table[pt_index(pt, first, walk.level)];
-		uint64_t entry = pt_load(slot);
-
-		/* One large leaf, or a page in the root: the most frequent of what comes here. */
-		if (fmt_present(entry) && !fmt_is_table(entry, walk.level)) {
-			pt_store(slot, 0);
-			pt_writeback(pt, slot, 1);
-			pt_gather_range(gather, first, last, pt_shift(walk.level));
-			if (walk.table != pt->root)
-				pt_leave(pt, walk.table, walk.level, walk.through[walk.level], 1, first, last);
-			return (int64_t)(last - first + 1);
-		}
-	}
 	if (pt->config.mark_split) {
 		bool marked;
 
@@ -1226,11 +1281,10 @@ static __attribute__((noinline)) int64_t pt_unmap_tables(struct iommu_pgtable *p
 	return (int64_t)bytes;
 }
 
-static int64_t pt_unmap(struct iommu_pgtable *pt, uint64_t iova, uint64_t size,
-			struct iommu_gather *gather)
+static __attribute__((noinline)) int64_t pt_unmap_any(struct iommu_pgtable *pt, uint64_t iova, uint64_t size, struct iommu_gather *gather)
 {
 	uint64_t last = iova + (size - 1), *table, *through;
-	unsigned index, removed;
+	unsigned removed;
 	int err;
 
 	err = pt_check_range(pt, iova, size);
@@ -1239,15 +1293,29 @@ static int64_t pt_unmap(struct iommu_pgtable *pt, uint64_t iova, uint64_t size,
 	table = pt_pages(pt, iova, last, &through);
 	if (!table)
 		return pt_unmap_tables(pt, iova, last, gather);
-	index = iova >> FMT_PAGE_SHIFT & (PT_ENTRIES - 1);
 	pt_ungroup_ends(pt, table, 0, iova, last, gather);
-	if (size == PT_PAGE_SIZE)
-		removed = pt_unmap_pages(pt, &table[index], 1, iova, gather);
-	else
-		removed = pt_unmap_pages(pt, &table[index], (unsigned)(size >> FMT_PAGE_SHIFT), iova, gather);
+	removed = pt_unmap_pages(pt, &table[iova >> FMT_PAGE_SHIFT & (PT_ENTRIES - 1)], (unsigned)(size >> FMT_PAGE_SHIFT), iova, gather);
 	if (removed)
 		pt_leave(pt, table, 0, through, removed, iova, last);
 	return (int64_t)removed << FMT_PAGE_SHIFT;
+}
+
+static int64_t pt_unmap(struct iommu_pgtable *pt, uint64_t iova, uint64_t size,
+			struct iommu_gather *gather)
+{
+	uint64_t *through = pt_near(pt, iova), entry, *table;
+
+	/* As in pt_map(). */
+	if (size != PT_PAGE_SIZE || iova & (PT_PAGE_SIZE - 1) || !through || (fmt_groups(0) && pt->config.contiguous))
+		return pt_unmap_any(pt, iova, size, gather);
+	entry = pt_load(through);
+	if (!fmt_is_table(entry, 1))
+		return pt_unmap_any(pt, iova, size, gather);
+	table = pt_child(pt, entry);
+	if (!pt_unmap_pages(pt, &table[iova >> FMT_PAGE_SHIFT & (PT_ENTRIES - 1)], 1, iova, gather))
+		return 0;
+	pt_leave(pt, table, 0, through, 1, iova, iova);
+	return PT_PAGE_SIZE;
 }
 
 /* ---- The rest ---- */
@@ -1370,6 +1438,10 @@ static PT_RARE int pt_init(struct iommu_pgtable *pt, const struct iommu_pgtable_
 		.table_bytes = fmt_root_bytes(config),
 		.retired = IOMMU_GATHER_INIT,
 	};
+	if (!fmt_attributes(config, IOMMU_READ, &pt->attributes))
+		return -EINVAL;
+	pt->prot = IOMMU_READ;
+	pt->phys_last = config->output_bits < 64 ? (1ull << config->output_bits) - 1 : UINT64_MAX;
 	pt->root = port->alloc_pages(port->ctx, pt->table_bytes);
 	if (!pt->root)
 		return -ENOMEM;
