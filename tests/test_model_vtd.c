@@ -1723,6 +1723,31 @@ static void wait_and_interrupt(void **state)
 	box_close(&box);
 }
 
+/*
+ * A command that has been written is not in effect before the unit says so. What is translated in between may be kept, but not longer than
+ * that.
+ */
+static void enabling_forgets(void **state)
+{
+	struct box box;
+	uint64_t ss;
+
+	(void)state;
+	open_box(&box, false);
+	ss = box_page(&box);
+	map_ss(&box, ss, 4, IOVA, PHYS);
+	legacy_context(&box, RID, VTD_TT_UNTRANSLATED, 5, 4, ss);
+	assert_done(go(&box, RID, BOX_NO_PASID, IOVA, R), PHYS);
+	for (unsigned on = 0; on < 2; on++) {
+		iommu_model_write(&box.model, VTD_REG_GCMD, 4, BITS(VTD_GCMD, QIE) | (on ? BITS(VTD_GCMD, TE) : 0));
+		for (unsigned i = 0; i < 3; i++)
+			assert_done(go(&box, RID, BOX_NO_PASID, IOVA, R), on ? IOVA : PHYS);
+		ticks(&box);
+		assert_done(go(&box, RID, BOX_NO_PASID, IOVA, R), on ? PHYS : IOVA);
+	}
+	box_close(&box);
+}
+
 /* One descriptor, and the error that it gives; then the queue goes on. */
 static void expect_queue_error(struct box *box, const uint64_t *descriptor, unsigned error)
 {
@@ -2564,6 +2589,7 @@ int main(void)
 		cmocka_unit_test(fences),
 		cmocka_unit_test(freedom_switches),
 		cmocka_unit_test(maysets_are_canonical),
+		cmocka_unit_test(enabling_forgets),
 		cmocka_unit_test(maysets_multi),
 		cmocka_unit_test(maysets_drained),
 		cmocka_unit_test(requests_are_flat),

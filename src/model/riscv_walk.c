@@ -583,6 +583,8 @@ static void msi_fetch(const struct iommu_model *model, struct iommu_request *req
 	page = RISCV_ADDR(GET(RISCV_MSIPTE, PPN, &entry));
 	if (rvm_nested(work))
 		fill(model, request, true, second_tag(work, RVM_CLASS_MSI), 1, work->gpa, page);
+	else
+		model_stamp(&rvm_state(model)->common); /* nor is it kept as a shortcut */
 	msi_done(model, request, page);
 }
 
