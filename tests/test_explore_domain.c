@@ -125,6 +125,29 @@ static void test_chains(void **state)
 	}
 }
 
+/* The tag of a stand-in is given back, and somebody else gets it: the entry must have left it, and its lines must be gone. */
+static void test_stand_ins_tag(void **state)
+{
+	struct hitless_domain_cell cell = cell_of("amdvi", &identity, &s1, 1);
+	unsigned n = 0;
+
+	(void)state;
+	cell.quantum = 8;
+	cell.mapper = HITLESS_MAPPER_NONE;
+	for (cell.mutant = 1; cell.mutant <= (unsigned)hitless_domain_mutants(&cell); cell.mutant++) {
+		struct hitless_report report = check(&cell);
+
+		if (strncmp(report.mutant, "without: ", 9) == 0 &&
+		    (strstr(report.mutant, "DOMAIN_ID 3 -> 2") || strstr(report.mutant, "command 5 of"))) {
+			assert_int_equal(report.verdict, HITLESS_VIOLATED);
+			assert_int_equal(report.violation, HITLESS_BYSTANDER_CORRUPTED);
+			n++;
+		}
+		hitless_report_free(&report);
+	}
+	assert_int_equal(n, 2);
+}
+
 /* A PASID comes, changes its domain, goes; and requests without PASID while one stays. */
 static void test_pasids(void **state)
 {
@@ -410,6 +433,7 @@ int main(void)
 		cmocka_unit_test(test_proved),
 		cmocka_unit_test(test_identity),
 		cmocka_unit_test(test_chains),
+		cmocka_unit_test(test_stand_ins_tag),
 		cmocka_unit_test(test_pasids),
 		cmocka_unit_test(test_nested),
 		cmocka_unit_test(test_broken_unmap_in_parents),

@@ -145,7 +145,8 @@ static int add_domains(struct xp_scene *s)
 }
 
 /*
- * A third domain, which may get the tag that is free by then. After a guest's it is another guest's, that has the same tag for itself: what
+ * A third domain, which gets the lowest tag that is free by then: with private tags the old domain's, with shared ones that of a stand-in, or
+ * another that was in use for a while. After a guest's it is another guest's, that has the same tag for itself: what
  * is left under the two would be found by nobody else.
  */
 static int add_next(struct xp_scene *s)
@@ -283,14 +284,11 @@ int xp_scene_open(struct xp_scene *s, const struct hitless_domain_cell *cell)
 		if (!err)
 			err = iommu_attach_group(s->bystanders[side], s->domains[side]);
 	}
-	if (!err && cell->private_tags) {
+	if (!err)
 		err = add_next(s);
-		if (!err)
-			err = add_group(s, &others[XP_SIDE_NEXT], 1, false, &s->bystanders[XP_SIDE_NEXT], &ignored);
-		if (!err)
-			err = warm_up(s, XP_SIDE_NEXT);
-	}
-	return err;
+	if (!err)
+		err = add_group(s, &others[XP_SIDE_NEXT], 1, false, &s->bystanders[XP_SIDE_NEXT], &ignored);
+	return err ? err : warm_up(s, XP_SIDE_NEXT);
 }
 
 void xp_scene_close(struct xp_scene *s)
