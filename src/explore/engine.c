@@ -293,8 +293,8 @@ static bool close_place(struct xp_engine *e, struct xp_place *place, uint32_t nu
 		for (uint32_t i = 0; i < place->nlive; i++) {
 			struct xp_live *live = &place->live[i];
 
-			/* Memory doesn't change here, so only who looks into caches may see something new. */
-			if (live->over || (live->version != XP_NONE && (live->read_bytes || live->version == version)))
+			/* Memory doesn't change here, but what is in the caches does; and who reads memory may look there in the same step. */
+			if (live->over || live->version == version)
 				continue;
 			again = true;
 			if (step_live(e, place, number, i, &version))

@@ -431,7 +431,7 @@ static void use_ste(const struct iommu_model *model, struct iommu_request *reque
 		return;
 	}
 	if (config & SMMU_CONFIG_HAS_S1) {
-		choose_context(model, request);
+		request->pc = SMM_PC_CONTEXT;
 		return;
 	}
 	if (smm_has_ssid(request))
@@ -604,6 +604,9 @@ void smm_step(struct iommu_model *model, struct iommu_request *request)
 		break;
 	case SMM_PC_STE:
 		fetch_ste(model, request);
+		break;
+	case SMM_PC_CONTEXT:
+		choose_context(model, request);
 		break;
 	case SMM_PC_L1CD:
 		fetch_l1cd(model, request);

@@ -202,6 +202,7 @@ enum smm_pc {
 	SMM_PC_START,
 	SMM_PC_L1STD,
 	SMM_PC_STE,
+	SMM_PC_CONTEXT,		/* which context, and is its descriptor cached? */
 	SMM_PC_L1CD,
 	SMM_PC_CD,
 	SMM_PC_FIRST_LOOKUP,
