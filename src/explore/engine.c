@@ -324,11 +324,8 @@ static bool close_place(struct xp_engine *e, struct xp_place *place, uint32_t nu
 
 static bool add_place(struct xp_engine *e, struct xp_place *place)
 {
-	uint32_t old = e->cplaces;
-
 	if (!grow((void **)&e->places, e->nplaces, &e->cplaces, sizeof(*e->places)))
 		return false;
-	(void)old;
 	e->places[e->nplaces++] = place;
 	return true;
 }
