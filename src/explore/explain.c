@@ -202,44 +202,74 @@ static bool leaves_out(const char *text)
 	return strncmp(text, "without: ", 9) == 0;
 }
 
-/* What becomes of the cell's sequence if its n-th step is left out as well: its verdict, and in `text` which that is. With `only` it is not
- * explored unless it is that one. -ENOENT: there is no n-th step. */
-static int without(const struct hitless_cell *cell, unsigned n, const char *only, char text[MUTANT_TEXT], struct xp_result *result)
+/* What becomes of the cell's sequence if its n-th step is left out as well: its verdict, and in `text` which that is. Without a result it is
+ * not explored. -ENOENT: there is no n-th step. */
+static int without(const struct hitless_cell *cell, unsigned n, char text[MUTANT_TEXT], struct xp_result *result)
 {
 	const struct xp_arch *arch = xp_arch_find(cell->arch, cell->entry);
 	struct xp_case c;
 	struct iommu_plan plan;
 	int err = xp_build(cell, &c, &plan, text, MUTANT_TEXT);
 
-	memset(result, 0, sizeof(*result));
 	if (err)
 		return err;
-	if (xp_mutate(arch, &c.steps, n, text, MUTANT_TEXT) || !leaves_out(text))
+	c.any_run = true;
+	if (xp_mutate(arch, &c.steps, n, text, MUTANT_TEXT) || !leaves_out(text)) {
 		err = -ENOENT;
-	else if (!only || strcmp(text, only) == 0)
+	} else if (result) {
 		err = xp_explore(&c, result);
-	xp_run_free(&result->run);
-	free(result->situations);
+		xp_run_free(&result->run);
+		free(result->situations);
+	}
 	xp_case_free(&c);
 	return err;
+}
+
+#define MAX_SINGLES 128
+
+/* The undamaged sequence without one step, for each: what that is, and whether it is proved. Asked for again by mutant after mutant of a
+ * cell, so the last cell's answers are kept. */
+static _Thread_local struct {
+	struct hitless_cell original;
+	unsigned n;
+	char text[MAX_SINGLES][MUTANT_TEXT];
+	enum { UNKNOWN, PROVED, NOT_PROVED } verdict[MAX_SINGLES];
+} singles;
+
+static int find_singles(const struct hitless_cell *original)
+{
+	int err = 0;
+
+	if (singles.n && memcmp(&singles.original, original, sizeof(*original)) == 0)
+		return 0;
+	for (singles.n = 0; !err && singles.n < MAX_SINGLES; singles.n += !err) {
+		err = without(original, singles.n + 1, singles.text[singles.n], NULL);
+		singles.verdict[singles.n] = UNKNOWN;
+	}
+	memcpy(&singles.original, original, sizeof(*original));
+	return err == -ENOENT ? 0 : err;
 }
 
 /* Is the undamaged sequence proved without a step of that text, other than the one that the mutant is without? */
 static int spares(const struct hitless_cell *original, const struct hitless_cell *mutant, const char *step, bool *spared)
 {
-	int err = 0;
+	int err = find_singles(original);
 
 	*spared = false;
-	for (unsigned n = 1; !err && !*spared; n++) {
+	for (unsigned i = 0; !err && i < singles.n && !*spared; i++) {
 		struct xp_result result;
 		char text[MUTANT_TEXT];
 
-		if (n == mutant->mutant)
+		if (i + 1 == mutant->mutant || strcmp(singles.text[i], step) != 0)
 			continue;
-		err = without(original, n, step, text, &result);
-		*spared = !err && strcmp(text, step) == 0 && result.verdict == HITLESS_PROVED;
+		if (singles.verdict[i] == UNKNOWN) {
+			err = without(original, i + 1, text, &result);
+			if (!err)
+				singles.verdict[i] = result.verdict == HITLESS_PROVED ? PROVED : NOT_PROVED;
+		}
+		*spared = !err && singles.verdict[i] == PROVED;
 	}
-	return err == -ENOENT ? 0 : err;
+	return err;
 }
 
 static int done_twice(const struct hitless_cell *original, const struct hitless_cell *cell, bool *twice, bool *covered)
@@ -251,7 +281,7 @@ static int done_twice(const struct hitless_cell *original, const struct hitless_
 		struct xp_result result;
 		char text[MUTANT_TEXT];
 
-		err = without(cell, second, NULL, text, &result);
+		err = without(cell, second, text, &result);
 		if (err || result.verdict != HITLESS_VIOLATED || result.violation == HITLESS_STUCK)
 			continue;
 		*covered = true;
