@@ -173,6 +173,9 @@ HITLESS_API void iommu_model_settle(struct iommu_model *model);
 HITLESS_API bool iommu_model_devtlb_lookup(struct iommu_model *model, const struct iommu_request *request, uint64_t *phys,
 					   uint32_t *rights);
 
+/* In a model with may-sets: has a line come into a cache that was not there, since this was asked last? */
+HITLESS_API bool iommu_model_filled(struct iommu_model *model);
+
 /* In a model with may-sets and one lane: is every line that `state` holds, of a model of the same configuration, held by this one, too? */
 HITLESS_API bool iommu_model_covers(const struct iommu_model *model, const void *state);
 

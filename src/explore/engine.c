@@ -177,14 +177,10 @@ static void note_fill(struct xp_engine *e, uint32_t from, uint32_t to, uint32_t 
 static bool step_live(struct xp_engine *e, struct xp_place *place, uint32_t number, uint32_t i, uint32_t *version)
 {
 	struct xp_machine *m = &e->m;
-	char *state = (char *)place->world.state;
-	size_t prefix = m->prefix_bytes, lanes = m->state_bytes - prefix;
-	_Alignas(64) char before[1 << 15];
 	uint32_t id = place->live[i].id, origin = place->live[i].origin;
 	uint64_t first = UINT64_MAX, last = 0;
 	bool more = true;
 
-	memcpy(before, state, m->state_bytes);
 	for (xp_first(m); more; more = xp_next(m)) {
 		struct xp_micro micro = e->micros[id];
 		enum hitless_violation what;
@@ -194,6 +190,7 @@ static bool step_live(struct xp_engine *e, struct xp_place *place, uint32_t numb
 
 		if (!xp_step(m, &micro))
 			continue; /* not in the device's TLB */
+		filled = iommu_model_filled(&m->model);
 		/* Which quantum it reads is a choice, too. */
 		if (m->read_addr && m->read_addr < first)
 			first = m->read_addr;
@@ -207,14 +204,12 @@ static bool step_live(struct xp_engine *e, struct xp_place *place, uint32_t numb
 			e->limit = "a cache of the model is too small for all lines that may be in it";
 		/* What a fault records is not what anybody translates by. */
 		if (micro.request.state == IOMMU_REQUEST_FAULT)
-			memcpy(state, before, prefix);
-		filled = memcmp(state + prefix, before + prefix, lanes) != 0;
+			memcpy(place->world.state, e->prefix, m->prefix_bytes);
 		to = intern(e, &micro);
 		if (to == XP_NONE)
 			return true;
 		if (filled) {
 			note_fill(e, origin, to, number);
-			memcpy(before + prefix, state + prefix, lanes);
 			++*version;
 		}
 		if (m->read_freed) {
@@ -285,6 +280,8 @@ static bool close_place(struct xp_engine *e, struct xp_place *place, uint32_t nu
 	bool again = true;
 
 	xp_enter(&e->m, &place->world);
+	iommu_model_filled(&e->m.model);
+	memcpy(e->prefix, place->world.state, e->m.prefix_bytes);
 	for (uint32_t i = 0; i < place->nlive; i++)
 		e->stamp[place->live[i].id] = number;
 	begin_all(e, place, number);
@@ -785,7 +782,7 @@ static int explore_case(struct xp_case *c, bool covering, struct xp_result *resu
 	result->verdict = HITLESS_PROVED;
 	xp_views(c);
 	err = xp_machine_open(&e.m, c);
-	if (!err && e.m.state_bytes > 1 << 15)
+	if (!err && (e.m.state_bytes > 1 << 15 || e.m.prefix_bytes > sizeof(e.prefix)))
 		err = -EINVAL;
 	if (!err) {
 		explore(&e);

@@ -75,6 +75,7 @@ struct xp_engine {
 	uint32_t came_to;	/* what settle() has come to: a place, old or new */
 	bool lost;		/* ... and whether the event before has taken away lines, or requests */
 	uint32_t time;
+	_Alignas(64) char prefix[1 << 13];	/* the unit's state in the place that is being closed, up to the caches */
 	uint32_t starts[3][XP_MAX_ACTORS];	/* ids of the beginnings: before the end, after it, prefetches */
 	struct xp_result *result;
 	bool out_of_memory;

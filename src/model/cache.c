@@ -136,6 +136,7 @@ static void fill_mayset(struct model_common *common, const struct model_cache *c
 	for (uint64_t i = end; i > place; i--)
 		memcpy(line_at(cache, lane, i), line_at(cache, lane, i - 1), cache->words * sizeof(uint64_t));
 	memcpy(line_at(cache, lane, place), line, cache->words * sizeof(uint64_t));
+	common->filled = 1;
 }
 
 void model_cache_fill(struct model_common *common, const struct model_cache *cache, struct model_lane *lane, uint64_t mask,

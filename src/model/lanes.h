@@ -57,7 +57,9 @@ struct model_common {
 	/* Written by init only: where the architecture's struct model_cache lie, in a row. */
 	uint64_t cache_first;
 	uint64_t caches;
-	uint64_t unused2[2];
+	/* May-sets: a line has come into a cache since somebody asked. */
+	uint64_t filled;
+	uint64_t unused2[1];
 };
 
 struct model_lane {

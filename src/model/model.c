@@ -141,6 +141,15 @@ void iommu_model_settle(struct iommu_model *model)
 	model->ops->settle(model);
 }
 
+bool iommu_model_filled(struct iommu_model *model)
+{
+	struct model_common *common = model->state;
+	bool filled = common->filled != 0;
+
+	common->filled = 0;
+	return filled;
+}
+
 bool iommu_model_covers(const struct iommu_model *model, const void *state)
 {
 	return model_caches_cover(model->state, state);
