@@ -118,13 +118,13 @@ static bool try_entry(const struct xp_case *c, const struct entry_format *format
 	return true;
 }
 
-/* All that the device asks is answered as by the old entry (side 0) or the new one. */
+/* All that the device asks is answered as by the old entry (side 0) or the new one; or it is refused, as by the other. */
 static bool acts_like(const struct xp_case *c, const struct xp_case *tried, unsigned side)
 {
 	for (unsigned a = 0; a < c->nactors; a++) {
 		const struct xp_view *is = &tried->views[a][1], *like = &c->views[a][side];
 
-		if (c->actors[a].role == XP_DEVICE &&
+		if (c->actors[a].role == XP_DEVICE && !(is->fault && c->views[a][!side].fault) &&
 		    (is->fault != like->fault || (!is->fault && (is->phys != like->phys || is->rights != like->rights))))
 			return false;
 	}
@@ -428,6 +428,14 @@ static bool only_others(const struct xp_arch *arch, const struct xp_case *whole,
 	       (is_about_tag(arch, &whole->steps.v[first]) || is_about_tag(arch, &whole->steps.v[last]));
 }
 
+/* Only for now: the tag is free, and the flush is for who gets it. Here nobody does; in the domain layer somebody is attached afterwards. */
+static bool nobody_has(const struct xp_arch *arch, const struct xp_case *whole, unsigned first, unsigned last)
+{
+	return count_actors(whole, XP_DEVICE, false, true) && !count_actors(whole, XP_OLD, false, false) &&
+	       !count_actors(whole, XP_NEW, false, false) &&
+	       (is_about_tag(arch, &whole->steps.v[first]) || is_about_tag(arch, &whole->steps.v[last]));
+}
+
 int xp_explain(const struct hitless_cell *cell, const char **reason)
 {
 	static const char *const covers = "another step covers it: without that as well it is violated, as it is without that alone";
@@ -489,6 +497,8 @@ int xp_explain(const struct hitless_cell *cell, const char **reason)
 		*reason = "what is stored there is not looked at, neither before nor after";
 	else if (only_others(arch, &whole, first, last))
 		*reason = "the device looks nothing up any more, and who has the tag may keep what is cached under it";
+	else if (nobody_has(arch, &whole, first, last))
+		*reason = "the device looks nothing up any more, and nobody has the tag: who gets it next is in the domain layer";
 	else if (covered)
 		*reason = covers;
 out:

@@ -151,11 +151,13 @@ static int add_domains(struct xp_scene *s)
  */
 static int add_next(struct xp_scene *s)
 {
-	const struct iommu_domain_desc *to = &s->cell->to;
+	const struct iommu_domain_desc *from = &s->cell->from, *to = &s->cell->to;
+	/* Of the kind whose tag comes free: stages may have tags of their own. */
+	const struct iommu_domain_desc *like = from->type == IOMMU_DOMAIN_PAGING && (s->cell->private_tags || !xp_passes(to)) ? from : to;
 	const struct iommu_domain_desc next = {
 		.type = IOMMU_DOMAIN_PAGING,
-		.stage = is_nested(to) ? 2 : to->stage,
-		.levels = is_nested(to) ? 0 : to->levels,
+		.stage = is_nested(like) ? 2 : like->stage,
+		.levels = is_nested(like) ? 0 : like->levels,
 	};
 
 	return is_nested(&s->cell->from) ? add_nested(s, XP_SIDE_NEXT, 2, XP_SIDE_OLD + 1) : add_domain(s, XP_SIDE_NEXT, &next);

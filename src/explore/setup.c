@@ -62,7 +62,7 @@ struct iommu_model_config xp_config(unsigned freedoms, unsigned quantum)
 		.freedoms = freedoms,
 		.quantum = quantum,
 		.lanes = 1,
-		.entry_lines = 16,
+		.entry_lines = 64, /* an entry in pieces is cached in as many mixtures */
 		.pasid_lines = 16,
 		.walk_lines = 64,
 		.iotlb_lines = 64,
