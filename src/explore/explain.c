@@ -71,24 +71,51 @@ static bool means(const struct entry_format *format, const uint64_t *entry, cons
 	return true;
 }
 
-/* Of the entry in its place: every value that it has at some time. False: too many, or it is in two places (a table swap). */
-static bool values_of(const struct xp_case *c, const struct entry_format *format, uint64_t states[][IOMMU_ENTRY_WORDS], unsigned *n)
+/* Does what is sent here make the hardware forget the entry? Not a wait, nor what is about translations or the device's TLB. */
+static bool forgets_entry(const struct xp_arch *arch, const struct xp_ops *ops, unsigned i)
 {
+	const struct xp_op *op = &ops->v[i];
+	unsigned lsb, width;
+
+	return op->kind == XP_SUBMIT && !strstr(op->text, "wait") && !strstr(op->text, "fence") && !arch->tag(op->words, &lsb, &width) &&
+	       !arch->is_device_tlb(op->words);
+}
+
+/*
+ * Of the entry in its place: every value that it has at some time, and where one fetch can't have seen what comes after as well as what came
+ * before, because the entry has been forgotten and the wait for that is over: ends[] has the last value of each such part, which is the
+ * first of the next. False: too many, or it is in two places (a table swap).
+ */
+static bool values_of(const struct xp_arch *arch, const struct xp_case *c, const struct entry_format *format,
+		      uint64_t states[][IOMMU_ENTRY_WORDS], unsigned *n, unsigned *ends, unsigned *nends)
+{
+	bool forgotten = false;
+
 	*n = 1;
+	*nends = 0;
 	memcpy(states[0], &c->ram[c->after_addr / 8], format->words * 8);
 	for (unsigned i = 0; i < c->steps.n; i++) {
 		const struct xp_op *op = &c->steps.v[i];
 
 		if (op->kind == XP_BULK)
 			return false;
+		forgotten |= forgets_entry(arch, &c->steps, i);
+		if (op->kind == XP_WAIT && forgotten && *nends < MAX_STATES) {
+			ends[(*nends)++] = *n - 1;
+			forgotten = false;
+		}
 		if (op->kind != XP_STORE)
 			continue;
+		forgotten = false; /* what was forgotten before may be fetched again */
 		if (op->addr < c->after_addr || op->addr + op->width > c->after_addr + format->words * 8 || *n == MAX_STATES)
 			return false;
 		memcpy(states[*n], states[*n - 1], sizeof(states[0]));
 		memcpy(states[*n] + (op->addr - c->after_addr) / 8, op->words, op->width);
 		++*n;
 	}
+	if (*nends == MAX_STATES)
+		return false;
+	ends[(*nends)++] = *n - 1;
 	return true;
 }
 
@@ -154,14 +181,13 @@ static bool mixture_is_fine(const struct hitless_cell *cell, const struct xp_cas
 	return false;
 }
 
-static bool mixtures_are_fine(const struct hitless_cell *cell, const struct xp_case *c, const struct entry_format *format, const char **reason)
+/* Those of `n` values, from `states` on. */
+static bool mixtures_of(const struct hitless_cell *cell, const struct xp_case *c, const struct entry_format *format,
+			uint64_t states[][IOMMU_ENTRY_WORDS], unsigned n, const char **reason)
 {
-	uint64_t states[MAX_STATES][IOMMU_ENTRY_WORDS], mixed[IOMMU_ENTRY_WORDS] = { 0 };
-	unsigned per = cell->quantum / 8, quanta, choice[IOMMU_ENTRY_WORDS] = { 0 }, n, q;
+	uint64_t mixed[IOMMU_ENTRY_WORDS] = { 0 };
+	unsigned per = cell->quantum / 8, quanta, choice[IOMMU_ENTRY_WORDS] = { 0 }, q;
 
-	*reason = "no mixture of its values means anything but the old or the new entry";
-	if (!values_of(c, format, states, &n))
-		return false;
 	quanta = (format->words + per - 1) / per;
 	do {
 		for (unsigned i = 0; i < format->words; i++)
@@ -179,6 +205,20 @@ static bool mixtures_are_fine(const struct hitless_cell *cell, const struct xp_c
 			choice[q] = 0;
 		}
 	} while (q < quanta);
+	return true;
+}
+
+static bool mixtures_are_fine(const struct xp_arch *arch, const struct hitless_cell *cell, const struct xp_case *c, const char **reason)
+{
+	uint64_t states[MAX_STATES][IOMMU_ENTRY_WORDS];
+	unsigned n, ends[MAX_STATES], nends;
+
+	*reason = "no mixture of its values means anything but the old or the new entry";
+	if (!values_of(arch, c, arch->format, states, &n, ends, &nends))
+		return false;
+	for (unsigned i = 0, first = 0; i < nends; first = ends[i++])
+		if (!mixtures_of(cell, c, arch->format, states + first, ends[i] - first + 1, reason))
+			return false;
 	return true;
 }
 
@@ -478,7 +518,7 @@ int xp_explain(const struct hitless_cell *cell, const char **reason)
 	err = done_twice(&original, cell, &twice, &covered);
 	if (!err && twice)
 		*reason = "another step does the same: without either it is proved, without both it is violated";
-	else if (!err && mixtures_are_fine(cell, &damaged, arch->format, &mixtures))
+	else if (!err && mixtures_are_fine(arch, cell, &damaged, &mixtures))
 		*reason = mixtures;
 	if (err || *reason)
 		goto out;
