@@ -66,6 +66,7 @@ struct hitless_report {
 	const char *limit;		/* bounded: why */
 	uint64_t states;		/* distinct request states and places */
 	uint64_t places;
+	unsigned mapper_lists;		/* domain layer: how many different things the mapper does, by when it has started */
 	unsigned depth;			/* driver and queue steps of the longest path */
 	unsigned unconfirmed;
 	char detail[200];		/* what the DMA saw */

@@ -141,6 +141,7 @@ static int explore(const struct hitless_domain_cell *cell, enum hitless_mapper m
 		   struct hitless_report *report)
 {
 	uint64_t states = report->states, places = report->places;
+	unsigned lists = report->mapper_lists;
 	unsigned depth = report->depth, unconfirmed = report->unconfirmed;
 	struct xp_result result;
 	int err = xp_explore(c, &result);
@@ -149,6 +150,7 @@ static int explore(const struct hitless_domain_cell *cell, enum hitless_mapper m
 		xp_fill_report(report, &result);
 		report->states += states;
 		report->places += places;
+		report->mapper_lists += lists;
 		report->unconfirmed += unconfirmed;
 		if (report->depth < depth)
 			report->depth = depth;

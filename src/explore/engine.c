@@ -643,6 +643,8 @@ static bool expand_thread(struct xp_engine *e, uint32_t from, char kind, unsigne
 		return true;
 	place->edge.kind = kind;
 	place->edge.which = which;
+	if (kind == 'M' && !place->world.list)
+		e->result->started |= 1u << (e->c->mapper.at[place->world.op] - 1);
 	if (kind == 'D')
 		xp_op_do(&e->m);
 	else if (kind == 'M')

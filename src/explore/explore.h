@@ -187,6 +187,7 @@ struct xp_result {
 	const char *limit;		/* bounded: which limit */
 	uint64_t places, states, requests;
 	unsigned depth;
+	uint32_t started;		/* bits: which of the mapper's lists has been begun somewhere */
 	/* What was in the caches and in flight at some place, hashed, once each, in ascending order. Free with free(). */
 	uint64_t *situations;
 	uint32_t nsituations;

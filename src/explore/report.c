@@ -90,6 +90,7 @@ void xp_fill_report(struct hitless_report *report, const struct xp_result *resul
 	report->limit = result->limit;
 	report->states = result->states;
 	report->places = result->places;
+	report->mapper_lists = (unsigned)__builtin_popcount(result->started);
 	report->depth = result->depth;
 	report->unconfirmed = result->unconfirmed;
 	memcpy(report->detail, result->detail, sizeof(report->detail));
