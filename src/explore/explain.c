@@ -71,14 +71,18 @@ static bool means(const struct entry_format *format, const uint64_t *entry, cons
 	return true;
 }
 
-/* Does what is sent here make the hardware forget the entry? Not a wait, nor what is about translations or the device's TLB. */
-static bool forgets_entry(const struct xp_arch *arch, const struct xp_ops *ops, unsigned i)
+/* A command about translations under a tag. */
+static bool is_about_tag(const struct xp_arch *arch, const struct xp_op *op)
 {
-	const struct xp_op *op = &ops->v[i];
 	unsigned lsb, width;
 
-	return op->kind == XP_SUBMIT && !strstr(op->text, "wait") && !strstr(op->text, "fence") && !arch->tag(op->words, &lsb, &width) &&
-	       !arch->is_device_tlb(op->words);
+	return op->kind == XP_SUBMIT && arch->tag(op->words, &lsb, &width);
+}
+
+/* Does this make the hardware forget the entry? Not what is about translations or the device's TLB. */
+static bool forgets_entry(const struct xp_arch *arch, const struct xp_op *op)
+{
+	return op->kind == XP_SUBMIT && !op->orders && !is_about_tag(arch, op) && !arch->is_device_tlb(op->words);
 }
 
 /*
@@ -99,7 +103,7 @@ static bool values_of(const struct xp_arch *arch, const struct xp_case *c, const
 
 		if (op->kind == XP_BULK)
 			return false;
-		forgotten |= forgets_entry(arch, &c->steps, i);
+		forgotten |= forgets_entry(arch, op);
 		if (op->kind == XP_WAIT && forgotten && *nends < MAX_STATES) {
 			ends[(*nends)++] = *n - 1;
 			forgotten = false;
@@ -286,8 +290,11 @@ static int find_singles(const struct hitless_cell *original)
 		err = without(original, singles.n + 1, singles.text[singles.n], NULL);
 		singles.verdict[singles.n] = UNKNOWN;
 	}
-	memcpy(&singles.original, original, sizeof(*original));
-	return err == -ENOENT ? 0 : err;
+	memcpy(&singles.original, original, sizeof(*original)); /* with what is between its members */
+	if (!err || err == -ENOENT)
+		return 0;
+	singles.n = 0;
+	return err;
 }
 
 /* Is the undamaged sequence proved without a step of that text, other than the one that the mutant is without? */
@@ -453,13 +460,6 @@ static bool only_later(const struct xp_case *whole, const char *text, unsigned f
 }
 
 /* ---- A tag that stays in use ---- */
-
-static bool is_about_tag(const struct xp_arch *arch, const struct xp_op *op)
-{
-	unsigned lsb, width;
-
-	return op->kind == XP_SUBMIT && arch->tag(op->words, &lsb, &width);
-}
 
 /* The device looks nothing up any more; who stays in the old domain may keep what is cached of it. */
 static bool only_others(const struct xp_arch *arch, const struct xp_case *whole, unsigned first, unsigned last)

@@ -50,6 +50,7 @@ struct xp_op {
 	uint32_t width;		/* bytes */
 	uint64_t addr;
 	uint64_t words[4];
+	bool orders;		/* SUBMIT: a wait or a fence, that invalidates nothing */
 	bool by_head;		/* WAIT: not for a word, but until the unit has consumed all that its thread has submitted */
 	uint32_t nbulk;
 	uint64_t (*bulk)[2];	/* BULK: address, value; SUBMIT: commands */

@@ -193,11 +193,13 @@ static int commands(void *unit, const struct iommu_step *steps, unsigned count)
 			add(r, op);
 		} else if (!step->poll) {
 			r->arch->wait(true, 0, 0, op.words);
+			op.orders = true;
 			snprintf(op.text, sizeof(op.text), "command wait (the queue orders what follows)");
 			add(r, op);
 		} else {
 			r->sequence++;
 			r->arch->wait(false, status + r->sequence * 8, r->sequence, op.words);
+			op.orders = true;
 			snprintf(op.text, sizeof(op.text), "command wait, with status");
 			add(r, op);
 			op = (struct xp_op){ .kind = XP_WAIT, .addr = status + r->sequence * 8, .words = { r->sequence } };
