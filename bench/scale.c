@@ -18,7 +18,7 @@
 
 #define KIB4 4096ull
 #define GIB1 (1ull << 30)
-#define RAM (768u << 20)
+#define RAM (1u << 30)
 #define MAX_THREADS 4u
 
 /* Of each architecture the mode with one entry a device: then it is that which counts. */
@@ -32,8 +32,8 @@ enum row { DEVICE, DOMAIN, MAPPING, MANY, MANY_FROM_ALL, THREADS, POLLS, ROWS };
 static const char polls_name[] = "polls of a replace, a group of 16 devices";
 
 static const char *const names[ROWS] = {
-	"memory of a device, of 4096", "memory of a domain, of 512", "memory of a mapping, of 262144 pages",
-	"replace, among 4096 devices and 512 domains", "replace, all of 4096 devices in one domain", "replace, 2 threads", polls_name,
+	"memory of a device, of 65536", "memory of a domain, of 4096", "memory of a mapping, of 262144 pages",
+	"replace, among 65536 devices and 4096 domains", "replace, all of 65536 devices in one domain", "replace, 2 threads", polls_name,
 };
 
 struct world {
@@ -79,6 +79,7 @@ static void open_world(struct world *w, const struct machine_arch *arch, unsigne
 	w->domains = many(ndomains, sizeof(*w->domains));
 	w->in = many(ndevices, sizeof(*w->in));
 	bench_check(machine_create(&w->machine, &config), "machine");
+	w->machine.firmware.last_device = ndevices - 1;
 	bench_check(machine_start_unit(&w->machine), "unit");
 	instant_take(&w->instant, instant_find(arch->name), &w->machine);
 	before = bytes_in_use(w);
@@ -245,7 +246,7 @@ static unsigned polls_of(const struct machine_arch *arch, unsigned n)
 
 static void measure(struct bench *bench, const struct kind *kind, const struct machine_arch *arch, const char *const *name)
 {
-	unsigned ndevices = 4096, ndomains = 512, n = bench->quick ? 20000 : 200000;
+	unsigned ndevices = 65536, ndomains = 4096, n = bench->quick ? 20000 : 1000000;
 	struct world *few = many(1, sizeof(*few)), *w = many(1, sizeof(*w));
 	uint64_t before;
 	double one;

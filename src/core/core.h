@@ -145,13 +145,19 @@ struct attach_point {
 	struct point_member *members;
 };
 
+/* One of a device's requester ids, device->rids[] at the same index, among those that its unit finds them by. */
+struct requester {
+	struct requester *next;
+	struct iommu_device *device;
+};
+
 struct iommu_device {
 	struct iommu_device *next_in_group;
-	struct iommu_device *next_in_unit;
 	struct iommu_group *group;
 	struct iommu_unit *unit;
 	uint32_t rids[IOMMU_MAX_RIDS];
 	unsigned nrids;
+	struct requester requesters[IOMMU_MAX_RIDS];
 	/* Where the driver has put the entries of its requests without PASID; `format` and `pasid` may be left 0: the unit's own. */
 	struct entry_place entry[IOMMU_MAX_RIDS];
 	void *tables[IOMMU_MAX_RIDS];		/* what the driver keeps of its PASIDs' entries */
@@ -191,7 +197,8 @@ struct iommu_unit {
 	const struct iommu_nested_ops *nested;	/* NULL: guests' entries are not understood */
 	const struct hitless_port *port;
 	struct hitless_lock lock;
-	struct iommu_device *devices;
+	struct requester **requesters;		/* heads of chains: see unit.c */
+	unsigned ndevices, npasid_devices;	/* all, and those that may send PASIDs */
 	struct tag_space {
 		uint64_t *map;			/* a bit per tag, 1: taken */
 		uint32_t count, used;
@@ -376,6 +383,8 @@ bool unit_peek_free_tag(struct iommu_unit *unit, unsigned space, uint32_t *tag);
 /* -EEXIST: one of the requester ids is known. */
 int unit_link_device(struct iommu_unit *unit, struct iommu_device *device);
 void unit_unlink_device(struct iommu_unit *unit, struct iommu_device *device);
+/* May a device of the unit send PASIDs? */
+bool unit_has_pasids(struct iommu_unit *unit);
 /* Fills in device and replacing, and calls the handler. Called by the driver without any lock. */
 void unit_report_fault(struct iommu_unit *unit, struct iommu_fault *fault);
 /* The biggest a switch's job on one device may be when memory is short (switch.c). */

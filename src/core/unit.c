@@ -14,6 +14,79 @@ static void unlock_unit(struct iommu_unit *unit)
 	unit->port->unlock(unit->port->ctx, &unit->lock);
 }
 
+/* ---- Requesters by id: a table of chains, so that neither a new device nor a fault takes a look at all others ---- */
+
+#define CHAINS_LOG2 10
+
+static struct requester **chain_of(const struct iommu_unit *unit, uint32_t rid)
+{
+	/* Knuth's multiplicative hash: ids come in runs and in steps of a bus. */
+	return &unit->requesters[rid * 2654435761u >> (32 - CHAINS_LOG2)];
+}
+
+static size_t chains_bytes(void)
+{
+	return sizeof(struct requester *) << CHAINS_LOG2;
+}
+
+/* Under the unit's lock. */
+static struct iommu_device *find_device(const struct iommu_unit *unit, uint32_t rid)
+{
+	for (const struct requester *r = *chain_of(unit, rid); r; r = r->next)
+		if (r->device->rids[r - r->device->requesters] == rid)
+			return r->device;
+	return NULL;
+}
+
+int unit_link_device(struct iommu_unit *unit, struct iommu_device *device)
+{
+	int err = 0;
+
+	lock_unit(unit);
+	for (unsigned i = 0; i < device->nrids; i++)
+		if (find_device(unit, device->rids[i]))
+			err = -EEXIST;
+	for (unsigned i = 0; i < device->nrids && !err; i++) {
+		struct requester **chain = chain_of(unit, device->rids[i]);
+
+		device->requesters[i] = (struct requester){ .next = *chain, .device = device };
+		*chain = &device->requesters[i];
+	}
+	if (!err) {
+		unit->ndevices++;
+		unit->npasid_devices += device->pasid_bits != 0;
+	}
+	unlock_unit(unit);
+	return err;
+}
+
+void unit_unlink_device(struct iommu_unit *unit, struct iommu_device *device)
+{
+	lock_unit(unit);
+	for (unsigned i = 0; i < device->nrids; i++) {
+		struct requester **link = chain_of(unit, device->rids[i]);
+
+		while (*link != &device->requesters[i])
+			link = &(*link)->next;
+		*link = (*link)->next;
+	}
+	unit->ndevices--;
+	unit->npasid_devices -= device->pasid_bits != 0;
+	unlock_unit(unit);
+}
+
+bool unit_has_pasids(struct iommu_unit *unit)
+{
+	bool has;
+
+	lock_unit(unit);
+	has = unit->npasid_devices != 0;
+	unlock_unit(unit);
+	return has;
+}
+
+/* ---- Maps of tags ---- */
+
 static size_t map_bytes(uint32_t tags)
 {
 	return ((size_t)tags + 63) / 64 * sizeof(uint64_t);
@@ -45,6 +118,8 @@ static int make_tag_spaces(struct iommu_unit *unit, const struct tag_space_size 
 	return 0;
 }
 
+/* ---- A unit ---- */
+
 RARE int unit_init(struct iommu_unit *unit, const struct iommu_unit_ops *ops, const struct hitless_port *port,
 	      const struct tag_space_size *spaces)
 {
@@ -55,11 +130,15 @@ RARE int unit_init(struct iommu_unit *unit, const struct iommu_unit_ops *ops, co
 	err = make_tag_spaces(unit, spaces);
 	if (err)
 		return err;
+	unit->requesters = port->alloc(port->ctx, chains_bytes());
+	err = unit->requesters ? 0 : -ENOMEM;
+	if (err)
+		goto free_tags;
 	unit->reserve_bytes = switch_reserve_bytes();
 	unit->reserve = port->alloc(port->ctx, unit->reserve_bytes);
 	err = unit->reserve ? 0 : -ENOMEM;
 	if (err)
-		goto free_tags;
+		goto free_requesters;
 	err = port->lock_init(port->ctx, &unit->lock);
 	if (err)
 		goto free_reserve;
@@ -72,6 +151,8 @@ destroy_lock:
 	port->lock_destroy(port->ctx, &unit->lock);
 free_reserve:
 	port->free(port->ctx, unit->reserve, unit->reserve_bytes);
+free_requesters:
+	port->free(port->ctx, unit->requesters, chains_bytes());
 free_tags:
 	free_tag_spaces(unit);
 	return err;
@@ -82,6 +163,7 @@ RARE void unit_fini(struct iommu_unit *unit)
 	unit->port->lock_destroy(unit->port->ctx, &unit->reserve_lock);
 	unit->port->lock_destroy(unit->port->ctx, &unit->lock);
 	unit->port->free(unit->port->ctx, unit->reserve, unit->reserve_bytes);
+	unit->port->free(unit->port->ctx, unit->requesters, chains_bytes());
 	free_tag_spaces(unit);
 }
 
@@ -94,6 +176,8 @@ void unit_mark_lost(struct iommu_unit *unit)
 {
 	__atomic_store_n(&unit->lost, 1, __ATOMIC_RELEASE);
 }
+
+/* ---- Tags that are free ---- */
 
 /* Under the unit's lock. */
 static bool find_free_tag(const struct tag_space *space, uint32_t *tag)
@@ -145,41 +229,7 @@ bool unit_peek_free_tag(struct iommu_unit *unit, unsigned which, uint32_t *tag)
 	return found;
 }
 
-static struct iommu_device *find_device(struct iommu_unit *unit, uint32_t rid)
-{
-	for (struct iommu_device *device = unit->devices; device; device = device->next_in_unit)
-		for (unsigned i = 0; i < device->nrids; i++)
-			if (device->rids[i] == rid)
-				return device;
-	return NULL;
-}
-
-int unit_link_device(struct iommu_unit *unit, struct iommu_device *device)
-{
-	int err = 0;
-
-	lock_unit(unit);
-	for (unsigned i = 0; i < device->nrids; i++)
-		if (find_device(unit, device->rids[i]))
-			err = -EEXIST;
-	if (!err) {
-		device->next_in_unit = unit->devices;
-		unit->devices = device;
-	}
-	unlock_unit(unit);
-	return err;
-}
-
-void unit_unlink_device(struct iommu_unit *unit, struct iommu_device *device)
-{
-	lock_unit(unit);
-	for (struct iommu_device **link = &unit->devices; *link; link = &(*link)->next_in_unit)
-		if (*link == device) {
-			*link = device->next_in_unit;
-			break;
-		}
-	unlock_unit(unit);
-}
+/* ---- What is done with it ---- */
 
 int unit_commit(struct iommu_unit *unit, struct iommu_plan *plan)
 {
@@ -215,7 +265,7 @@ int iommu_unit_destroy(struct iommu_unit *unit)
 	if (!unit)
 		return -EINVAL;
 	lock_unit(unit);
-	busy = unit->devices != NULL;
+	busy = unit->ndevices != 0;
 	for (unsigned i = 0; i < TAG_SPACES; i++)
 		busy |= unit->tags[i].used != 0;
 	unlock_unit(unit);

@@ -221,22 +221,10 @@ static bool concerns(const struct iommu_domain *nested, const struct iommu_guest
 	       GET(AMDVI_CMD_PAGES, DOMAIN_ID, command->words) == GET(AMDVI_DTE, DOMAIN_ID, nested->guest);
 }
 
-/* May a device of the unit send PASIDs? */
-static bool has_pasids(struct iommu_unit *unit)
-{
-	bool found = false;
-
-	unit->port->lock(unit->port->ctx, &unit->lock);
-	for (const struct iommu_device *device = unit->devices; device && !found; device = device->next_in_unit)
-		found = device->pasid_bits != 0;
-	unit->port->unlock(unit->port->ctx, &unit->lock);
-	return found;
-}
-
 /* What a guest's INVALIDATE_IOMMU_ALL means for one of its domains. Its PASIDs are in no list: then the unit forgets everybody's. */
 static void forget_domain(struct iommu_unit *unit, struct entry_steps *steps, uint32_t tag)
 {
-	if (has_pasids(unit) && AMDVI_EFR_OF(to_amdvi(unit), IA_SUP)) {
+	if (unit_has_pasids(unit) && AMDVI_EFR_OF(to_amdvi(unit), IA_SUP)) {
 		amdvi_invalidate_all(steps);
 		return;
 	}

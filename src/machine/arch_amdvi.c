@@ -14,7 +14,7 @@
 #define CAPABILITY 0x0903000fu
 #define CAPABILITY_NPCACHE (1u << 26)
 
-/* 16 buses: the device table has 128 KiB and fits into a small machine. */
+/* Unless the machine says more: 16 buses, whose device table has 128 KiB and fits into a small machine. */
 #define LAST_DEVICE 0xfffu
 
 static int create(struct machine *machine, struct iommu_unit **unit)
