@@ -711,6 +711,96 @@ static void test_unmap_is_final(void **state)
 	fixture_close(&fx);
 }
 
+/* What another thread might do while an unmap waits for the hardware. */
+static struct {
+	struct iommu_domain *domain;
+	int result;
+} beside;
+
+static void map_beside(void *ctx, const struct iommu_step *step)
+{
+	struct iommu_domain *domain = beside.domain;
+
+	(void)ctx;
+	if (!domain || step->op != IOMMU_STEP_WAIT)
+		return;
+	beside.domain = NULL;
+	beside.result = iommu_map(domain, WINDOW + 32 * 4096, 7 * 4096, 4096, IOMMU_READ);
+}
+
+/* (Were the lock held, this would not come back.) */
+static void test_map_during_an_unmaps_wait(void **state)
+{
+	struct fixture fx;
+	struct iommu_group *group;
+	struct iommu_device_desc desc = { .rids = { RID }, .nrids = 1 };
+
+	(void)state;
+	fixture_open(&fx, arch);
+	group = fixture_group(&fx);
+	desc.unit = fx.machine.unit;
+	machine_add_function(&fx.machine, RID);
+	assert_int_equal(iommu_group_add_device(group, &desc, &fx.devices[fx.ndevices++]), 0);
+	for (unsigned stage = 3 - stages(); stage <= 2; stage++) {
+		struct iommu_domain *a = fixture_paging(&fx, stage, 0);
+
+		assert_int_equal(iommu_attach_group(group, a), 0);
+		beside.domain = a;
+		beside.result = 1;
+		fx.machine.port.trace = map_beside;
+		assert_int_equal(iommu_unmap(a, WINDOW + 3 * 4096, 4096), 4096);
+		assert_int_equal(beside.result, 0);
+		assert_int_equal(fixture_dma(&fx, RID, WINDOW + 3 * 4096, IOMMU_READ), FAULTS);
+		assert_int_equal(fixture_dma(&fx, RID, WINDOW + 32 * 4096, IOMMU_READ), 7 * 4096);
+		fx.machine.port.trace = count_step;
+		assert_int_equal(iommu_detach_group(group), 0);
+		assert_int_equal(iommu_domain_free(a), 0);
+		iommu_unit_handle_faults(fx.machine.unit);
+	}
+	fixture_close(&fx);
+}
+
+/* ---- Many devices ---- */
+
+#define MANY 1500u	/* more than there are chains in unit.c: some devices share one */
+
+static void test_many_devices(void **state)
+{
+	static struct iommu_group *groups[MANY];
+	static struct iommu_device *devices[MANY];
+	struct iommu_device *again;
+	struct heard heard = { 0 };
+	struct fixture fx;
+
+	(void)state;
+	fixture_open(&fx, arch);
+	iommu_unit_set_fault_handler(fx.machine.unit, hear, &heard);
+	for (unsigned i = 0; i < MANY; i++) {
+		const struct iommu_device_desc desc = { .unit = fx.machine.unit, .rids = { i }, .nrids = 1 };
+
+		assert_int_equal(iommu_group_alloc(&fx.machine.port, &groups[i]), 0);
+		assert_int_equal(iommu_group_add_device(groups[i], &desc, &devices[i]), 0);
+	}
+	/* Every other one goes. */
+	for (unsigned i = 0; i < MANY; i += 2)
+		assert_int_equal(iommu_group_remove_device(groups[i], devices[i]), 0);
+	for (unsigned i = 0; i < MANY; i++) {
+		const struct iommu_device_desc desc = { .unit = fx.machine.unit, .rids = { i }, .nrids = 1 };
+
+		if (i % 100 < 2) {
+			assert_int_equal(fixture_dma(&fx, i, WINDOW, IOMMU_READ), FAULTS);
+			assert_int_equal(iommu_unit_handle_faults(fx.machine.unit), 1);
+			assert_ptr_equal(heard.last.device, i % 2 ? devices[i] : NULL);
+		}
+		if (i % 2) {
+			assert_int_equal(iommu_group_add_device(groups[i], &desc, &again), -EEXIST);
+			assert_int_equal(iommu_group_remove_device(groups[i], devices[i]), 0);
+		}
+		assert_int_equal(iommu_group_free(groups[i]), 0);
+	}
+	fixture_close(&fx);
+}
+
 static unsigned reported;
 static uint64_t reported_iova;
 
@@ -987,6 +1077,8 @@ int main(void)
 		cmocka_unit_test(test_bad_arguments),
 		cmocka_unit_test(test_faults),
 		cmocka_unit_test(test_unmap_is_final),
+		cmocka_unit_test(test_map_during_an_unmaps_wait),
+		cmocka_unit_test(test_many_devices),
 		cmocka_unit_test(test_dirty),
 		cmocka_unit_test(test_quantum_64),
 		cmocka_unit_test(test_noncoherent),

@@ -4,8 +4,9 @@
  *
  * Locks, in the order in which they nest:
  *	group->lock	its devices, its domains; held over a whole attach, replace or detach
- *	domain->lock	its page table, its list of tags; held over map and over unmap with its invalidations; a parent's before
- *			that of a domain nested in it
+ *	domain->flush_lock held over an unmap to the end of its wait
+ *	domain->lock	its page table, its list of tags; held over map and unmap, but for the wait of a plain unmap (see below); a
+ *			parent's before that of a domain nested in it
  *	table->lock	(entry.h) a page of live entries
  *	unit->lock	its devices and its free tags (and before domain->lock, when memory is short, unit->reserve_lock)
  *	group->fault_lock what a fault needs to find its handle
@@ -22,6 +23,11 @@
  * domain's list, for everything that is attached under it, all under domain->lock. Replace puts tag and attachment there, under
  * the same lock, before it stores an entry with that tag, and takes them off after the last flush of it. So either unmap sees
  * the tag, or the hardware's first walk with the tag comes after the cleared entries.
+ *
+ * A plain unmap, which removes no table and asks no device's TLB, lets domain->lock go before it sends its commands, so that nobody
+ * who maps waits for the hardware: a map elsewhere does not need these pages forgotten, and their addresses are free when unmap has returned.
+ * Who must not overtake its wait passes through flush_lock: a device whose TLB could yet be filled with what is on its way
+ * out, once it is on the list; and the last to leave a tag, whose unit may be gone afterwards.
  */
 #ifndef CORE_H
 #define CORE_H
@@ -63,7 +69,7 @@ struct iommu_domain {
 	bool dirty;
 	const struct iommu_unit_ops *ops;	/* whose format it has */
 	const struct hitless_port *port;
-	struct hitless_lock lock;
+	struct hitless_lock flush_lock, lock;
 	struct domain_tag *tags;
 	struct domain_tag record;		/* room for one of them: mostly there is one unit */
 	struct iommu_pgtable pgtable;		/* paging */

@@ -14,6 +14,13 @@ static void unlock_domain(struct iommu_domain *domain)
 	domain->port->unlock(domain->port->ctx, &domain->lock);
 }
 
+/* Whoever unmaps now has returned afterwards. */
+static void pass_unmaps(struct iommu_domain *domain)
+{
+	domain->port->lock(domain->port->ctx, &domain->flush_lock);
+	domain->port->unlock(domain->port->ctx, &domain->flush_lock);
+}
+
 /* ---- Life ---- */
 
 static bool valid(const struct iommu_domain_desc *desc)
@@ -43,11 +50,19 @@ RARE int domain_create(struct iommu_unit *unit, enum iommu_domain_type type, str
 	domain->last = UINT64_MAX;
 	domain->ops = unit->ops;
 	domain->port = port;
+	err = port->lock_init(port->ctx, &domain->flush_lock);
+	if (err)
+		goto free;
 	err = port->lock_init(port->ctx, &domain->lock);
 	if (err)
-		port->free(port->ctx, domain, sizeof(*domain));
-	else
-		*result = domain;
+		goto destroy_lock;
+	*result = domain;
+	return 0;
+
+destroy_lock:
+	port->lock_destroy(port->ctx, &domain->flush_lock);
+free:
+	port->free(port->ctx, domain, sizeof(*domain));
 	return err;
 }
 
@@ -56,6 +71,7 @@ RARE void domain_destroy(struct iommu_domain *domain)
 	const struct hitless_port *port = domain->port;
 
 	port->lock_destroy(port->ctx, &domain->lock);
+	port->lock_destroy(port->ctx, &domain->flush_lock);
 	port->free(port->ctx, domain, sizeof(*domain));
 }
 
@@ -312,6 +328,7 @@ void domain_put_tag(struct iommu_domain *domain, struct domain_tag *tag, unsigne
 		unit_free_tag(tag->unit, tag->space, tag->tag);
 	free_record(domain, tag);
 	unlock_domain(domain);
+	pass_unmaps(domain);
 }
 
 bool domain_begin_hop(struct iommu_domain *domain, struct domain_tag *tag)
@@ -356,6 +373,8 @@ void domain_add_attachment(struct iommu_domain *domain, struct domain_tag *tag, 
 		attachment->next->link = &attachment->next;
 	tag->attachments = attachment;
 	unlock_domain(domain);
+	if (attachment->ats)
+		pass_unmaps(domain);
 }
 
 void domain_remove_attachment(struct iommu_domain *domain, struct iommu_attachment *attachment)
@@ -479,6 +498,39 @@ static int forget(struct iommu_domain *domain, uint64_t first, uint64_t last, bo
 	return f.err;
 }
 
+/*
+ * The tag under which a plain unmap is all forgotten, the domain's only one. NULL: a table went, which others would miss in what the
+ * hardware still knows of it; or there is more to be asked than one tag of one unit.
+ */
+static struct domain_tag *lone_tag(const struct iommu_domain *domain, const struct iommu_gather *gather)
+{
+	struct domain_tag *tag = domain->tags;
+
+	if (gather->tables || domain->nested || domain->pgtable.retired.tables || !tag || tag->next || !tag->users)
+		return NULL;
+	for (const struct iommu_attachment *at = tag->attachments; at; at = at->next)
+		if (at->ats)
+			return NULL;
+	return tag;
+}
+
+/* Lets the domain's lock go while the hardware forgets. */
+static int forget_unlocked(struct iommu_domain *domain, const struct domain_tag *tag, const struct iommu_gather *gather)
+{
+	struct iommu_step array[FLUSH_STEPS];
+	struct iommu_unit *unit = tag->unit;
+	struct forgotten f = {
+		.domain = domain, .first = gather->first, .last = gather->last, .leaf = true,
+		.steps = { .v = array, .capacity = FLUSH_STEPS },
+	};
+
+	forget_tag(&f, tag);
+	unlock_domain(domain);
+	turn(&f, unit, 0);
+	lock_domain(domain);
+	return f.err;
+}
+
 /* Tables that the page table has no more use for are forgotten, and freed. Under the domain's lock. */
 static int forget_retired(struct iommu_domain *domain)
 {
@@ -553,6 +605,7 @@ static uint64_t within_table(const struct iommu_domain *domain, uint64_t iova, u
 int64_t iommu_unmap(struct iommu_domain *domain, uint64_t iova, uint64_t size)
 {
 	struct iommu_gather gather = IOMMU_GATHER_INIT;
+	struct domain_tag *tag;
 	int64_t unmapped;
 	int err;
 
@@ -561,6 +614,7 @@ int64_t iommu_unmap(struct iommu_domain *domain, uint64_t iova, uint64_t size)
 	err = check_range(domain, iova, size);
 	if (err)
 		return err;
+	domain->port->lock(domain->port->ctx, &domain->flush_lock);
 	lock_domain(domain);
 	size = within_table(domain, iova, size);
 	unmapped = is_lost(domain) ? -EIO : !size ? 0 : domain->pgtable.ops->unmap(&domain->pgtable, iova, size, &gather);
@@ -572,7 +626,10 @@ int64_t iommu_unmap(struct iommu_domain *domain, uint64_t iova, uint64_t size)
 		unmapped = err ? err : domain->pgtable.ops->unmap(&domain->pgtable, iova, size, &gather);
 	}
 	if (unmapped >= 0) {
-		err = unmapped ? forget(domain, gather.first, gather.last, !gather.tables, false) : 0;
+		tag = lone_tag(domain, &gather);
+		err = !unmapped ? 0 :
+		      tag	? forget_unlocked(domain, tag, &gather) :
+				  forget(domain, gather.first, gather.last, !gather.tables, false);
 		err = err ? err : forget_retired(domain);
 		if (err) {
 			/* Somebody may still walk them: they are never freed. */
@@ -583,6 +640,7 @@ int64_t iommu_unmap(struct iommu_domain *domain, uint64_t iova, uint64_t size)
 		}
 	}
 	unlock_domain(domain);
+	domain->port->unlock(domain->port->ctx, &domain->flush_lock);
 	return unmapped;
 }
 

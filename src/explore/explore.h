@@ -39,7 +39,7 @@ enum xp_op_kind {
 	XP_WRITEBACK,	/* [addr, addr + width) has reached memory when it is over */
 	XP_BARRIER,	/* all stores have */
 	XP_REGISTER,	/* words[0] to the register at offset `addr`, `width` bytes */
-	XP_LOCK,	/* lock number `addr`; words[0]: and lets go of it at once; words[1]: and, not before both are free, the lock number words[1] - 1 */
+	XP_LOCK,	/* lock number `addr`; words[0]: and lets go of it at once; words[1]: and, not before all are free, those of this mask */
 	XP_UNLOCK,
 	XP_RETURN,	/* replace has returned */
 	XP_NOTE		/* nothing that hardware could see */

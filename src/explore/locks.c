@@ -72,16 +72,20 @@ static void join_locks(struct xp_ops *ops)
 	}
 }
 
-/* A mapper that begins with two locks takes them at once: what it flushes was recorded as if it had them both when it starts. */
+/* A mapper that begins with several locks takes them at once: what it flushes was recorded as if it had them all when it starts. */
 static void join_first_locks(struct xp_ops *ops)
 {
-	struct xp_op *first = ops->v, *second = ops->v + 1;
+	unsigned n = 0;
 
-	if (ops->n < 2 || first->kind != XP_LOCK || second->kind != XP_LOCK)
+	while (n < ops->n && ops->v[n].kind == XP_LOCK)
+		n++;
+	for (unsigned i = 1; i < n; i++) {
+		ops->v[0].words[1] |= 1ull << ops->v[i].addr;
+		ops->v[i].kind = XP_NOTE;
+	}
+	if (n < 2)
 		return;
-	first->words[1] = second->addr + 1;
-	snprintf(first->text, sizeof(first->text), "lock the domain and the nested one");
-	second->kind = XP_NOTE;
+	snprintf(ops->v[0].text, sizeof(ops->v[0].text), "lock what it keeps locked, all at once");
 	drop_notes(ops);
 }
 

@@ -327,7 +327,7 @@ static bool op_ready(const struct xp_machine *m, const struct xp_op *op, unsigne
 			return consumed(m) >= w->submitted[who];
 		return (uint32_t)(xp_load64(m, op->addr) >> op->addr % 8 * 8) == (uint32_t)op->words[0];
 	case XP_LOCK:
-		return !(w->locks[!who] >> op->addr & 1) && !(op->words[1] && w->locks[!who] >> (op->words[1] - 1) & 1);
+		return !(w->locks[!who] & (1ull << op->addr | op->words[1]));
 	case XP_WRITEBACK:
 		return !pending_in(w, op->addr, op->width);
 	case XP_BARRIER:
@@ -410,9 +410,7 @@ static void op_do(struct xp_machine *m, const struct xp_op *op, unsigned who)
 		break;
 	case XP_LOCK:
 		if (!op->words[0])
-			w->locks[who] |= 1ull << op->addr;
-		if (op->words[1])
-			w->locks[who] |= 1ull << (op->words[1] - 1);
+			w->locks[who] |= 1ull << op->addr | op->words[1];
 		break;
 	case XP_UNLOCK:
 		w->locks[who] &= ~(1ull << op->addr);
