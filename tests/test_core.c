@@ -717,7 +717,7 @@ static struct {
 	int result;
 } beside;
 
-static void map_beside(void *ctx, const struct iommu_step *step)
+static void work_beside(void *ctx, const struct iommu_step *step)
 {
 	struct iommu_domain *domain = beside.domain;
 
@@ -726,10 +726,12 @@ static void map_beside(void *ctx, const struct iommu_step *step)
 		return;
 	beside.domain = NULL;
 	beside.result = iommu_map(domain, WINDOW + 32 * 4096, 7 * 4096, 4096, IOMMU_READ);
+	if (!beside.result && iommu_unmap(domain, WINDOW + 5 * 4096, 4096) != 4096)
+		beside.result = -1;
 }
 
 /* (Were the lock held, this would not come back.) */
-static void test_map_during_an_unmaps_wait(void **state)
+static void test_beside_an_unmaps_wait(void **state)
 {
 	struct fixture fx;
 	struct iommu_group *group;
@@ -747,11 +749,12 @@ static void test_map_during_an_unmaps_wait(void **state)
 		assert_int_equal(iommu_attach_group(group, a), 0);
 		beside.domain = a;
 		beside.result = 1;
-		fx.machine.port.trace = map_beside;
+		fx.machine.port.trace = work_beside;
 		assert_int_equal(iommu_unmap(a, WINDOW + 3 * 4096, 4096), 4096);
 		assert_int_equal(beside.result, 0);
 		assert_int_equal(fixture_dma(&fx, RID, WINDOW + 3 * 4096, IOMMU_READ), FAULTS);
 		assert_int_equal(fixture_dma(&fx, RID, WINDOW + 32 * 4096, IOMMU_READ), 7 * 4096);
+		assert_int_equal(fixture_dma(&fx, RID, WINDOW + 5 * 4096, IOMMU_READ), FAULTS);
 		fx.machine.port.trace = count_step;
 		assert_int_equal(iommu_detach_group(group), 0);
 		assert_int_equal(iommu_domain_free(a), 0);
@@ -1077,7 +1080,7 @@ int main(void)
 		cmocka_unit_test(test_bad_arguments),
 		cmocka_unit_test(test_faults),
 		cmocka_unit_test(test_unmap_is_final),
-		cmocka_unit_test(test_map_during_an_unmaps_wait),
+		cmocka_unit_test(test_beside_an_unmaps_wait),
 		cmocka_unit_test(test_many_devices),
 		cmocka_unit_test(test_dirty),
 		cmocka_unit_test(test_quantum_64),

@@ -79,6 +79,10 @@ struct hitless_port {
 	void (*lock_destroy)(void *ctx, struct hitless_lock *lock);
 	void (*lock)(void *ctx, struct hitless_lock *lock);
 	void (*unlock)(void *ctx, struct hitless_lock *lock);
+	/* The same locks held by many at once, while nobody holds them alone; who wants one alone must get it, whoever else comes
+	 * meanwhile. Only for unmaps of one domain that wait for the hardware: with NULL (both) they wait one after the other. */
+	void (*lock_shared)(void *ctx, struct hitless_lock *lock);
+	void (*unlock_shared)(void *ctx, struct hitless_lock *lock);
 
 	/* A clock that never runs backwards, in nanoseconds, for time limits; and what to do between two polls. */
 	uint64_t (*now_ns)(void *ctx);

@@ -4,7 +4,7 @@
  *
  * Locks, in the order in which they nest:
  *	group->lock	its devices, its domains; held over a whole attach, replace or detach
- *	domain->flush_lock held over an unmap to the end of its wait
+ *	domain->flush_lock held over an unmap to the end of its wait; shared, if the port can
  *	domain->lock	its page table, its list of tags; held over map and unmap, but for the wait of a plain unmap (see below); a
  *			parent's before that of a domain nested in it
  *	table->lock	(entry.h) a page of live entries
@@ -25,7 +25,8 @@
  * the tag, or the hardware's first walk with the tag comes after the cleared entries.
  *
  * A plain unmap, which removes no table and asks no device's TLB, lets domain->lock go before it sends its commands, so that nobody
- * who maps waits for the hardware: a map elsewhere does not need these pages forgotten, and their addresses are free when unmap has returned.
+ * who maps or unmaps waits for the hardware on its behalf: elsewhere these pages need not be forgotten, who removes a table
+ * has that forgotten himself, and the addresses are free when unmap has returned.
  * Who must not overtake its wait passes through flush_lock: a device whose TLB could yet be filled with what is on its way
  * out, once it is on the list; and the last to leave a tag, whose unit may be gone afterwards.
  */

@@ -14,6 +14,20 @@ static void unlock_domain(struct iommu_domain *domain)
 	domain->port->unlock(domain->port->ctx, &domain->lock);
 }
 
+static void begin_unmap(struct iommu_domain *domain)
+{
+	const struct hitless_port *port = domain->port;
+
+	(port->lock_shared ? port->lock_shared : port->lock)(port->ctx, &domain->flush_lock);
+}
+
+static void end_unmap(struct iommu_domain *domain)
+{
+	const struct hitless_port *port = domain->port;
+
+	(port->lock_shared ? port->unlock_shared : port->unlock)(port->ctx, &domain->flush_lock);
+}
+
 /* Whoever unmaps now has returned afterwards. */
 static void pass_unmaps(struct iommu_domain *domain)
 {
@@ -614,7 +628,7 @@ int64_t iommu_unmap(struct iommu_domain *domain, uint64_t iova, uint64_t size)
 	err = check_range(domain, iova, size);
 	if (err)
 		return err;
-	domain->port->lock(domain->port->ctx, &domain->flush_lock);
+	begin_unmap(domain);
 	lock_domain(domain);
 	size = within_table(domain, iova, size);
 	unmapped = is_lost(domain) ? -EIO : !size ? 0 : domain->pgtable.ops->unmap(&domain->pgtable, iova, size, &gather);
@@ -640,7 +654,7 @@ int64_t iommu_unmap(struct iommu_domain *domain, uint64_t iova, uint64_t size)
 		}
 	}
 	unlock_domain(domain);
-	domain->port->unlock(domain->port->ctx, &domain->flush_lock);
+	end_unmap(domain);
 	return unmapped;
 }
 

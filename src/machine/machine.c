@@ -276,34 +276,57 @@ static void port_pci_write(void *ctx, uint32_t rid, unsigned offset, unsigned si
 
 /* ---- Locks, time ---- */
 
-_Static_assert(sizeof(pthread_mutex_t) <= sizeof(struct hitless_lock), "a mutex fits into the port's lock");
+/* Who wants it alone has the mutex, and waits for those who share it; who comes to share it waits for the mutex. */
+struct machine_lock {
+	pthread_mutex_t mutex;
+	unsigned sharing;	/* atomic, up under the mutex */
+};
 
-static pthread_mutex_t *mutex(struct hitless_lock *lock)
+_Static_assert(sizeof(struct machine_lock) <= sizeof(struct hitless_lock), "the machine's lock fits into the port's");
+
+static struct machine_lock *to_lock(struct hitless_lock *lock)
 {
-	return (pthread_mutex_t *)lock->opaque;
+	return (struct machine_lock *)lock->opaque;
 }
 
 static int port_lock_init(void *ctx, struct hitless_lock *lock)
 {
-	return starved(ctx) ? -ENOMEM : -pthread_mutex_init(mutex(lock), NULL);
+	to_lock(lock)->sharing = 0;
+	return starved(ctx) ? -ENOMEM : -pthread_mutex_init(&to_lock(lock)->mutex, NULL);
 }
 
 static void port_lock_destroy(void *ctx, struct hitless_lock *lock)
 {
 	(void)ctx;
-	pthread_mutex_destroy(mutex(lock));
+	pthread_mutex_destroy(&to_lock(lock)->mutex);
 }
 
 static void port_lock(void *ctx, struct hitless_lock *lock)
 {
 	(void)ctx;
-	pthread_mutex_lock(mutex(lock));
+	pthread_mutex_lock(&to_lock(lock)->mutex);
+	while (__atomic_load_n(&to_lock(lock)->sharing, __ATOMIC_ACQUIRE))
+		sched_yield();
 }
 
 static void port_unlock(void *ctx, struct hitless_lock *lock)
 {
 	(void)ctx;
-	pthread_mutex_unlock(mutex(lock));
+	pthread_mutex_unlock(&to_lock(lock)->mutex);
+}
+
+static void port_lock_shared(void *ctx, struct hitless_lock *lock)
+{
+	(void)ctx;
+	pthread_mutex_lock(&to_lock(lock)->mutex);
+	__atomic_fetch_add(&to_lock(lock)->sharing, 1, __ATOMIC_RELAXED);
+	pthread_mutex_unlock(&to_lock(lock)->mutex);
+}
+
+static void port_unlock_shared(void *ctx, struct hitless_lock *lock)
+{
+	(void)ctx;
+	__atomic_fetch_sub(&to_lock(lock)->sharing, 1, __ATOMIC_RELEASE);
 }
 
 static uint64_t port_now(void *ctx)
@@ -347,6 +370,8 @@ static void fill_ports(struct machine *machine)
 		.lock_destroy = port_lock_destroy,
 		.lock = port_lock,
 		.unlock = port_unlock,
+		.lock_shared = port_lock_shared,
+		.unlock_shared = port_unlock_shared,
 		.now_ns = port_now,
 		.relax = port_relax,
 	};
