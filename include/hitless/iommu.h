@@ -9,9 +9,9 @@
  * without PASID are in one domain; those with a PASID are in a domain of that PASID's.
  *
  * Locking: every function may be called from any thread at any time. Per group, attach, replace and detach exclude each
- * other. map and unmap may race a replace of the same domain, and each other: neither waits for the hardware on behalf of an
- * unmap of pages elsewhere, mostly. What is unmapped may be mapped anew when iommu_unmap() has returned, not before. An object must not
- * be freed while another call uses it.
+ * other. map and unmap may race a replace of the same domain, and each other. None of these two waits for the hardware on behalf of an
+ * unmap of pages elsewhere that leaves their table in place. What is unmapped may be mapped anew when iommu_unmap() has
+ * returned, not before. An object must not be freed while another call uses it.
  */
 #ifndef HITLESS_IOMMU_H
 #define HITLESS_IOMMU_H

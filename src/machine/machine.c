@@ -2,6 +2,7 @@
 /* machine.c - what all machines have: memory and who gets it, locks, a clock, power. */
 #include "qemu.h"
 
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
