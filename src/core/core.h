@@ -50,6 +50,7 @@ struct domain_tag {
 	bool hopping;				/* one of them is in a tag hop: nobody else may come */
 	uint32_t pasid;				/* lent: the table index that the lines have besides */
 	struct iommu_attachment *attachments;	/* who has it */
+	unsigned ndevtlbs;			/* of these, whose device's TLB may hold such requests */
 };
 
 /* For forget_range(): a stand-in may have let the unit cache the domain under that tag, in another way than its own. */
@@ -58,6 +59,7 @@ struct domain_tag {
 /* A device's requests in a domain: those without PASID, or with one. */
 struct iommu_attachment {
 	struct iommu_attachment *next, **link;
+	struct domain_tag *tag;			/* on whose list it is */
 	struct iommu_device *device;
 	uint32_t pasid;				/* IOMMU_NO_PASID: without */
 	bool ats;				/* its TLB may hold such requests */

@@ -381,11 +381,13 @@ void domain_take_back_tag(struct iommu_domain *domain, struct domain_tag *extra)
 void domain_add_attachment(struct iommu_domain *domain, struct domain_tag *tag, struct iommu_attachment *attachment)
 {
 	domain = lock_tags(domain);
+	attachment->tag = tag;
 	attachment->next = tag->attachments;
 	attachment->link = &tag->attachments;
 	if (attachment->next)
 		attachment->next->link = &attachment->next;
 	tag->attachments = attachment;
+	tag->ndevtlbs += attachment->ats;
 	unlock_domain(domain);
 	if (attachment->ats)
 		pass_unmaps(domain);
@@ -397,6 +399,7 @@ void domain_remove_attachment(struct iommu_domain *domain, struct iommu_attachme
 	*attachment->link = attachment->next;
 	if (attachment->next)
 		attachment->next->link = attachment->link;
+	attachment->tag->ndevtlbs -= attachment->ats;
 	unlock_domain(domain);
 }
 
@@ -467,7 +470,7 @@ static void forget_tag(struct forgotten *f, const struct domain_tag *tag)
 
 static void forget_devices(struct forgotten *f, const struct domain_tag *tag)
 {
-	for (const struct iommu_attachment *at = tag->attachments; at; at = at->next) {
+	for (const struct iommu_attachment *at = tag->ndevtlbs ? tag->attachments : NULL; at; at = at->next) {
 		if (!at->ats)
 			continue;
 		/* Its commands, one more for all of its PASIDs, a fence before and a wait after them. */
@@ -520,11 +523,8 @@ static struct domain_tag *lone_tag(const struct iommu_domain *domain, const stru
 {
 	struct domain_tag *tag = domain->tags;
 
-	if (gather->tables || domain->nested || domain->pgtable.retired.tables || !tag || tag->next || !tag->users)
+	if (gather->tables || domain->nested || domain->pgtable.retired.tables || !tag || tag->next || !tag->users || tag->ndevtlbs)
 		return NULL;
-	for (const struct iommu_attachment *at = tag->attachments; at; at = at->next)
-		if (at->ats)
-			return NULL;
 	return tag;
 }
 
