@@ -23,7 +23,7 @@ class Bench(Case):
         rows = self.json("bench", "--quick", "--repeats", "1", "scale")["rows"]
         self.assertEqual({r["format"] for r in rows}, {"vtd-legacy", "amdvi", "smmuv3", "riscv"})
         self.assertEqual({r["name"].split(",")[0] for r in rows},
-                         {"memory of a device", "memory of a domain", "memory of a mapping", "replace", "polls of a replace"})
+                         {"memory of a device", "memory of a domain", "memory of a mapping", "replace", "map + unmap a page", "polls of a replace"})
         self.are_figures(rows, 1)
         for row in rows:
             if row["name"].startswith("memory of a mapping"):
