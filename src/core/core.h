@@ -50,7 +50,7 @@ struct domain_tag {
 	bool hopping;				/* one of them is in a tag hop: nobody else may come */
 	uint32_t pasid;				/* lent: the table index that the lines have besides */
 	struct iommu_attachment *attachments;	/* who has it */
-	unsigned ndevtlbs;			/* of these, whose device's TLB may hold such requests */
+	unsigned ndevtlbs, npasids;		/* of these, whose device's TLB may hold such requests; and with a PASID */
 };
 
 /* For forget_range(): a stand-in may have let the unit cache the domain under that tag, in another way than its own. */

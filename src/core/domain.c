@@ -388,6 +388,7 @@ void domain_add_attachment(struct iommu_domain *domain, struct domain_tag *tag, 
 		attachment->next->link = &attachment->next;
 	tag->attachments = attachment;
 	tag->ndevtlbs += attachment->ats;
+	tag->npasids += attachment->pasid != IOMMU_NO_PASID;
 	unlock_domain(domain);
 	if (attachment->ats)
 		pass_unmaps(domain);
@@ -400,6 +401,7 @@ void domain_remove_attachment(struct iommu_domain *domain, struct iommu_attachme
 	if (attachment->next)
 		attachment->next->link = attachment->link;
 	attachment->tag->ndevtlbs -= attachment->ats;
+	attachment->tag->npasids -= attachment->pasid != IOMMU_NO_PASID;
 	unlock_domain(domain);
 }
 
@@ -457,10 +459,15 @@ static void forget_tag(struct forgotten *f, const struct domain_tag *tag)
 		forget_index(f, tag, tag->pasid);
 		return;
 	}
+	/* Requests without PASID all have one index. */
+	if (!tag->npasids) {
+		forget_index(f, tag, unit_pasid_index(tag->unit, IOMMU_NO_PASID));
+		return;
+	}
 	for (const struct iommu_attachment *at = tag->attachments; at; at = at->next) {
 		uint32_t index = unit_pasid_index(tag->unit, at->pasid);
 
-		/* Devices without PASIDs have one index; a PASID's are mostly side by side. */
+		/* Those of one index are mostly side by side. */
 		if (!before || index != last)
 			forget_index(f, tag, index);
 		before = true;
