@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /* test_core.c - groups, devices, domains: attach, replace, detach, and everything that can go wrong, on every architecture. */
+#include "core.h"
 #include "fixture.h"
 
 #define RID 0x0300u
@@ -1062,6 +1063,125 @@ static void test_cost_does_not_depend_on_size(void **state)
 	fixture_close(&fx);
 }
 
+/* ---- A switch by one store (onestore.c) is what it would be the long way ---- */
+
+#define TRACE_STEPS 24
+
+static struct trace {
+	struct iommu_step steps[TRACE_STEPS];
+	unsigned n, locks;
+	struct iommu_replace_report report;
+} *trace_to;
+
+static void trace_step(void *ctx, const struct iommu_step *step)
+{
+	(void)ctx;
+	if (trace_to && trace_to->n < TRACE_STEPS)
+		trace_to->steps[trace_to->n++] = *step;
+}
+
+static void (*machine_lock)(void *ctx, struct hitless_lock *lock);
+
+static void count_lock(void *ctx, struct hitless_lock *lock)
+{
+	if (trace_to)
+		trace_to->locks++;
+	machine_lock(ctx, lock);
+}
+
+static void trace_replace(struct iommu_group *group, struct iommu_domain *from, struct iommu_domain *to, struct trace *trace)
+{
+	trace_to = NULL;
+	assert_int_equal(iommu_group_replace_domain(group, from, NULL, NULL), 0);
+	trace_to = trace;
+	assert_int_equal(iommu_group_replace_domain(group, to, NULL, &trace->report), 0);
+	trace_to = NULL;
+	assert_true(trace->n < TRACE_STEPS);
+}
+
+static void assert_same_trace(const struct trace *a, const struct trace *b)
+{
+	assert_int_equal(a->n, b->n);
+	for (unsigned i = 0; i < a->n; i++) {
+		const struct iommu_step *x = &a->steps[i], *y = &b->steps[i];
+
+		assert_int_equal(x->op, y->op);
+		assert_int_equal(x->place, y->place);
+		assert_int_equal(x->rid, y->rid);
+		assert_int_equal(x->quantum, y->quantum);
+		assert_int_equal(x->nwords, y->nwords);
+		assert_int_equal(x->poll, y->poll);
+		assert_int_equal(x->offset, y->offset);
+		assert_ptr_equal(x->structure, y->structure);
+		assert_memory_equal(x->words, y->words, sizeof(x->words));
+	}
+	assert_int_equal(a->report.strategy, b->report.strategy);
+	assert_int_equal(a->report.hitless, b->report.hitless);
+	assert_int_equal(a->report.requesters, b->report.requesters);
+	assert_same_cost(&a->report.cost, &b->report.cost);
+}
+
+/* All replaces there are, on a machine of their own, so that all addresses and tags are the same again. A reserved region, of which the device
+ * wants nothing, is enough to go the long way. Returns how many pairs. */
+static unsigned trace_all(struct machine_config config, bool long_way, struct trace *traces)
+{
+	struct iommu_resv_region region = { .iova = 64 * GIB, .size = 4096, .type = IOMMU_RESV_RESERVED };
+	struct iommu_domain *domains[MAX_DOMAINS];
+	struct iommu_device *device;
+	struct iommu_group *group;
+	struct fixture fx;
+	unsigned n;
+
+	config.arch = machine_arch_by_name(arch);
+	fixture_open_config(&fx, config);
+	machine_lock = fx.machine.port.lock;
+	fx.machine.port.lock = count_lock;
+	fx.machine.port.trace = trace_step;
+	group = fixture_group(&fx);
+	device = fixture_device(&fx, group, RID);
+	device->resv = &region;
+	device->nresv = long_way;
+	n = make_domains(&fx, domains);
+	for (unsigned i = 0; i < n * n; i++)
+		trace_replace(group, domains[i / n], domains[i % n], &traces[i]);
+	device->nresv = 0;
+	device->resv = NULL;
+	assert_int_equal(iommu_detach_group(group), 0);
+	for (unsigned i = 0; i < n; i++)
+		assert_int_equal(iommu_domain_free(domains[i]), 0);
+	fixture_close(&fx);
+	return n * n;
+}
+
+/* How many pairs took one store both ways? */
+static unsigned compare_ways(struct machine_config config)
+{
+	struct trace *brief = calloc(2 * MAX_DOMAINS * MAX_DOMAINS, sizeof(*brief));
+	struct trace *full = brief + MAX_DOMAINS * MAX_DOMAINS;
+	unsigned n, compared = 0;
+
+	assert_non_null(brief);
+	n = trace_all(config, false, brief);
+	assert_int_equal(trace_all(config, true, full), n);
+	for (unsigned i = 0; i < n; i++) {
+		assert_same_trace(&brief[i], &full[i]);
+		compared += brief[i].locks < full[i].locks;
+	}
+	free(brief);
+	return compared;
+}
+
+static void test_one_store_as_the_long_way(void **state)
+{
+	(void)state;
+	/* From either stage to itself, or whatever the entries of the architecture allow: to and fro. */
+	assert_true(compare_ways((struct machine_config){ 0 }) >= 2);
+	assert_true(compare_ways((struct machine_config){ .ats = true }) >= 2);
+	compare_ways((struct machine_config){ .no_store128 = true });
+	if (machine_arch_by_name(arch)->noncoherent)
+		compare_ways((struct machine_config){ .noncoherent = true });
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -1086,6 +1206,7 @@ int main(void)
 		cmocka_unit_test(test_quantum_64),
 		cmocka_unit_test(test_noncoherent),
 		cmocka_unit_test(test_device_tlb),
+		cmocka_unit_test(test_one_store_as_the_long_way),
 	};
 	int failed = 0;
 

@@ -28,7 +28,8 @@
  * who maps or unmaps waits for the hardware on its behalf: elsewhere these pages need not be forgotten, who removes a table
  * has that forgotten himself, and the addresses are free when unmap has returned.
  * Who must not overtake its wait passes through flush_lock: a device whose TLB could yet be filled with what is on its way
- * out, once it is on the list; and the last to leave a tag, whose unit may be gone afterwards.
+ * out, once it is on the list; and the last to leave a tag while there are such unmaps (domain->unmaps_waiting), since its unit may be
+ * gone afterwards.
  */
 #ifndef CORE_H
 #define CORE_H
@@ -59,7 +60,7 @@ struct domain_tag {
 /* A device's requests in a domain: those without PASID, or with one. */
 struct iommu_attachment {
 	struct iommu_attachment *next, **link;
-	struct domain_tag *tag;			/* on whose list it is */
+	struct domain_tag *tag;			/* on whose list it is; NULL: on none, its domain has no tag */
 	struct iommu_device *device;
 	uint32_t pasid;				/* IOMMU_NO_PASID: without */
 	bool ats;				/* its TLB may hold such requests */
@@ -81,7 +82,8 @@ struct iommu_domain {
 	uint64_t first, last;			/* IOVAs that can be mapped, if need be after growing */
 	bool grows;				/* its page table may get more levels: see grow.c */
 	bool growing;				/* a level is being added */
-	unsigned switching;			/* switches to or from it that are under way */
+	unsigned switching;			/* switches to or from it that are under way, if it grows */
+	unsigned unmaps_waiting;		/* unmaps that wait for the hardware without `lock` */
 	void *driver_data;			/* what domain_init made beside the page table */
 	struct iommu_domain *nested;		/* those that it is the parent of, by next_nested; under its lock */
 	struct iommu_domain *parent, *next_nested; /* nested */
@@ -416,6 +418,13 @@ int switch_to_blocked(struct iommu_group *group, struct attach_point *point);
 int switch_device(struct iommu_group *group, struct iommu_device *device, bool enters, bool *touched);
 void set_handle(struct iommu_group *group, struct attach_point *point, const struct iommu_attach_handle *handle, bool replacing);
 
+/* ---- onestore.c ---- */
+
+/* switch_point() where it is one store into one entry, between two domains. -EAGAIN: it isn't, or somebody is in the way: nothing has
+ * happened. */
+int switch_by_one_store(struct iommu_group *group, struct attach_point *point, struct iommu_domain *domain,
+			const struct iommu_replace_options *options, struct iommu_replace_report *report);
+
 /* ---- pasid.c ---- */
 
 /* NULL: nothing is attached there. Under group->lock or group->fault_lock. */
@@ -470,6 +479,11 @@ void domain_remove_attachment(struct iommu_domain *domain, struct iommu_attachme
 int domain_get(struct iommu_domain *domain);
 void domain_put(struct iommu_domain *domain);
 void domain_quarantine(struct iommu_domain *domain);
+/* For a switch of one requester, all without waiting and at one go: domain_get(), domain_begin_switch(), a tag of the domain's own (or none,
+ * attachment->tag is NULL), domain_add_attachment(). False: one of them would fail or wait, and nothing has happened. */
+bool domain_enter(struct iommu_domain *domain, struct iommu_unit *unit, struct iommu_attachment *attachment);
+/* Undoes all that. */
+void domain_leave(struct iommu_domain *domain, struct iommu_attachment *attachment);
 
 /* ---- nested.c ---- */
 
@@ -481,6 +495,8 @@ bool nested_devtlb_is_on(const struct iommu_device *device);
 /* Brackets a switch from one domain to another (either may be NULL): neither grows meanwhile. */
 void domain_begin_switch(struct iommu_domain *old, struct iommu_domain *new);
 void domain_end_switch(struct iommu_domain *old, struct iommu_domain *new);
+/* The same from one domain, without waiting. False: it grows, and no switch has begun. */
+bool domain_try_switch(struct iommu_domain *domain);
 /* Adds levels until the table reaches `last`. Under the domain's lock, which is let go while it waits for switches. -ENOMEM,
  * -ERANGE; -EOPNOTSUPP: some entry can't be changed without a gap; -EIO: the domain is quarantined. */
 int domain_grow(struct iommu_domain *domain, uint64_t last);

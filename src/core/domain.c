@@ -271,24 +271,19 @@ static void free_record(struct iommu_domain *domain, struct domain_tag *tag)
 		domain->port->free(domain->port->ctx, tag, sizeof(*tag));
 }
 
-int domain_get_tag(struct iommu_domain *domain, struct iommu_unit *unit, uint32_t given, unsigned *users,
+/* domain_get_tag() under the domain's lock. */
+static int get_tag(struct iommu_domain *domain, struct iommu_unit *unit, uint32_t given, unsigned *users,
 		   struct domain_tag **result)
 {
-	struct domain_tag *tag;
-	int err = 0;
+	struct domain_tag *tag = find_tag(domain, unit, given);
+	int err;
 
-	domain = lock_tags(domain);
-	tag = find_tag(domain, unit, given);
-	if (domain->quarantined || (tag && tag->hopping)) {
-		err = domain->quarantined ? -EIO : -EAGAIN;
-		goto out;
-	}
+	if (domain->quarantined || (tag && tag->hopping))
+		return domain->quarantined ? -EIO : -EAGAIN;
 	if (!tag) {
 		tag = new_record(domain, unit);
-		if (!tag) {
-			err = -ENOMEM;
-			goto out;
-		}
+		if (!tag)
+			return -ENOMEM;
 		tag->space = domain_tag_space(unit, domain);
 		tag->given = given != NO_GIVEN_TAG;
 		tag->owned = !tag->given;
@@ -296,14 +291,23 @@ int domain_get_tag(struct iommu_domain *domain, struct iommu_unit *unit, uint32_
 		err = tag->owned ? unit_alloc_tag(unit, tag->space, &tag->tag) : 0;
 		if (err) {
 			free_record(domain, tag);
-			goto out;
+			return err;
 		}
 		link_tag(domain, tag);
 	}
 	tag->users += *users;
 	*users = tag->users;
 	*result = tag;
-out:
+	return 0;
+}
+
+int domain_get_tag(struct iommu_domain *domain, struct iommu_unit *unit, uint32_t given, unsigned *users,
+		   struct domain_tag **result)
+{
+	int err;
+
+	domain = lock_tags(domain);
+	err = get_tag(domain, unit, given, users, result);
 	unlock_domain(domain);
 	return err;
 }
@@ -329,20 +333,28 @@ int domain_inherit_tag(struct iommu_domain *domain, struct iommu_unit *unit, uin
 	return err ? err : tag ? 0 : -ENOMEM;
 }
 
-void domain_put_tag(struct iommu_domain *domain, struct domain_tag *tag, unsigned users)
+/* domain_put_tag() under the domain's lock. Must the last one pass unmaps that may still ask the tag's unit? */
+static bool put_tag(struct iommu_domain *domain, struct domain_tag *tag, unsigned users)
 {
-	domain = lock_tags(domain);
 	tag->users -= users;
-	if (tag->users) {
-		unlock_domain(domain);
-		return;
-	}
+	if (tag->users)
+		return false;
 	unlink_tag(domain, tag);
 	if (tag->owned)
 		unit_free_tag(tag->unit, tag->space, tag->tag);
 	free_record(domain, tag);
+	return domain->unmaps_waiting != 0;
+}
+
+void domain_put_tag(struct iommu_domain *domain, struct domain_tag *tag, unsigned users)
+{
+	bool pass;
+
+	domain = lock_tags(domain);
+	pass = put_tag(domain, tag, users);
 	unlock_domain(domain);
-	pass_unmaps(domain);
+	if (pass)
+		pass_unmaps(domain);
 }
 
 bool domain_begin_hop(struct iommu_domain *domain, struct domain_tag *tag)
@@ -378,9 +390,10 @@ void domain_take_back_tag(struct iommu_domain *domain, struct domain_tag *extra)
 	unlock_domain(domain);
 }
 
-void domain_add_attachment(struct iommu_domain *domain, struct domain_tag *tag, struct iommu_attachment *attachment)
+/* Puts it on the tag's list. Under the domain's lock. Who has a TLB then passes the unmaps that don't know it yet: always, not only if there
+ * are such, so that the explorer, who replays what one switch has done, tries it. */
+static void link_attachment(struct domain_tag *tag, struct iommu_attachment *attachment)
 {
-	domain = lock_tags(domain);
 	attachment->tag = tag;
 	attachment->next = tag->attachments;
 	attachment->link = &tag->attachments;
@@ -389,6 +402,21 @@ void domain_add_attachment(struct iommu_domain *domain, struct domain_tag *tag, 
 	tag->attachments = attachment;
 	tag->ndevtlbs += attachment->ats;
 	tag->npasids += attachment->pasid != IOMMU_NO_PASID;
+}
+
+static void unlink_attachment(struct iommu_attachment *attachment)
+{
+	*attachment->link = attachment->next;
+	if (attachment->next)
+		attachment->next->link = attachment->link;
+	attachment->tag->ndevtlbs -= attachment->ats;
+	attachment->tag->npasids -= attachment->pasid != IOMMU_NO_PASID;
+}
+
+void domain_add_attachment(struct iommu_domain *domain, struct domain_tag *tag, struct iommu_attachment *attachment)
+{
+	domain = lock_tags(domain);
+	link_attachment(tag, attachment);
 	unlock_domain(domain);
 	if (attachment->ats)
 		pass_unmaps(domain);
@@ -397,12 +425,48 @@ void domain_add_attachment(struct iommu_domain *domain, struct domain_tag *tag, 
 void domain_remove_attachment(struct iommu_domain *domain, struct iommu_attachment *attachment)
 {
 	domain = lock_tags(domain);
-	*attachment->link = attachment->next;
-	if (attachment->next)
-		attachment->next->link = attachment->link;
-	attachment->tag->ndevtlbs -= attachment->ats;
-	attachment->tag->npasids -= attachment->pasid != IOMMU_NO_PASID;
+	unlink_attachment(attachment);
 	unlock_domain(domain);
+}
+
+/* ---- One requester in and out, at one go ---- */
+
+bool domain_enter(struct iommu_domain *domain, struct iommu_unit *unit, struct iommu_attachment *attachment)
+{
+	bool tagged = domain_tag_space(unit, domain) != NO_TAG_SPACE, entered;
+	struct domain_tag *tag;
+	unsigned users = 1;
+
+	lock_domain(domain);
+	entered = !domain->quarantined && !domain->growing &&
+		  (!tagged || !get_tag(domain, unit, NO_GIVEN_TAG, &users, &tag));
+	if (entered) {
+		domain->users++;
+		domain->switching += domain->grows;
+		attachment->tag = NULL;
+		if (tagged)
+			link_attachment(tag, attachment);
+	}
+	unlock_domain(domain);
+	if (entered && tagged && attachment->ats)
+		pass_unmaps(domain);
+	return entered;
+}
+
+void domain_leave(struct iommu_domain *domain, struct iommu_attachment *attachment)
+{
+	bool pass = false;
+
+	lock_domain(domain);
+	if (attachment->tag) {
+		unlink_attachment(attachment);
+		pass = put_tag(domain, attachment->tag, 1);
+	}
+	domain->users--;
+	domain->switching -= domain->grows;
+	unlock_domain(domain);
+	if (pass)
+		pass_unmaps(domain);
 }
 
 /* ---- Map and unmap ---- */
@@ -546,9 +610,11 @@ static int forget_unlocked(struct iommu_domain *domain, const struct domain_tag 
 	};
 
 	forget_tag(&f, tag);
+	domain->unmaps_waiting++;
 	unlock_domain(domain);
 	turn(&f, unit, 0);
 	lock_domain(domain);
+	domain->unmaps_waiting--;
 	return f.err;
 }
 

@@ -46,6 +46,19 @@ static void begin_one(struct iommu_domain *domain)
 	unlock_domain(domain);
 }
 
+bool domain_try_switch(struct iommu_domain *domain)
+{
+	bool begun;
+
+	if (!domain->grows)
+		return true;
+	lock_domain(domain);
+	begun = !domain->growing;
+	domain->switching += begun;
+	unlock_domain(domain);
+	return begun;
+}
+
 static void end_one(struct iommu_domain *domain)
 {
 	if (!domain || !domain->grows)

@@ -36,13 +36,18 @@ void begin_change(struct entry_change *change, const struct iommu_device *device
 {
 	struct iommu_unit *unit = device->unit;
 
-	memset(change, 0, sizeof(*change));
+	/* Not all of it, which is long: stand-ins are there if the request says so, and what is stale if it is counted. */
+	change->device = 0;
+	change->ats = ENTRY_ATS_BY_ENTRY;
+	change->nstale = 0;
 	change->table = place->table;
 	change->offset = place->offset;
 	change->ats_control = device->ats_control;
 	change->ats_on = device->ats_on;
 	change->ats_off = device->ats_off;
 	entry_read(unit->port, place->table, place->offset, change->before, place->format->words);
+	for (unsigned i = 0; i < IOMMU_ENTRY_WORDS; i++)
+		change->after[i] = 0;
 	unit->ops->make_entry(unit, device, place, domain, tag, change->before, change->after);
 	change->request = (struct iommu_plan_request){
 		.format = place->format,

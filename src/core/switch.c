@@ -869,6 +869,7 @@ static void enter_attachments(struct switching *s)
 		at->pasid = s->point->pasid;
 		at->ats = uses_devtlb(device, domain_passing(s->new));
 		at->nested = domain_is_nested(s->new);
+		at->tag = NULL;
 		if (job_of(s, device)->enters_tag)
 			domain_add_attachment(s->new, job_of(s, device)->new_tag, at);
 	}
@@ -1074,6 +1075,9 @@ int switch_point(struct iommu_group *group, struct attach_point *point, struct i
 		set_handle(group, point, handle, false);
 		return 0;
 	}
+	err = switch_by_one_store(group, point, domain, options, report);
+	if (err != -EAGAIN)
+		return err;
 	if (domain) {
 		err = domain_get(domain);
 		if (err)

@@ -114,12 +114,18 @@ static void ring_doorbell(const struct amdvi_unit *amdvi)
 	amdvi_write(amdvi, AMDVI_REG_CMD_TAIL, (uint64_t)amdvi->queue.tail * COMMAND_BYTES);
 }
 
+/* The place after the tail. */
+static unsigned next_place(const struct amdvi_queue *queue)
+{
+	return queue->tail + 1 == queue->count ? 0 : queue->tail + 1;
+}
+
 /* Room for one command more. One place stays free, or a full buffer would look empty. Under the queue lock. */
 static int make_room(struct amdvi_unit *amdvi)
 {
 	const struct hitless_port *port = amdvi->unit.port;
 	struct amdvi_queue *queue = &amdvi->queue;
-	unsigned next = (queue->tail + 1) % queue->count;
+	unsigned next = next_place(queue);
 	struct amdvi_deadline deadline;
 
 	if (next != queue->head)
@@ -148,7 +154,7 @@ static int push(struct amdvi_unit *amdvi, const uint64_t *command)
 	if (err)
 		return err;
 	memcpy((char *)queue->ring + (size_t)queue->tail * COMMAND_BYTES, command, COMMAND_BYTES);
-	queue->tail = (queue->tail + 1) % queue->count;
+	queue->tail = next_place(queue);
 	return 0;
 }
 

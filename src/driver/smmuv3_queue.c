@@ -186,15 +186,21 @@ static int push_sync(struct smmuv3_unit *smmu, uint64_t *position)
 	return err;
 }
 
+/* Under the queue lock. */
+static bool has_passed(struct smmuv3_unit *smmu, uint64_t position)
+{
+	if (smmu->queue.head < position)
+		update_head(smmu);
+	return smmu->queue.head >= position;
+}
+
 static bool is_done(struct smmuv3_unit *smmu, uint64_t position)
 {
 	const struct hitless_port *port = smmu->unit.port;
 	bool done;
 
 	port->lock(port->ctx, &smmu->queue.lock);
-	if (smmu->queue.head < position)
-		update_head(smmu);
-	done = smmu->queue.head >= position;
+	done = has_passed(smmu, position);
 	port->unlock(port->ctx, &smmu->queue.lock);
 	return done;
 }
@@ -233,8 +239,11 @@ int smmuv3_commands(void *unit, const struct iommu_step *steps, unsigned count)
 		err = push_sync(smmu, &position);
 		wanted |= steps[i].poll;
 	}
-	if (!err)
+	if (!err) {
 		ring_doorbell(smmu);
+		/* The first look, as long as the lock is held. */
+		wanted = wanted && !has_passed(smmu, position);
+	}
 	port->unlock(port->ctx, &smmu->queue.lock);
 	return !err && wanted ? poll(smmu, position) : err;
 }

@@ -7,8 +7,6 @@
  */
 #include "vtd_driver.h"
 
-#include <string.h>
-
 /* How many polls of a status word go by before the fault status is read, which costs a register access. */
 #define POLLS_PER_STATUS_READ 16
 
@@ -118,12 +116,18 @@ static void ring_doorbell(const struct vtd_unit *vtd)
 	vtd_write64(vtd, VTD_REG_IQT, (uint64_t)queue->tail << offset_shift(queue));
 }
 
+/* The place after the tail. */
+static unsigned next_place(const struct vtd_queue *queue)
+{
+	return queue->tail + 1 == queue->count ? 0 : queue->tail + 1;
+}
+
 /* Room for one descriptor more. One place stays free, or a full queue would look empty. Under the queue lock. */
 static int make_room(struct vtd_unit *vtd)
 {
 	const struct hitless_port *port = vtd->unit.port;
 	struct vtd_queue *queue = &vtd->queue;
-	unsigned next = (queue->tail + 1) % queue->count;
+	unsigned next = next_place(queue);
 	struct vtd_deadline deadline;
 
 	if (next != queue->head)
@@ -153,9 +157,9 @@ static int push(struct vtd_unit *vtd, const uint64_t *command, unsigned nwords)
 	if (err)
 		return err;
 	descriptor = (uint64_t *)queue->ring + (size_t)queue->tail * queue->words;
-	memset(descriptor, 0, queue->words * 8);
-	memcpy(descriptor, command, nwords * 8);
-	queue->tail = (queue->tail + 1) % queue->count;
+	for (unsigned i = 0; i < queue->words; i++)
+		descriptor[i] = i < nwords ? command[i] : 0;
+	queue->tail = next_place(queue);
 	return 0;
 }
 

@@ -133,6 +133,8 @@ struct entry_steps {
 
 /* Fills change->strategy, quantum, hitless, why; both entries have no reserved bits. Errors as iommu_plan(). */
 int entry_choose(struct entry_change *change);
+/* Does one store do, without anything else to the device TLB than to be flushed? Then it is chosen: nothing is cheaper. */
+bool entry_choose_one_store(struct entry_change *change);
 /* The steps up to and including the invalidation of the entry's cached copies. */
 void entry_emit(struct entry_steps *steps, struct entry_change *change);
 /* The steps that end a list of changes on one unit: translations, device TLBs, the last wait. */

@@ -85,18 +85,40 @@ static bool same_words(const uint64_t *a, const uint64_t *b, unsigned words)
 
 /* ---- Emitting ---- */
 
+/* All but `entry`, of which `nentry` says how much there is. Field by field: compilers clear so much at once by a slow instruction. */
+static void blank(struct iommu_step *step)
+{
+	step->place = IOMMU_PLACE_ENTRY;
+	step->cache = IOMMU_CACHE_ENTRY;
+	step->device = 0;
+	step->rid = 0;
+	step->quantum = 0;
+	step->nwords = 0;
+	step->poll = false;
+	step->structure = NULL;
+	step->scope = NULL;
+	for (unsigned i = 0; i < 4; i++)
+		step->words[i] = 0;
+	step->table = NULL;
+	step->offset = 0;
+	step->page = NULL;
+	step->entry_structure = NULL;
+	step->nentry = 0;
+}
+
 /* The next free step, blank but for its requester; a scratch one when the list only counts. */
 static struct iommu_step *emit(struct entry_steps *steps, enum iommu_step_op op, struct iommu_step *scratch)
 {
 	struct iommu_step *step = steps->v && steps->n < steps->capacity ? &steps->v[steps->n] : scratch;
+	const struct entry_change *change = steps->change;
 
-	memset(step, 0, offsetof(struct iommu_step, entry));
+	blank(step);
 	step->op = op;
-	if (steps->change) {
-		step->device = steps->change->device;
-		step->rid = steps->change->request.rid;
-		step->table = steps->change->table;
-		step->offset = steps->change->offset;
+	if (change) {
+		step->device = change->device;
+		step->rid = change->request.rid;
+		step->table = change->table;
+		step->offset = change->offset;
 	}
 	steps->n++;
 	return step;
@@ -669,11 +691,55 @@ static void emit_standins(struct entry_steps *steps, struct entry_change *change
 	steps->cost.tags += borrowed;
 }
 
-void entry_emit(struct entry_steps *steps, struct entry_change *change)
+/* Two flips: the tag and the tables one after the other. */
+static void emit_tag_hop(struct entry_steps *steps, struct entry_change *change)
+{
+	const struct iommu_plan_request *request = &change->request;
+	uint64_t hop[IOMMU_ENTRY_WORDS] = { 0 };
+	uint32_t tag;
+
+	if (request->facts & IOMMU_PLAN_OLD_PRIVATE) {
+		/* Pointer first: the old tag is polluted, and flushed in the end anyway. */
+		tag = tag_before(request);
+		with_tag(request, request->after, tag, hop);
+	} else {
+		/* Tag first: the new tag is polluted, and nobody else has it. */
+		tag = tag_after(request);
+		with_tag(request, request->before, tag, hop);
+	}
+	add_stale(change, hop, tag);
+	emit_flip(steps, request->before, hop);
+	emit_wait(steps, true);
+	emit_flip(steps, hop, request->after);
+}
+
+static void emit_temporary_tag(struct entry_steps *steps, struct entry_change *change)
 {
 	const struct iommu_plan_request *request = &change->request;
 	const uint64_t *before = request->before, *after = request->after;
 	uint64_t hop[IOMMU_ENTRY_WORDS] = { 0 }, hop2[IOMMU_ENTRY_WORDS] = { 0 };
+
+	with_tag(request, before, request->temporary_tag, hop);
+	steps->cost.tags++;
+	emit_hop(steps, before, hop);
+	if (mixes_tables(request)) {
+		emit_purge(steps, before, tag_before(request));
+		emit_hop(steps, hop, after);
+	} else {
+		with_tag(request, after, request->temporary_tag, hop2);
+		emit_wait(steps, true);
+		emit_hop(steps, hop, hop2);
+		emit_wait(steps, true);
+		emit_hop(steps, hop2, after);
+		add_stale(change, hop2, request->temporary_tag);
+	}
+	add_stale(change, hop, request->temporary_tag);
+}
+
+void entry_emit(struct entry_steps *steps, struct entry_change *change)
+{
+	const struct iommu_plan_request *request = &change->request;
+	const uint64_t *before = request->before, *after = request->after;
 
 	steps->change = change;
 	change->nstale = 0;
@@ -701,35 +767,10 @@ void entry_emit(struct entry_steps *steps, struct entry_change *change)
 		emit_swap(steps, after);
 		break;
 	case IOMMU_STRATEGY_TAG_HOP:
-		if (request->facts & IOMMU_PLAN_OLD_PRIVATE) {
-			/* Pointer first: the old tag is polluted, and flushed in the end anyway. */
-			with_tag(request, after, tag_before(request), hop);
-			add_stale(change, hop, tag_before(request));
-		} else {
-			/* Tag first: the new tag is polluted, and nobody else has it. */
-			with_tag(request, before, tag_after(request), hop);
-			add_stale(change, hop, tag_after(request));
-		}
-		emit_flip(steps, before, hop);
-		emit_wait(steps, true);
-		emit_flip(steps, hop, after);
+		emit_tag_hop(steps, change);
 		break;
 	case IOMMU_STRATEGY_TEMPORARY_TAG:
-		with_tag(request, before, request->temporary_tag, hop);
-		steps->cost.tags++;
-		emit_hop(steps, before, hop);
-		if (mixes_tables(request)) {
-			emit_purge(steps, before, tag_before(request));
-			emit_hop(steps, hop, after);
-		} else {
-			with_tag(request, after, request->temporary_tag, hop2);
-			emit_wait(steps, true);
-			emit_hop(steps, hop, hop2);
-			emit_wait(steps, true);
-			emit_hop(steps, hop2, after);
-			add_stale(change, hop2, request->temporary_tag);
-		}
-		add_stale(change, hop, request->temporary_tag);
+		emit_temporary_tag(steps, change);
 		break;
 	case IOMMU_STRATEGY_STANDIN:
 		emit_standins(steps, change);
@@ -868,12 +909,43 @@ static bool search(struct entry_change *change, const struct outlook *outlook)
 	return found;
 }
 
+/* The quanta that differ at all, a bit each. */
+static unsigned changed_quanta(const struct iommu_plan_request *request)
+{
+	unsigned n = request->quantum / 8 < request->format->words ? request->quantum / 8 : request->format->words;
+	unsigned changed = 0;
+
+	for (unsigned w = 0, bit = 1; w < request->format->words; w += n, bit <<= 1)
+		for (unsigned i = w; i < w + n; i++)
+			changed |= request->before[i] != request->after[i] ? bit : 0;
+	return changed;
+}
+
+bool entry_choose_one_store(struct entry_change *change)
+{
+	const struct iommu_plan_request *request = &change->request;
+	unsigned changed = changed_quanta(request);
+
+	/* Of two quanta that differ, one has to be prepared or cleaned, even if the hardware looks at neither's difference. */
+	if (!changed || (changed & (changed - 1)) || (request->facts & IOMMU_PLAN_UNREACHABLE) || mixes_tables(request) ||
+	    behind_mixes(request, request->before, request->after) || toggles_ats(request))
+		return false;
+	change->strategy = IOMMU_STRATEGY_ONE_STORE;
+	change->quantum = (unsigned)__builtin_ctz(changed);
+	change->hitless = true;
+	change->why = NULL;
+	return true;
+}
+
 int entry_choose(struct entry_change *change)
 {
 	const struct iommu_plan_request *request = &change->request;
 	struct outlook outlook;
 	bool found;
 
+	/* Every other way takes at least the rounds of one store, and flushes no less: tests/test_plan.c tries them all. */
+	if ((request->strategies & IOMMU_STRATEGY_BIT(IOMMU_STRATEGY_ONE_STORE)) && entry_choose_one_store(change))
+		return 0;
 	change->hitless = true;
 	change->why = NULL;
 	if (same_words(request->before, request->after, request->format->words)) {
@@ -886,12 +958,7 @@ int entry_choose(struct entry_change *change)
 	}
 	look(request, &outlook);
 	change->quantum = outlook.flip.quantum;
-	/* Every other way takes at least the rounds of one store, and flushes no less: tests/test_plan.c tries them all. */
-	found = (request->strategies & IOMMU_STRATEGY_BIT(IOMMU_STRATEGY_ONE_STORE)) && one_store_does(&outlook);
-	if (found)
-		change->strategy = IOMMU_STRATEGY_ONE_STORE;
-	else
-		found = search(change, &outlook);
+	found = search(change, &outlook);
 	if (found && !toggles_ats(request))
 		return 0;
 	change->hitless = false;
