@@ -129,10 +129,10 @@ static bool is_register(const struct instant *in, uint64_t addr, unsigned offset
 
 static void ring_doorbell(struct instant *in, uint64_t value)
 {
-	unsigned tail = (unsigned)(value >> in->arch->shift) % in->turn;
+	unsigned tail = (unsigned)(value >> in->arch->shift) & (in->turn - 1);
 
 	while (in->at != tail) {
-		const uint64_t *command = in->ring + (size_t)(in->at % in->count) * in->arch->words;
+		const uint64_t *command = in->ring + (size_t)(in->at & (in->count - 1)) * in->arch->words;
 
 		instant_consume(in, command, 1);
 		if (in->logging) {
@@ -140,7 +140,7 @@ static void ring_doorbell(struct instant *in, uint64_t value)
 			memcpy(in->log + in->log_n, command, in->arch->words * 8);
 			in->log_n += in->arch->words;
 		}
-		in->at = (in->at + 1) % in->turn;
+		in->at = (in->at + 1) & (in->turn - 1);
 	}
 	if (in->logging) {
 		bench_check(in->doorbells < 64 ? 0 : -1, "the log of doorbells");

@@ -31,7 +31,7 @@ struct instant {
 	struct machine *machine;
 	struct hitless_port port;	/* as it was */
 	uint64_t *ring;
-	unsigned count, turn, at;	/* commands in the ring; values of an index; the next */
+	unsigned count, turn, at;	/* commands in the ring; values of an index (both powers of two); the next */
 	/* For the calibrator: the raw commands and doorbells since log_n was last zeroed. */
 	bool logging;
 	unsigned log_n;

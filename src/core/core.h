@@ -8,7 +8,7 @@
  *	domain->lock	its page table, its list of tags; held over map and unmap, but for the wait of a plain unmap (see below); a
  *			parent's before that of a domain nested in it
  *	table->lock	(entry.h) a page of live entries
- *	unit->lock	its devices and its free tags (and before domain->lock, when memory is short, unit->reserve_lock)
+ *	unit->lock	its devices (and before domain->lock, when memory is short, unit->reserve_lock)
  *	group->fault_lock what a fault needs to find its handle
  *	the driver's queue lock
  *
@@ -211,9 +211,9 @@ struct iommu_unit {
 	struct requester **requesters;		/* heads of chains: see unit.c */
 	unsigned ndevices, npasid_devices;	/* all, and those that may send PASIDs */
 	struct tag_space {
-		uint64_t *map;			/* a bit per tag, 1: taken */
-		uint32_t count, used;
-		uint32_t full;			/* words of the map from the first on in which no bit is free */
+		uint64_t *map;			/* a bit per tag, 1: taken; atomic */
+		uint32_t count, first;		/* of these, the lowest are nobody's */
+		uint32_t full;			/* words of the map from the first on in which probably no bit is free; atomic */
 	} tags[TAG_SPACES];
 	unsigned quantum;			/* bytes */
 	unsigned facts;				/* IOMMU_PLAN_NONCOHERENT ... WRITE_BUFFER */
@@ -374,6 +374,9 @@ uint32_t given_tag(const struct iommu_device *device, uint32_t pasid, const stru
 /* Fills in where a change is, what is there now and what it shall be, and all of the request but strategies and what is to know of the tags. */
 void begin_change(struct entry_change *change, const struct iommu_device *device, unsigned rid,
 		  const struct entry_place *place, const struct iommu_domain *domain, uint32_t tag);
+/* The same under the lock of place->table. */
+void begin_change_locked(struct entry_change *change, const struct iommu_device *device, unsigned rid,
+			 const struct entry_place *place, const struct iommu_domain *domain, uint32_t tag);
 /* Stores an entry anew that says the same: its tables have grown, or nothing passes either way. Allocates nothing. -EOPNOTSUPP: it
  * would take more than one store that counts; -EIO. With `try` it only says whether it could. */
 int restate_entry(const struct iommu_device *device, const struct entry_place *place, const uint64_t *after, bool try);
@@ -384,7 +387,10 @@ int restate_entry(const struct iommu_device *device, const struct entry_place *p
 int unit_init(struct iommu_unit *unit, const struct iommu_unit_ops *ops, const struct hitless_port *port,
 	      const struct tag_space_size *spaces);
 void unit_fini(struct iommu_unit *unit);
-bool unit_is_lost(const struct iommu_unit *unit);
+static inline bool unit_is_lost(const struct iommu_unit *unit)
+{
+	return __atomic_load_n(&unit->lost, __ATOMIC_ACQUIRE);
+}
 void unit_mark_lost(struct iommu_unit *unit);
 /* -ENOSPC: all are taken. */
 int unit_alloc_tag(struct iommu_unit *unit, unsigned space, uint32_t *tag);
@@ -402,6 +408,8 @@ void unit_report_fault(struct iommu_unit *unit, struct iommu_fault *fault);
 size_t switch_reserve_bytes(void);
 /* Carries out a plan; a unit that does not answer is marked lost. */
 int unit_commit(struct iommu_unit *unit, struct iommu_plan *plan);
+/* The same with the lock of a table held, as entry_commit() takes it; it is let go in any case. */
+int unit_commit_held(struct iommu_unit *unit, struct iommu_plan *plan, struct entry_table *held);
 
 /* ---- switch.c ---- */
 
@@ -416,7 +424,16 @@ int switch_query(struct iommu_group *group, struct attach_point *point, struct i
 int switch_to_blocked(struct iommu_group *group, struct attach_point *point);
 /* One device goes from blocked to the group's domain, or back. *touched: the hardware stopped answering after the first step. */
 int switch_device(struct iommu_group *group, struct iommu_device *device, bool enters, bool *touched);
-void set_handle(struct iommu_group *group, struct attach_point *point, const struct iommu_attach_handle *handle, bool replacing);
+void change_handle(struct iommu_group *group, struct attach_point *point, const struct iommu_attach_handle *handle);
+
+static inline void set_handle(struct iommu_group *group, struct attach_point *point, const struct iommu_attach_handle *handle,
+			      bool replacing)
+{
+	__atomic_store_n(&point->replacing, replacing, __ATOMIC_RELEASE);
+	/* Only switches change it, under the group's lock. */
+	if (point->handle != handle)
+		change_handle(group, point, handle);
+}
 
 /* ---- onestore.c ---- */
 

@@ -39,7 +39,7 @@ static uint32_t number_of(const struct iommu_attachment *attachment)
 	return attachment->tag ? attachment->tag->tag : ENTRY_NO_TAG;
 }
 
-/* Both domains' tags are known. False: it takes more than one store. */
+/* Both domains' tags are known, and the table's lock is held. False: it takes more than one store. */
 static bool plan(const struct iommu_device *device, const struct entry_place *place, const struct iommu_domain *new,
 		 struct entry_steps *steps)
 {
@@ -47,7 +47,7 @@ static bool plan(const struct iommu_device *device, const struct entry_place *pl
 	uint32_t tag = number_of(&member->attachment[!member->attached]);
 	struct entry_change change;
 
-	begin_change(&change, device, 0, place, new, tag == ENTRY_NO_TAG ? 0 : tag);
+	begin_change_locked(&change, device, 0, place, new, tag == ENTRY_NO_TAG ? 0 : tag);
 	change.request.before_tag = number_of(&member->attachment[member->attached]);
 	change.request.after_tag = tag;
 	change.request.strategies = IOMMU_STRATEGY_BIT(IOMMU_STRATEGY_ONE_STORE);
@@ -75,6 +75,7 @@ int switch_by_one_store(struct iommu_group *group, struct attach_point *point, s
 			const struct iommu_replace_options *options, struct iommu_replace_report *report)
 {
 	const struct iommu_attach_handle *handle = options ? options->handle : NULL;
+	const struct hitless_port *port = group->port;
 	struct iommu_device *device = lone_device(group, point);
 	struct iommu_domain *old = point->domain;
 	struct entry_place place[MAX_PLACES];
@@ -102,7 +103,10 @@ int switch_by_one_store(struct iommu_group *group, struct attach_point *point, s
 		domain_end_switch(old, NULL);
 		return -EAGAIN;
 	}
+	/* From the look at the entry to the store into it: then it need not be taken twice. */
+	port->lock(port->ctx, &place[0].table->lock);
 	if (!plan(device, &place[0], new, &steps)) {
+		port->unlock(port->ctx, &place[0].table->lock);
 		domain_leave(new, entering);
 		domain_end_switch(old, NULL);
 		return -EAGAIN;
@@ -110,9 +114,9 @@ int switch_by_one_store(struct iommu_group *group, struct attach_point *point, s
 	/* Before the switch, so that no fault of the new domain is told to the old handle; and what comes meanwhile is marked. */
 	set_handle(group, point, handle, true);
 	made = (struct iommu_plan){ .steps = array, .nsteps = steps.n, .capacity = ONE_STORE_STEPS, .cost = steps.cost };
-	if (group->port->review)
-		group->port->review(group->port->ctx, &made);
-	err = unit_commit(unit, &made);
+	if (port->review)
+		port->review(port->ctx, &made);
+	err = unit_commit_held(unit, &made, place[0].table);
 	if (err) {
 		/* Nobody knows what the hardware still uses: nothing of either domain is given back. */
 		domain_quarantine(old);

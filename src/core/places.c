@@ -31,9 +31,10 @@ uint32_t given_tag(const struct iommu_device *device, uint32_t pasid, const stru
 	return device->pasid_bits && ops->given_tag ? ops->given_tag(device->unit, device, pasid, domain) : NO_GIVEN_TAG;
 }
 
-void begin_change(struct entry_change *change, const struct iommu_device *device, unsigned rid,
-		  const struct entry_place *place, const struct iommu_domain *domain, uint32_t tag)
+void begin_change_locked(struct entry_change *change, const struct iommu_device *device, unsigned rid,
+			 const struct entry_place *place, const struct iommu_domain *domain, uint32_t tag)
 {
+	struct iommu_plan_request *request = &change->request;
 	struct iommu_unit *unit = device->unit;
 
 	/* Not all of it, which is long: stand-ins are there if the request says so, and what is stale if it is counted. */
@@ -45,20 +46,34 @@ void begin_change(struct entry_change *change, const struct iommu_device *device
 	change->ats_control = device->ats_control;
 	change->ats_on = device->ats_on;
 	change->ats_off = device->ats_off;
-	entry_read(unit->port, place->table, place->offset, change->before, place->format->words);
+	entry_read_locked(place->table, place->offset, change->before, place->format->words);
 	for (unsigned i = 0; i < IOMMU_ENTRY_WORDS; i++)
 		change->after[i] = 0;
 	unit->ops->make_entry(unit, device, place, domain, tag, change->before, change->after);
-	change->request = (struct iommu_plan_request){
-		.format = place->format,
-		.before = change->before,
-		.after = change->after,
-		.quantum = unit->quantum,
-		.facts = unit->facts | place->facts | (device->ats ? IOMMU_PLAN_ATS : 0) |
-			 (place->table->parent ? 0 : IOMMU_PLAN_NO_PARENT),
-		.rid = device->rids[rid],
-		.pasid = place->pasid,
-	};
+	request->format = place->format;
+	request->before = change->before;
+	request->after = change->after;
+	request->quantum = unit->quantum;
+	request->facts = unit->facts | place->facts | (device->ats ? IOMMU_PLAN_ATS : 0) |
+			 (place->table->parent ? 0 : IOMMU_PLAN_NO_PARENT);
+	request->strategies = 0;
+	request->rid = device->rids[rid];
+	request->pasid = place->pasid;
+	request->temporary_tag = 0;
+	request->standin[0] = request->standin[1] = NULL;
+	request->standin_bytes = 0;
+	request->nchain = 0;
+	request->before_tag = request->after_tag = 0;
+}
+
+void begin_change(struct entry_change *change, const struct iommu_device *device, unsigned rid,
+		  const struct entry_place *place, const struct iommu_domain *domain, uint32_t tag)
+{
+	const struct hitless_port *port = device->unit->port;
+
+	port->lock(port->ctx, &place->table->lock);
+	begin_change_locked(change, device, rid, place, domain, tag);
+	port->unlock(port->ctx, &place->table->lock);
 }
 
 /* At most two rounds of stores with their write-backs, and a handful of commands. */

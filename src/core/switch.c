@@ -1050,34 +1050,22 @@ static int switch_domain(struct switching *s, const struct iommu_replace_options
 	return err;
 }
 
-void set_handle(struct iommu_group *group, struct attach_point *point, const struct iommu_attach_handle *handle, bool replacing)
+void change_handle(struct iommu_group *group, struct attach_point *point, const struct iommu_attach_handle *handle)
 {
-	__atomic_store_n(&point->replacing, replacing, __ATOMIC_RELEASE);
-	/* Only switches change it, under the group's lock. */
-	if (point->handle == handle)
-		return;
 	group->port->lock(group->port->ctx, &group->fault_lock);
 	point->handle = handle;
 	group->port->unlock(group->port->ctx, &group->fault_lock);
 }
 
-int switch_point(struct iommu_group *group, struct attach_point *point, struct iommu_domain *domain,
-		 const struct iommu_replace_options *options, struct iommu_replace_report *report)
+/* switch_point() to another domain, whatever it takes. */
+static int switch_at_length(struct iommu_group *group, struct attach_point *point, struct iommu_domain *domain,
+			    const struct iommu_replace_options *options, struct iommu_replace_report *report)
 {
 	struct switching s = { .group = group, .point = point, .old = point->domain, .new = domain };
 	const struct iommu_attach_handle *handle = options ? options->handle : NULL;
 	const struct iommu_attach_handle *old_handle = point->handle;
 	int err;
 
-	if (point->domain == domain) {
-		if (report)
-			*report = (struct iommu_replace_report){ .hitless = true };
-		set_handle(group, point, handle, false);
-		return 0;
-	}
-	err = switch_by_one_store(group, point, domain, options, report);
-	if (err != -EAGAIN)
-		return err;
 	if (domain) {
 		err = domain_get(domain);
 		if (err)
@@ -1098,6 +1086,21 @@ int switch_point(struct iommu_group *group, struct attach_point *point, struct i
 	if (s.old && !err)
 		domain_put(s.old);
 	return err;
+}
+
+int switch_point(struct iommu_group *group, struct attach_point *point, struct iommu_domain *domain,
+		 const struct iommu_replace_options *options, struct iommu_replace_report *report)
+{
+	int err;
+
+	if (point->domain == domain) {
+		if (report)
+			*report = (struct iommu_replace_report){ .hitless = true };
+		set_handle(group, point, options ? options->handle : NULL, false);
+		return 0;
+	}
+	err = switch_by_one_store(group, point, domain, options, report);
+	return err == -EAGAIN ? switch_at_length(group, point, domain, options, report) : err;
 }
 
 RARE int switch_query(struct iommu_group *group, struct attach_point *point, struct iommu_domain *domain,

@@ -112,6 +112,7 @@ static int make_tag_spaces(struct iommu_unit *unit, const struct tag_space_size 
 			return -ENOMEM;
 		}
 		space->count = spaces[i].count;
+		space->first = spaces[i].first;
 		for (uint32_t tag = 0; tag < spaces[i].first; tag++)
 			space->map[tag / 64] |= 1ull << tag % 64;
 	}
@@ -167,11 +168,6 @@ RARE void unit_fini(struct iommu_unit *unit)
 	free_tag_spaces(unit);
 }
 
-bool unit_is_lost(const struct iommu_unit *unit)
-{
-	return __atomic_load_n(&unit->lost, __ATOMIC_ACQUIRE);
-}
-
 void unit_mark_lost(struct iommu_unit *unit)
 {
 	__atomic_store_n(&unit->lost, 1, __ATOMIC_RELEASE);
@@ -179,66 +175,92 @@ void unit_mark_lost(struct iommu_unit *unit)
 
 /* ---- Tags that are free ---- */
 
-/* Under the unit's lock. */
-static bool find_free_tag(const struct tag_space *space, uint32_t *tag)
+/* The lowest that is free, from a word of the map on; and takes it, if `take`. Without a lock: a bit changes hands at once. */
+static bool find_free_tag(struct tag_space *space, uint32_t word, bool take, uint32_t *tag)
 {
-	for (uint32_t word = space->full; word < (space->count + 63) / 64; word++) {
-		if (space->map[word] == ~0ull)
-			continue;
-		*tag = word * 64 + (uint32_t)__builtin_ctzll(~space->map[word]);
-		return *tag < space->count;
+	for (; word < (space->count + 63) / 64; word++) {
+		uint64_t taken = __atomic_load_n(&space->map[word], __ATOMIC_RELAXED);
+
+		while (taken != ~0ull) {
+			unsigned bit = (unsigned)__builtin_ctzll(~taken);
+
+			*tag = word * 64 + bit;
+			if (*tag >= space->count)
+				return false;
+			/* Whoever had the number before has done all that he did with it. */
+			if (!take || __atomic_compare_exchange_n(&space->map[word], &taken, taken | 1ull << bit, false, __ATOMIC_ACQUIRE,
+								 __ATOMIC_RELAXED))
+				return true;
+		}
 	}
 	return false;
+}
+
+/* From where one was found last; who is told of a later place than there is meanwhile looks at all of them before he gives up. */
+static bool find_tag(struct tag_space *space, bool take, uint32_t *tag)
+{
+	uint32_t full = __atomic_load_n(&space->full, __ATOMIC_RELAXED);
+
+	return find_free_tag(space, full, take, tag) || (full && find_free_tag(space, 0, take, tag));
 }
 
 int unit_alloc_tag(struct iommu_unit *unit, unsigned which, uint32_t *tag)
 {
 	struct tag_space *space = &unit->tags[which];
-	bool found;
 
-	lock_unit(unit);
-	found = find_free_tag(space, tag);
-	if (found) {
-		space->map[*tag / 64] |= 1ull << *tag % 64;
-		space->full = *tag / 64;	/* all before it are */
-		space->used++;
-	}
-	unlock_unit(unit);
-	return found ? 0 : -ENOSPC;
+	if (!find_tag(space, true, tag))
+		return -ENOSPC;
+	if (*tag / 64 != space->full)
+		__atomic_store_n(&space->full, *tag / 64, __ATOMIC_RELAXED);
+	return 0;
 }
 
 void unit_free_tag(struct iommu_unit *unit, unsigned which, uint32_t tag)
 {
 	struct tag_space *space = &unit->tags[which];
 
-	lock_unit(unit);
-	space->map[tag / 64] &= ~(1ull << tag % 64);
-	if (tag / 64 < space->full)
-		space->full = tag / 64;
-	space->used--;
-	unlock_unit(unit);
+	__atomic_fetch_and(&space->map[tag / 64], ~(1ull << tag % 64), __ATOMIC_RELEASE);
+	if (tag / 64 < __atomic_load_n(&space->full, __ATOMIC_RELAXED))
+		__atomic_store_n(&space->full, tag / 64, __ATOMIC_RELAXED);
 }
 
 bool unit_peek_free_tag(struct iommu_unit *unit, unsigned which, uint32_t *tag)
 {
-	bool found;
+	return find_tag(&unit->tags[which], false, tag);
+}
 
-	lock_unit(unit);
-	found = find_free_tag(&unit->tags[which], tag);
-	unlock_unit(unit);
-	return found;
+/* All but those that are nobody's, as far as nobody comes or goes meanwhile. */
+static uint32_t tags_in_use(const struct tag_space *space)
+{
+	uint32_t taken = 0;
+
+	for (uint32_t word = 0; word < (space->count + 63) / 64; word++)
+		for (uint64_t bits = __atomic_load_n(&space->map[word], __ATOMIC_RELAXED); bits; bits &= bits - 1)
+			taken++;
+	return taken - space->first;
 }
 
 /* ---- What is done with it ---- */
 
-int unit_commit(struct iommu_unit *unit, struct iommu_plan *plan)
+int unit_commit_held(struct iommu_unit *unit, struct iommu_plan *plan, struct entry_table *held)
 {
 	const struct entry_unit hw = { .port = unit->port, .unit = unit, .commands = unit->ops->commands };
-	int err = unit_is_lost(unit) ? -EIO : entry_commit(&hw, plan);
+	int err;
 
+	if (unit_is_lost(unit)) {
+		if (held)
+			unit->port->unlock(unit->port->ctx, &held->lock);
+		return -EIO;
+	}
+	err = entry_commit(&hw, plan, held);
 	if (err)
 		unit_mark_lost(unit);
 	return err;
+}
+
+int unit_commit(struct iommu_unit *unit, struct iommu_plan *plan)
+{
+	return unit_commit_held(unit, plan, NULL);
 }
 
 void iommu_unit_get_info(struct iommu_unit *unit, struct iommu_unit_info *info)
@@ -253,7 +275,7 @@ void iommu_unit_get_info(struct iommu_unit *unit, struct iommu_unit_info *info)
 	};
 	for (unsigned i = 0; i < TAG_SPACES; i++) {
 		info->tags += unit->tags[i].count;
-		info->tags_used += unit->tags[i].used;
+		info->tags_used += tags_in_use(&unit->tags[i]);
 	}
 	unlock_unit(unit);
 }
@@ -267,7 +289,7 @@ int iommu_unit_destroy(struct iommu_unit *unit)
 	lock_unit(unit);
 	busy = unit->ndevices != 0;
 	for (unsigned i = 0; i < TAG_SPACES; i++)
-		busy |= unit->tags[i].used != 0;
+		busy |= tags_in_use(&unit->tags[i]) != 0;
 	unlock_unit(unit);
 	if (unit_is_lost(unit))
 		return -EIO;

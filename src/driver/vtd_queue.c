@@ -148,6 +148,7 @@ static int make_room(struct vtd_unit *vtd)
 	return 0;
 }
 
+/* A command of two words or four. */
 static int push(struct vtd_unit *vtd, const uint64_t *command, unsigned nwords)
 {
 	struct vtd_queue *queue = &vtd->queue;
@@ -157,8 +158,12 @@ static int push(struct vtd_unit *vtd, const uint64_t *command, unsigned nwords)
 	if (err)
 		return err;
 	descriptor = (uint64_t *)queue->ring + (size_t)queue->tail * queue->words;
-	for (unsigned i = 0; i < queue->words; i++)
-		descriptor[i] = i < nwords ? command[i] : 0;
+	descriptor[0] = command[0];
+	descriptor[1] = command[1];
+	if (queue->words == 4) {
+		descriptor[2] = nwords == 4 ? command[2] : 0;
+		descriptor[3] = nwords == 4 ? command[3] : 0;
+	}
 	queue->tail = next_place(queue);
 	return 0;
 }

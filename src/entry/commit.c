@@ -59,6 +59,7 @@ static void *entry_address(const struct iommu_step *step)
 /* The swap that is under way: at most one in a list at a time. */
 struct swap {
 	struct entry_table *table;	/* whose lock is held */
+	bool lent;			/* ... by the caller, until an entry is stored */
 	void *old;
 };
 
@@ -77,6 +78,9 @@ static void do_store(const struct hitless_port *port, const struct iommu_step *s
 	if (swap->table != table)
 		port->lock(port->ctx, &table->lock);
 	store_words(port, entry_address(step), step->words, step->nwords);
+	if (swap->lent)
+		swap->table = NULL;
+	swap->lent = false;
 	if (swap->table != table)
 		port->unlock(port->ctx, &table->lock);
 }
@@ -112,64 +116,76 @@ static void do_copy(const struct iommu_step *step)
 	memcpy((char *)step->page + step->offset, step->entry, step->nentry * 8);
 }
 
-int entry_commit(const struct entry_unit *unit, struct iommu_plan *plan)
+static bool is_command(const struct iommu_step *step)
+{
+	return step->op == IOMMU_STEP_INVALIDATE || step->op == IOMMU_STEP_WAIT;
+}
+
+/* Where the commands end that go to the queue together: with the first that the CPU waits for. */
+static const struct iommu_step *end_of_batch(const struct iommu_step *step, const struct iommu_step *end)
+{
+	while (step < end && is_command(step))
+		if (step++->poll)
+			break;
+	return step;
+}
+
+static void do_step(const struct hitless_port *port, const struct iommu_step *step, struct swap *swap)
+{
+	switch (step->op) {
+	case IOMMU_STEP_LOCK:
+		port->lock(port->ctx, &step->table->lock);
+		swap->table = step->table;
+		break;
+	case IOMMU_STEP_COPY:
+		do_copy(step);
+		break;
+	case IOMMU_STEP_STORE:
+		do_store(port, step, swap);
+		break;
+	case IOMMU_STEP_WRITEBACK:
+		do_writeback(port, step, swap);
+		break;
+	case IOMMU_STEP_BARRIER:
+		port->write_barrier(port->ctx);
+		break;
+	case IOMMU_STEP_UNLOCK:
+		port->unlock(port->ctx, &step->table->lock);
+		swap->table = NULL;
+		break;
+	case IOMMU_STEP_FREE:
+		if (swap->old)
+			port->free_pages(port->ctx, swap->old, step->table->bytes);
+		swap->old = NULL;
+		break;
+	case IOMMU_STEP_PCI:
+		port->pci_write(port->ctx, step->rid, (unsigned)step->words[0], 2, (uint32_t)step->words[1]);
+		break;
+	default:
+		break;
+	}
+}
+
+int entry_commit(const struct entry_unit *unit, struct iommu_plan *plan, struct entry_table *held)
 {
 	const struct hitless_port *port = unit->port;
-	struct swap swap = { 0 };
+	const struct iommu_step *step = plan->steps, *end = plan->steps + plan->nsteps;
+	struct swap swap = { .table = held, .lent = held };
 	int err = 0;
 
-	for (unsigned i = 0; i < plan->nsteps && !err; i++) {
-		struct iommu_step *step = &plan->steps[i];
-		unsigned commands = 0;
+	while (step < end && !err) {
+		const struct iommu_step *next = end_of_batch(step, end);
+		bool commands = next != step;
 
-		/* Consecutive commands go to the queue together. */
-		while (i + commands < plan->nsteps && (plan->steps[i + commands].op == IOMMU_STEP_INVALIDATE ||
-						       plan->steps[i + commands].op == IOMMU_STEP_WAIT)) {
-			if (port->trace)
-				port->trace(port->ctx, &plan->steps[i + commands]);
-			commands++;
-			if (plan->steps[i + commands - 1].op == IOMMU_STEP_WAIT && plan->steps[i + commands - 1].poll)
-				break;
-		}
-		if (commands) {
-			err = unit->commands(unit->unit, step, commands);
-			i += commands - 1;
-			continue;
-		}
+		next += !commands;
 		if (port->trace)
-			port->trace(port->ctx, step);
-		switch (step->op) {
-		case IOMMU_STEP_LOCK:
-			port->lock(port->ctx, &step->table->lock);
-			swap.table = step->table;
-			break;
-		case IOMMU_STEP_COPY:
-			do_copy(step);
-			break;
-		case IOMMU_STEP_STORE:
-			do_store(port, step, &swap);
-			break;
-		case IOMMU_STEP_WRITEBACK:
-			do_writeback(port, step, &swap);
-			break;
-		case IOMMU_STEP_BARRIER:
-			port->write_barrier(port->ctx);
-			break;
-		case IOMMU_STEP_UNLOCK:
-			port->unlock(port->ctx, &step->table->lock);
-			swap.table = NULL;
-			break;
-		case IOMMU_STEP_FREE:
-			if (swap.old)
-				port->free_pages(port->ctx, swap.old, step->table->bytes);
-			swap.old = NULL;
-			break;
-		case IOMMU_STEP_PCI:
-			port->pci_write(port->ctx, step->rid, (unsigned)step->words[0], 2, (uint32_t)step->words[1]);
-			break;
-		default:
-			break;
-		}
+			for (const struct iommu_step *traced = step; traced < next; traced++)
+				port->trace(port->ctx, traced);
+		if (commands)
+			err = unit->commands(unit->unit, step, (unsigned)(next - step));
+		else
+			do_step(port, step, &swap);
+		step = next;
 	}
 	if (swap.table)
 		port->unlock(port->ctx, &swap.table->lock);
@@ -178,11 +194,7 @@ int entry_commit(const struct entry_unit *unit, struct iommu_plan *plan)
 
 void entry_read(const struct hitless_port *port, struct entry_table *table, size_t offset, uint64_t *words, unsigned nwords)
 {
-	const uint64_t *live;
-
 	port->lock(port->ctx, &table->lock);
-	live = (const uint64_t *)((const char *)table->page + offset);
-	for (unsigned i = 0; i < nwords; i++)
-		words[i] = __atomic_load_n(&live[i], __ATOMIC_RELAXED);
+	entry_read_locked(table, offset, words, nwords);
 	port->unlock(port->ctx, &table->lock);
 }

@@ -112,9 +112,10 @@ struct entry_change {
 	bool hitless;
 	const char *why;
 	/* Entries whose translations must be forgotten before the change is over. Filled by entry_emit(). */
-	uint64_t stale[1 + IOMMU_MAX_STANDINS][IOMMU_ENTRY_WORDS];
+	const uint64_t *stale[1 + IOMMU_MAX_STANDINS];
 	uint32_t stale_tag[1 + IOMMU_MAX_STANDINS];
 	unsigned nstale;
+	uint64_t hops[2][IOMMU_ENTRY_WORDS];	/* the entry on its way, with another tag */
 };
 
 /* A list of steps being made. Without an array it only counts. */
@@ -123,9 +124,10 @@ struct entry_steps {
 	unsigned n, capacity;
 	struct iommu_cost cost;
 	const struct entry_change *change;	/* whose steps are emitted now */
+	unsigned recent;			/* commands since the last wait */
 	bool pending;				/* commands that the CPU has not waited for */
-	bool loose;				/* the same, but later ones need not wait for them */
 	bool fence;				/* the next command must not start before the earlier ones have finished */
+	bool loose;				/* commands that the CPU must wait for, but later ones need not */
 	const struct entry_change *held;	/* whose table swap holds its lock until the next poll */
 };
 
@@ -162,10 +164,20 @@ struct entry_unit {
 int entry_prepare(const struct hitless_port *port, struct iommu_plan *plan);
 /* Undoes entry_prepare(). */
 void entry_unprepare(const struct hitless_port *port, struct iommu_plan *plan);
-/* Carries out all other steps. 0, or -EIO: stopped where the hardware stopped; locks are released, nothing is freed. */
-int entry_commit(const struct entry_unit *unit, struct iommu_plan *plan);
+/* Carries out all other steps. `held`: a table whose lock the caller has taken; it is let go once an entry is stored, or in the end. NULL: none.
+ * 0, or -EIO: stopped where the hardware stopped; locks are released, nothing is freed. */
+int entry_commit(const struct entry_unit *unit, struct iommu_plan *plan, struct entry_table *held);
 
-/* Writes an entry that no hardware can reach yet, or reads one: under the table's lock, without any invalidation. */
+/* Reads an entry, under the table's lock. */
+static inline void entry_read_locked(const struct entry_table *table, size_t offset, uint64_t *words, unsigned nwords)
+{
+	const uint64_t *live = (const uint64_t *)((const char *)table->page + offset);
+
+	for (unsigned i = 0; i < nwords; i++)
+		words[i] = __atomic_load_n(&live[i], __ATOMIC_RELAXED);
+}
+
+/* The same, and takes the lock. */
 void entry_read(const struct hitless_port *port, struct entry_table *table, size_t offset, uint64_t *words, unsigned nwords);
 
 #endif

@@ -13,7 +13,6 @@
  */
 #include "entry.h"
 
-#include <string.h>
 
 static const char *const strategy_names[IOMMU_STRATEGY_COUNT] = {
 	[IOMMU_STRATEGY_NONE] = "none",
@@ -70,9 +69,11 @@ void iommu_entry_used(const struct entry_format *format, const uint64_t *entry, 
 	format->used(entry, used);
 }
 
+/* A handful: a library's function would take longer to choose its way. */
 static void copy_words(uint64_t *to, const uint64_t *from, unsigned words)
 {
-	memcpy(to, from, words * sizeof(*to));
+	for (unsigned i = 0; i < words; i++)
+		to[i] = from[i];
 }
 
 static bool same_words(const uint64_t *a, const uint64_t *b, unsigned words)
@@ -109,7 +110,7 @@ static void blank(struct iommu_step *step)
 /* The next free step, blank but for its requester; a scratch one when the list only counts. */
 static struct iommu_step *emit(struct entry_steps *steps, enum iommu_step_op op, struct iommu_step *scratch)
 {
-	struct iommu_step *step = steps->v && steps->n < steps->capacity ? &steps->v[steps->n] : scratch;
+	struct iommu_step *step = steps->n < steps->capacity && steps->v ? &steps->v[steps->n] : scratch;
 	const struct entry_change *change = steps->change;
 
 	blank(step);
@@ -132,6 +133,8 @@ static bool have_command(struct entry_steps *steps, const uint64_t *command, uns
 {
 	bool stored = false;
 
+	if (!steps->recent)
+		return false;
 	for (unsigned i = steps->v && steps->n <= steps->capacity ? steps->n : 0; i-- > 0 && steps->v[i].op != IOMMU_STEP_WAIT;) {
 		const struct iommu_step *step = &steps->v[i];
 
@@ -143,6 +146,7 @@ static bool have_command(struct entry_steps *steps, const uint64_t *command, uns
 		for (steps->n--; i < steps->n; i++)
 			steps->v[i] = steps->v[i + 1];
 		steps->cost.commands--;
+		steps->recent--;
 		return false;
 	}
 	return false;
@@ -156,6 +160,7 @@ void emit_invalidate(struct entry_steps *steps, enum iommu_cache cache, const ch
 	if (steps->fence) {
 		emit(steps, IOMMU_STEP_WAIT, &scratch);
 		steps->cost.rounds++;
+		steps->recent = 0;
 		steps->fence = false;
 	}
 	if (have_command(steps, command, nwords))
@@ -167,6 +172,7 @@ void emit_invalidate(struct entry_steps *steps, enum iommu_cache cache, const ch
 	step->nwords = nwords;
 	copy_words(step->words, command, nwords);
 	steps->cost.commands++;
+	steps->recent++;
 	if (foreign > steps->cost.foreign)
 		steps->cost.foreign = foreign;
 	steps->pending = true;
@@ -184,6 +190,7 @@ void emit_wait(struct entry_steps *steps, bool poll)
 		emit(steps, IOMMU_STEP_WAIT, &scratch)->poll = true;
 		steps->cost.rounds++;
 		steps->cost.polls++;
+		steps->recent = 0;
 	}
 	steps->pending = steps->loose = steps->fence = false;
 	if (steps->held) {
@@ -395,11 +402,12 @@ static bool turns_off_ats_first(const struct entry_change *change)
 	return change->request.format->ats_off_first && turns_off_ats(change);
 }
 
+/* `entry` is the request's, or one of change->hops. */
 static void add_stale(struct entry_change *change, const uint64_t *entry, uint32_t tag)
 {
 	if (change->nstale == sizeof(change->stale) / sizeof(change->stale[0]))
 		return;
-	copy_words(change->stale[change->nstale], entry, change->request.format->words);
+	change->stale[change->nstale] = entry;
 	change->stale_tag[change->nstale++] = tag;
 }
 
@@ -458,21 +466,25 @@ static bool has_parent(const struct iommu_plan_request *request)
 	return request->format->parent && !(request->facts & IOMMU_PLAN_NO_PARENT);
 }
 
-/* Would two different tables be live under one tag? */
-static bool mixes_tables(const struct iommu_plan_request *request)
+static bool same_tables(const struct iommu_plan_request *request)
 {
 	const struct entry_format *format = request->format;
 	uint64_t before[IOMMU_ENTRY_WORDS] = { 0 }, after[IOMMU_ENTRY_WORDS] = { 0 };
-	uint32_t tag = tag_before(request);
 
-	if (tag == ENTRY_NO_TAG || tag != tag_after(request) || (request->facts & IOMMU_PLAN_SUPERSET))
-		return false;
 	format->tables(request->before, before);
 	format->tables(request->after, after);
 	for (unsigned i = 0; i < format->words; i++)
 		if ((request->before[i] & before[i]) != (request->after[i] & after[i]))
-			return true;
-	return false;
+			return false;
+	return true;
+}
+
+/* Would two different tables be live under one tag? */
+static bool mixes_tables(const struct iommu_plan_request *request)
+{
+	uint32_t tag = tag_before(request);
+
+	return tag != ENTRY_NO_TAG && tag == tag_after(request) && !(request->facts & IOMMU_PLAN_SUPERSET) && !same_tables(request);
 }
 
 static bool behind_mixes(const struct iommu_plan_request *request, const uint64_t *before, const uint64_t *after)
@@ -695,7 +707,7 @@ static void emit_standins(struct entry_steps *steps, struct entry_change *change
 static void emit_tag_hop(struct entry_steps *steps, struct entry_change *change)
 {
 	const struct iommu_plan_request *request = &change->request;
-	uint64_t hop[IOMMU_ENTRY_WORDS] = { 0 };
+	uint64_t *hop = change->hops[0];
 	uint32_t tag;
 
 	if (request->facts & IOMMU_PLAN_OLD_PRIVATE) {
@@ -717,7 +729,7 @@ static void emit_temporary_tag(struct entry_steps *steps, struct entry_change *c
 {
 	const struct iommu_plan_request *request = &change->request;
 	const uint64_t *before = request->before, *after = request->after;
-	uint64_t hop[IOMMU_ENTRY_WORDS] = { 0 }, hop2[IOMMU_ENTRY_WORDS] = { 0 };
+	uint64_t *hop = change->hops[0], *hop2 = change->hops[1];
 
 	with_tag(request, before, request->temporary_tag, hop);
 	steps->cost.tags++;
@@ -840,6 +852,8 @@ static bool toggles_ats(const struct iommu_plan_request *request)
 {
 	const struct entry_format *format = request->format;
 
+	if (!(request->facts & IOMMU_PLAN_ATS))
+		return false;
 	return (format->tag(request->after) != ENTRY_NO_TAG && drops_ats(request, request->before, request->after)) ||
 	       (format->tag(request->before) != ENTRY_NO_TAG && drops_ats(request, request->after, request->before));
 }
@@ -912,12 +926,11 @@ static bool search(struct entry_change *change, const struct outlook *outlook)
 /* The quanta that differ at all, a bit each. */
 static unsigned changed_quanta(const struct iommu_plan_request *request)
 {
-	unsigned n = request->quantum / 8 < request->format->words ? request->quantum / 8 : request->format->words;
-	unsigned changed = 0;
+	const uint64_t *before = request->before, *after = request->after;
+	unsigned words = request->format->words, shift = request->quantum / 16, changed = 0;
 
-	for (unsigned w = 0, bit = 1; w < request->format->words; w += n, bit <<= 1)
-		for (unsigned i = w; i < w + n; i++)
-			changed |= request->before[i] != request->after[i] ? bit : 0;
+	for (unsigned i = 0; i < words; i++)
+		changed |= (unsigned)(before[i] != after[i]) << (i >> shift);
 	return changed;
 }
 

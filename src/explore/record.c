@@ -281,7 +281,7 @@ int xp_record(const struct xp_arch *arch, const struct hitless_cell *cell, struc
 	if (!err)
 		err = entry_prepare(&port, plan);
 	if (!err)
-		err = entry_commit(&unit, plan);
+		err = entry_commit(&unit, plan, NULL);
 	plain_stores(&r);
 	c->disruptive = !plan->hitless;
 	memcpy(c->ram, saved, bytes);

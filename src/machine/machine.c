@@ -199,9 +199,12 @@ static void port_store64(void *ctx, void *entry, uint64_t value)
 /* The compiler's 16-byte compare-exchange is inline with -mcx16, and one that the sanitizers know. */
 static void port_store128(void *ctx, void *entry, uint64_t low, uint64_t high)
 {
-	unsigned __int128 value = (unsigned __int128)high << 64 | low, *where = entry, found = 0, expected;
+	unsigned __int128 value = (unsigned __int128)high << 64 | low, *where = entry, found, expected;
+	uint64_t *halves = entry;
 
 	(void)ctx;
+	/* A guess, which may be torn. */
+	found = (unsigned __int128)__atomic_load_n(&halves[1], __ATOMIC_RELAXED) << 64 | __atomic_load_n(&halves[0], __ATOMIC_RELAXED);
 	do {
 		expected = found;
 		found = __sync_val_compare_and_swap(where, expected, value);
