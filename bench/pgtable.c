@@ -55,7 +55,26 @@ static void barrier(void *ctx)
 	(void)ctx;
 }
 
-static const struct hitless_port port = { .alloc_pages = pool_alloc, .free_pages = pool_give, .write_barrier = barrier };
+static void *small_alloc(void *ctx, size_t bytes)
+{
+	(void)ctx;
+	return calloc(1, bytes);
+}
+
+static void small_free(void *ctx, void *memory, size_t bytes)
+{
+	(void)ctx;
+	(void)bytes;
+	free(memory);
+}
+
+static const struct hitless_port port = {
+	.alloc = small_alloc,
+	.free = small_free,
+	.alloc_pages = pool_alloc,
+	.free_pages = pool_give,
+	.write_barrier = barrier,
+};
 
 /*
  * ---- The bare radix table: pages of 1 << s bytes, tables of 1 << b entries, l levels; all constant where they are used. A walker may

@@ -37,6 +37,8 @@ struct mem {
 	bool written[MEM_PAGES];	/* shadow has seen the whole page since it was allocated */
 	unsigned written_at[MEM_PAGES]; /* when it first has, counted in barriers */
 	unsigned in_use, next;
+	unsigned small;	/* pieces of other memory */
+	bool no_small;	/* there is none: a page table does without */
 	int fail_after; /* so many allocations succeed; < 0: all */
 	unsigned allocations;
 	unsigned writebacks, barriers;
@@ -109,6 +111,25 @@ static void mem_free_pages(void *ctx, void *p, size_t bytes)
 		memset(m->shadow + page * 512, 0xff, bytes);
 }
 
+static void *mem_alloc(void *ctx, size_t bytes)
+{
+	struct mem *m = ctx;
+
+	if (m->no_small)
+		return NULL;
+	m->small++;
+	return calloc(1, bytes);
+}
+
+static void mem_free(void *ctx, void *p, size_t bytes)
+{
+	struct mem *m = ctx;
+
+	memset(p, 0xff, bytes);
+	free(p);
+	m->small--;
+}
+
 static void mem_writeback(void *ctx, const void *p, size_t bytes)
 {
 	struct mem *m = ctx;
@@ -136,7 +157,11 @@ static void mem_barrier(void *ctx)
 
 static inline void mem_init(struct mem *m, bool want_shadow)
 {
+	static uint32_t opened;
+
 	memset(m, 0, sizeof(*m));
+	/* Every other time, in no order that a test might have too. */
+	m->no_small = opened++ * 2654435761u >> 31;
 	m->pages = aligned_alloc(4096, MEM_PAGES * 4096ull);
 	assert_non_null(m->pages);
 	memset(m->pages, 0xff, MEM_PAGES * 4096ull);
@@ -150,6 +175,8 @@ static inline void mem_init(struct mem *m, bool want_shadow)
 	m->port = (struct hitless_port){
 		.ctx = m,
 		.direct_map = (uintptr_t)m->pages - (uintptr_t)MEM_PHYS,
+		.alloc = mem_alloc,
+		.free = mem_free,
 		.alloc_pages = mem_alloc_pages,
 		.free_pages = mem_free_pages,
 		.write_barrier = mem_barrier,
@@ -160,6 +187,7 @@ static inline void mem_init(struct mem *m, bool want_shadow)
 static inline void mem_destroy(struct mem *m)
 {
 	assert_int_equal(m->in_use, 0);
+	assert_int_equal(m->small, 0);
 	free(m->pages);
 	free(m->shadow);
 }
@@ -175,7 +203,7 @@ struct spec {
 	unsigned output_bits;	/* of a physical address, at most */
 	uint64_t addr_bits;	/* where it is in an entry */
 	unsigned (*count)(uint64_t entry);
-	unsigned count_max;	/* counts go no further */
+	unsigned count_max;	/* the largest; where that is less than a table has entries it means "all", and one less "some" */
 	bool (*present)(uint64_t entry);
 	bool (*is_table)(uint64_t entry); /* present, and above the last level */
 	uint64_t (*phys)(uint64_t entry); /* of the table or the leaf */

@@ -135,12 +135,17 @@ static inline uint64_t lpae_phys(uint64_t descriptor, unsigned page_shift)
 {
 	uint64_t addr = GET_ADDR(LPAE_TABLE, ADDR, &descriptor);
 
-	return page_shift == 16 ? (addr & ~0xf000ull) | (addr & 0xf000ull) << 36 : addr;
+	/* (A branch that is always the same is off a walk's way.) */
+	if (page_shift == 16 && __builtin_expect((addr & 0xf000ull) != 0, 0))
+		addr = (addr & ~0xf000ull) | (addr & 0xf000ull) << 36;
+	return addr;
 }
 
 static inline uint64_t lpae_addr(uint64_t phys, unsigned page_shift)
 {
-	return page_shift == 16 ? (phys & BITS(LPAE_TABLE, ADDR)) | (phys >> 36 & 0xf000ull) : phys;
+	if (page_shift == 16 && __builtin_expect(phys >> 48 != 0, 0))
+		phys = (phys & BITS(LPAE_TABLE, ADDR)) | (phys >> 36 & 0xf000ull);
+	return phys;
 }
 
 #endif

@@ -68,6 +68,16 @@ struct iommu_pgtable {
 		uint64_t key;
 		uint64_t *table;
 	} near;
+	/* the same for the last large leaf (size 0: none), with the entry that leads to its table; */
+	struct {
+		uint64_t size, key;
+		unsigned level, shift;
+		uint64_t *table, *through;
+	} large;
+	/* how many entries the tables have that near.table's entries point to, plus 1, where a format has no room for that in the entries; in the
+	 * upper half since which generation of `near` (NULL: no memory for it); */
+	uint32_t *numbers;
+	uint16_t generation;
 	struct {
 		uint64_t iova;
 		unsigned level;

@@ -10,8 +10,8 @@
  *   1. an entry that is not present is 0;
  *   2. a table other than the root is linked in one place, and not empty; but for one, pt->idle;
  *   3. the entry that points to a table also holds the number of its entries that are present, in
- *      bits that hardware ignores. Where a format has too few of those, the number stays at
- *      FMT_COUNT_MAX once it has come there, which then means "some": then one has to look.
+ *      bits that hardware ignores. Where a format has too few of those, the largest numbers that there
+ *      are stand for "all" and "some": then one has to look, or has kept the number elsewhere (pt_number()).
  * From 2 and 3 follows most of the rest: that a table has become empty is seen without looking
  * through it; a present entry whose whole span is asked for is an overlap, whatever is below (the
  * idle table is out of the way by then); and the bytes mapped by a table of smallest pages are known without reading it, so that a subtree is
@@ -66,9 +66,14 @@
  *   FMT_MAX_OUTPUT_BITS	widest physical address
  *   FMT_COUNT_MAX	(enum) largest number that fmt_with_count() can keep
  *   FMT_GROWS		1: a table may get a level on top; not defined: not (and that is no code)
+ *   FMT_COUNT_GAP	the bits between the two fields that fmt_with_count() keeps its number in; not
+ *			defined: it is one field
  */
 #ifndef FMT_GROWS
 #define FMT_GROWS 0
+#endif
+#ifndef FMT_COUNT_GAP
+#define FMT_COUNT_GAP 0ull
 #endif
 
 /*
@@ -223,20 +228,36 @@ static inline bool pt_counts_exactly(void)
 	return FMT_COUNT_MAX >= PT_ENTRIES;
 }
 
-/* Whether, besides, the number is one field of the entry, so that one can add to it there. */
-static inline bool pt_counts_in_place(void)
+/* Formats without that room: smaller numbers are exact. */
+#define PT_SOME (FMT_COUNT_MAX - 1)
+#define PT_ALL	FMT_COUNT_MAX
+
+/* The entry with that number, if there is room for it. */
+static inline uint64_t pt_with_number(uint64_t entry, unsigned n)
 {
-	return pt_counts_exactly() && fmt_with_count(0, PT_ENTRIES) == PT_ENTRIES * fmt_with_count(0, 1);
+	return fmt_with_count(entry, n == PT_ENTRIES ? PT_ALL : n < PT_SOME ? n : PT_SOME);
 }
 
-/* The entry with `n` more present below. */
+/* The entry with `n` more present below. Exact numbers are added to where they are: a carry goes through the gap, which is full of ones. */
 static inline uint64_t pt_more(uint64_t entry, unsigned n)
 {
-	unsigned count = fmt_count(entry) + n;
+	unsigned count = fmt_count(entry);
 
-	if (pt_counts_in_place())
-		return entry + n * fmt_with_count(0, 1);
-	return fmt_with_count(entry, pt_counts_exactly() || count < FMT_COUNT_MAX ? count : FMT_COUNT_MAX);
+	if (pt_counts_exactly())
+		return (((entry | FMT_COUNT_GAP) + fmt_with_count(0, n)) & ~FMT_COUNT_GAP) | (entry & FMT_COUNT_GAP);
+	return count < PT_SOME ? pt_with_number(entry, count + n) : entry;
+}
+
+/* fmt_count(entry) != 0, by the bits that it is in. */
+static inline bool pt_has_count(uint64_t entry)
+{
+	return entry & ~fmt_with_count(~0ull, 0);
+}
+
+/* ... and with `n` less; for exact numbers. */
+static inline uint64_t pt_less(uint64_t entry, unsigned n)
+{
+	return (((entry & ~FMT_COUNT_GAP) - fmt_with_count(0, n)) & ~FMT_COUNT_GAP) | (entry & FMT_COUNT_GAP);
 }
 
 /* How many entries of a table are present. */
@@ -259,24 +280,104 @@ static inline bool pt_any_of_line(const uint64_t *line)
 	return seen != 0;
 }
 
-static __attribute__((noinline)) bool pt_any_far(const uint64_t *table, unsigned down, unsigned up)
+static PT_ALWAYS_INLINE bool pt_any_from(const uint64_t *table, unsigned from, unsigned to)
 {
-	while (up < PT_ENTRIES || down > 0) {
-		if (up < PT_ENTRIES && pt_any_of_line(&table[up]))
+	for (; from < to; from += 8)
+		if (pt_any_of_line(&table[from]))
 			return true;
-		if (down > 0 && pt_any_of_line(&table[down - 8]))
-			return true;
-		up += up < PT_ENTRIES ? 8 : 0;
-		down -= down > 0 ? 8 : 0;
-	}
 	return false;
 }
 
 /* Is any present in a table in which [first, last] are not? Those around are the likeliest. */
-static inline bool pt_any(const uint64_t *table, unsigned first, unsigned last)
+static __attribute__((noinline)) bool pt_any(const uint64_t *table, unsigned first, unsigned last)
 {
-	return pt_any_of_line(&table[last & ~7u]) || ((first ^ last) > 7 && pt_any_of_line(&table[first & ~7u])) ||
-	       pt_any_far(table, first & ~7u, (last | 7) + 1);
+	unsigned down = first & ~7u, up = (last | 7) + 1;
+
+	return pt_any_of_line(&table[down]) || pt_any_of_line(&table[up - 8]) || (up < PT_ENTRIES && pt_any_of_line(&table[up])) ||
+	       (down && pt_any_of_line(&table[down - 8])) || pt_any_from(table, up, PT_ENTRIES) || pt_any_from(table, 0, down);
+}
+
+/*
+ * Where a format has no room for exact numbers, they are kept beside the tables as long as pt->near stays where it is: of the tables of pages
+ * behind pt->near.table, by the slot that points to them; plus 1. A number is known from when it was small, or if one has had to look twice (0:
+ * one has looked once). A generation says whether it is about this pt->near. (pt->numbers is NULL if there was no memory for it.)
+ */
+static PT_ALWAYS_INLINE uint32_t *pt_number(const struct iommu_pgtable *pt, const uint64_t *slot)
+{
+	uintptr_t offset = (uintptr_t)slot - (uintptr_t)pt->near.table;
+
+	if (pt_counts_exactly() || !pt->numbers || offset >= PT_ENTRIES * sizeof(*slot))
+		return NULL;
+	return &pt->numbers[offset / sizeof(*slot)];
+}
+
+static PT_ALWAYS_INLINE bool pt_is_current(const struct iommu_pgtable *pt, const uint32_t *number)
+{
+	return *number >> 16 == pt->generation;
+}
+
+/* Is there an exact number? */
+static PT_ALWAYS_INLINE bool pt_is_known(const struct iommu_pgtable *pt, const uint32_t *number)
+{
+	return pt_is_current(pt, number) && *number & 0xffff;
+}
+
+static inline void pt_set_number(const struct iommu_pgtable *pt, uint32_t *number, unsigned n)
+{
+	*number = (uint32_t)pt->generation << 16 | (n + 1);
+}
+
+/* The slot points to another table from now on. */
+static inline void pt_forget_number(const struct iommu_pgtable *pt, const uint64_t *slot)
+{
+	uint32_t *number = pt_number(pt, slot);
+
+	if (number)
+		*number = 0;
+}
+
+static PT_RARE void pt_begin_generations(struct iommu_pgtable *pt)
+{
+	for (unsigned i = 0; i < PT_ENTRIES; i++)
+		pt->numbers[i] = 0;
+	pt->generation = 1;
+}
+
+/* pt->near.table is another one now, or (NULL) none. */
+static PT_ALWAYS_INLINE void pt_set_near(struct iommu_pgtable *pt, uint64_t key, uint64_t *table)
+{
+	pt->near.key = key;
+	pt->near.table = table;
+	if (!pt_counts_exactly() && pt->numbers && ++pt->generation == 0)
+		pt_begin_generations(pt);
+}
+
+static __attribute__((noinline)) unsigned pt_look_at_pages(const uint64_t *table)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < PT_ENTRIES; i++)
+		n += pt_load(&table[i]) != 0;
+	return n;
+}
+
+/* So many that are removed at once are not counted for. */
+#define PT_MANY 64
+
+/* Is any entry left in the table behind `slot`, in which [first, last] are not, and whose number isn't known? */
+static __attribute__((noinline)) bool pt_any_left(const struct iommu_pgtable *pt, const uint64_t *slot, unsigned first, unsigned last)
+{
+	const uint64_t *table = pt_child(pt, pt_load(slot));
+	uint32_t *number = pt_number(pt, slot);
+
+	if (!number || last - first >= PT_MANY)
+		return pt_any(table, first, last);
+	if (!pt_is_current(pt, number)) {
+		*number = (uint32_t)pt->generation << 16;
+		return pt_any(table, first, last);
+	}
+	pt_set_number(pt, number, pt_look_at_pages(table));
+	return (*number & 0xffff) > 1;
 }
 
 /* How many entries are present in the table that the entry points to. */
@@ -284,19 +385,32 @@ static inline unsigned pt_count(const struct iommu_pgtable *pt, uint64_t entry)
 {
 	unsigned count = fmt_count(entry);
 
-	return pt_counts_exactly() || count < FMT_COUNT_MAX ? count : pt_look(pt_child(pt, entry));
+	if (pt_counts_exactly() || count < PT_SOME)
+		return count;
+	return count == PT_ALL ? PT_ENTRIES : pt_look(pt_child(pt, entry));
 }
 
 /*
  * Hardware may be setting A in this entry; that it can get lost here harms nobody. Nor is there a
  * need to write back.
  */
-static inline void pt_add_count(uint64_t *slot, unsigned n)
+static PT_ALWAYS_INLINE void pt_add_count(const struct iommu_pgtable *pt, uint64_t *slot, unsigned level, unsigned n)
 {
 	uint64_t entry = pt_load(slot);
+	uint32_t *number = level == 0 ? pt_number(pt, slot) : NULL;
 
-	if (pt_counts_exactly() || fmt_count(entry) < FMT_COUNT_MAX)
+	if (pt_counts_exactly() || !number) {
 		pt_store(slot, pt_more(entry, n));
+		return;
+	}
+	if (fmt_count(entry) < PT_SOME) {
+		pt_set_number(pt, number, fmt_count(entry) + n);
+		pt_store(slot, pt_more(entry, n));
+	} else if (pt_is_known(pt, number)) {
+		*number += n;
+		if ((*number & 0xffff) == PT_ENTRIES + 1)
+			pt_store(slot, fmt_with_count(entry, PT_ALL));
+	}
 }
 
 static uint64_t *pt_alloc_table(struct iommu_pgtable *pt)
@@ -422,10 +536,8 @@ static __attribute__((noinline)) uint64_t *pt_find(struct iommu_pgtable *pt, uin
 			return NULL;
 		table = (uint64_t *)(uintptr_t)(fmt_table_phys(entry) + direct_map);
 	}
-	if (top > 1) {
-		pt->near.key = pt_near_key(iova);
-		pt->near.table = table;
-	}
+	if (top > 1)
+		pt_set_near(pt, pt_near_key(iova), table);
 	return top > 0 ? &table[pt_index(pt, iova, 1)] : NULL;
 }
 
@@ -449,8 +561,8 @@ static PT_ALWAYS_INLINE uint64_t *pt_pages(struct iommu_pgtable *pt, uint64_t fi
  * The slot that [first, last] is all of, above the smallest pages, and the entry that its table came through (NULL: the root). NULL: the range
  * has another size, or no table leads there.
  */
-static PT_ALWAYS_INLINE uint64_t *pt_large(const struct iommu_pgtable *pt, uint64_t first, uint64_t last, unsigned *level,
-					   uint64_t **through)
+static PT_ALWAYS_INLINE uint64_t *pt_find_large(const struct iommu_pgtable *pt, uint64_t first, uint64_t last, unsigned *level,
+						uint64_t **through)
 {
 	unsigned at = fmt_top_level(&pt->config);
 	uint64_t *table = pt->root, *slot;
@@ -469,6 +581,30 @@ static PT_ALWAYS_INLINE uint64_t *pt_large(const struct iommu_pgtable *pt, uint6
 		table = pt_child(pt, pt_load(slot));
 		*through = slot;
 	}
+}
+
+/* Large leaves are one after another too: pt->large is where the last one was, if not in the root. */
+static PT_ALWAYS_INLINE bool pt_is_near_large(const struct iommu_pgtable *pt, uint64_t iova, uint64_t size)
+{
+	return size == pt->large.size && !(iova & (size - 1)) && iova >> pt->large.shift >> PT_INDEX_BITS == pt->large.key;
+}
+
+static PT_ALWAYS_INLINE uint64_t *pt_near_large(const struct iommu_pgtable *pt, uint64_t iova)
+{
+	return &pt->large.table[iova >> pt->large.shift & (PT_ENTRIES - 1)];
+}
+
+/* A large leaf has been found, or made, by pt_find_large(). */
+static inline void pt_set_large(struct iommu_pgtable *pt, uint64_t iova, unsigned level, uint64_t *through)
+{
+	if (!through)
+		return;
+	pt->large.size = pt_span(level) + 1;
+	pt->large.level = level;
+	pt->large.shift = pt_shift(level);
+	pt->large.key = iova >> pt_shift(level) >> PT_INDEX_BITS;
+	pt->large.table = pt_child(pt, pt_load(through));
+	pt->large.through = through;
 }
 
 static inline int pt_check_range(const struct iommu_pgtable *pt, uint64_t iova, uint64_t size)
@@ -705,24 +841,37 @@ static void pt_gather_table(struct iommu_pgtable *pt, uint64_t *table, struct io
 	gather->tables++;
 	pt->table_bytes -= PT_TABLE_BYTES;
 	if (table == pt->near.table)
-		pt->near.key = 0;
+		pt_set_near(pt, 0, NULL);
+	if (table == pt->large.table)
+		pt->large.size = 0;
 	if (table == pt->idle.table)
 		pt->idle.table = NULL;
 }
 
 /*
- * The entry that points to a table of which `removed` entries are gone, and nothing is left in [first, last] of it; fmt_count() 0: it is
- * empty.
+ * `entry`, which `slot` has, points to a table at `level` of which `removed` entries are gone, and nothing is left in [first, last] of it: the
+ * entry that it is then. No pt_has_count(): the table is empty.
  */
-static inline uint64_t pt_fewer(const struct iommu_pgtable *pt, uint64_t entry, unsigned removed, unsigned first, unsigned last)
+static PT_ALWAYS_INLINE uint64_t pt_fewer(struct iommu_pgtable *pt, const uint64_t *slot, uint64_t entry, unsigned level, unsigned removed,
+					  unsigned first, unsigned last)
 {
-	unsigned count = fmt_count(entry);
+	unsigned count = fmt_count(entry), left;
+	uint32_t *number;
 
-	if (pt_counts_in_place())
-		return entry - removed * fmt_with_count(0, 1);
-	if (pt_counts_exactly() || count < FMT_COUNT_MAX)
-		return fmt_with_count(entry, count - removed);
-	return pt_any(pt_child(pt, entry), first, last) ? entry : fmt_with_count(entry, 0);
+	if (pt_counts_exactly())
+		return pt_less(entry, removed);
+	number = level == 0 ? pt_number(pt, slot) : NULL;
+	if (count < PT_SOME)
+		left = count - removed;
+	else if (count == PT_ALL)
+		left = PT_ENTRIES - removed;
+	else if (number && pt_is_known(pt, number))
+		left = (*number & 0xffff) - 1 - removed;
+	else
+		return pt_any_left(pt, slot, first, last) ? entry : fmt_with_count(entry, 0);
+	if (number)
+		pt_set_number(pt, number, left);
+	return pt_with_number(entry, left);
 }
 
 /* The table behind `slot` is empty, and goes. */
@@ -736,15 +885,15 @@ static void pt_take_out(struct iommu_pgtable *pt, uint64_t *slot, struct iommu_g
 }
 
 /*
- * `removed` entries are gone from the table behind `slot`, and nothing is left in [first, last] of it. Says
+ * `removed` entries are gone from the table at `level` behind `slot`, and nothing is left in [first, last] of it. Says
  * whether it is empty: then the table is gone too.
  */
-static inline bool pt_shrink(struct iommu_pgtable *pt, uint64_t *slot, unsigned removed, unsigned first, unsigned last,
+static inline bool pt_shrink(struct iommu_pgtable *pt, uint64_t *slot, unsigned level, unsigned removed, unsigned first, unsigned last,
 			     struct iommu_gather *gather)
 {
-	uint64_t fewer = pt_fewer(pt, pt_load(slot), removed, first, last);
+	uint64_t fewer = pt_fewer(pt, slot, pt_load(slot), level, removed, first, last);
 
-	if (fmt_count(fewer)) {
+	if (pt_has_count(fewer)) {
 		pt_store(slot, fewer);
 		return false;
 	}
@@ -766,7 +915,7 @@ static __attribute__((noinline)) void pt_retire(struct iommu_pgtable *pt)
 	pt_walk_down(pt, &walk, iova, iova);
 	pt_take_out(pt, walk.through[level], &pt->retired);
 	while (++level < fmt_top_level(&pt->config) &&
-	       pt_shrink(pt, walk.through[level], 1, pt_index(pt, iova, level), pt_index(pt, iova, level), &pt->retired))
+	       pt_shrink(pt, walk.through[level], level, 1, pt_index(pt, iova, level), pt_index(pt, iova, level), &pt->retired))
 		;
 }
 
@@ -801,13 +950,14 @@ static __attribute__((noinline)) void pt_idle(struct iommu_pgtable *pt, uint64_t
 static PT_ALWAYS_INLINE void pt_leave(struct iommu_pgtable *pt, uint64_t *table, unsigned level, uint64_t *through,
 				      unsigned removed, uint64_t first, uint64_t last)
 {
-	uint64_t entry = pt_load(through), fewer;
+	uint64_t entry = pt_load(through);
+	uint64_t fewer = pt_fewer(pt, through, entry, level, removed, (unsigned)(first >> pt_shift(level)) & (PT_ENTRIES - 1),
+				  (unsigned)(last >> pt_shift(level)) & (PT_ENTRIES - 1));
 
-	fewer = pt_fewer(pt, entry, removed, (unsigned)(first >> pt_shift(level)) & (PT_ENTRIES - 1),
-			 (unsigned)(last >> pt_shift(level)) & (PT_ENTRIES - 1));
-	if (fewer != entry)
-		pt_store(through, fewer);
-	if (!fmt_count(fewer) && pt->idle.table != table)
+	if (!pt_counts_exactly() && fewer == entry)
+		return;
+	pt_store(through, fewer);
+	if (!pt_has_count(fewer) && pt->idle.table != table)
 		pt_idle(pt, table, level, through, last);
 }
 
@@ -883,10 +1033,11 @@ static unsigned pt_map_commit(struct iommu_pgtable *pt, uint64_t *table, unsigne
 
 		end = pt_slot_last(at, last, level);
 		if (fmt_is_table(entry, level)) {
-			pt_add_count(slot, pt_map_commit(pt, pt_child(pt, entry), level - 1, at,
+			pt_add_count(pt, slot, level - 1, pt_map_commit(pt, pt_child(pt, entry), level - 1, at,
 							 end, phys + (at - first), attributes));
 		} else if (entry) {
 			pt_store(slot, fmt_unpark(entry));
+			pt_forget_number(pt, slot);
 			added++;
 		} else {
 			unsigned order = pt_order(pt, at, last, phys + (at - first), level);
@@ -930,14 +1081,17 @@ static __attribute__((noinline)) int pt_map_tables(struct iommu_pgtable *pt, uin
 	int err;
 
 	/* One large leaf where nothing is needs no tables. */
-	slot = pt_large(pt, first, last, &level, &through);
+	slot = pt_find_large(pt, first, last, &level, &through);
 	if (slot && !pt_load(slot) && pt_leaf_fits(pt, first, last, phys, level)) {
+		pt_set_large(pt, first, level, through);
 		pt_store(slot, fmt_leaf(phys, level, attributes));
 		pt_writeback(pt, slot, 1);
 		if (through)
-			pt_add_count(through, 1);
+			pt_add_count(pt, through, level, 1);
 		return 0;
 	}
+	if (!pt_counts_exactly() && !pt->numbers)
+		pt->numbers = port->alloc(port->ctx, PT_ENTRIES * sizeof(*pt->numbers));
 	pt_make_way(pt, first, last);
 	pt_walk_down(pt, &walk, first, last);
 	err = pt_map_prepare(pt, walk.table, walk.level, first, last, phys, attributes);
@@ -947,7 +1101,7 @@ static __attribute__((noinline)) int pt_map_tables(struct iommu_pgtable *pt, uin
 	port->write_barrier(port->ctx);
 	added = pt_map_commit(pt, walk.table, walk.level, first, last, phys, attributes);
 	if (added && walk.table != pt->root)
-		pt_add_count(walk.through[walk.level], added);
+		pt_add_count(pt, walk.through[walk.level], walk.level, added);
 	return 0;
 }
 
@@ -976,8 +1130,22 @@ static __attribute__((noinline)) int pt_map_range(struct iommu_pgtable *pt, uint
 		return pt_map_tables(pt, iova, last, phys, attributes);
 	err = pt_map_pages(pt, &table[iova >> FMT_PAGE_SHIFT & (PT_ENTRIES - 1)], n, iova, phys, attributes);
 	if (!err)
-		pt_add_count(through, n);
+		pt_add_count(pt, through, 0, n);
 	return err;
+}
+
+/* A large leaf beside the last one, with the rights of what was mapped last. */
+static PT_ALWAYS_INLINE int pt_map_near_large(struct iommu_pgtable *pt, uint64_t iova, uint64_t phys, uint64_t size, unsigned prot)
+{
+	uint64_t *slot = pt_near_large(pt, iova);
+
+	if (prot != pt->prot || phys & (size - 1) || phys > pt->phys_last || size - 1 > pt->phys_last - phys || pt_load(slot))
+		return pt_map_range(pt, iova, phys, size, prot);
+	pt_store(slot, fmt_leaf(phys, pt->large.level, pt->attributes));
+	pt_writeback(pt, slot, 1);
+	/* (Any level but that of pages.) */
+	pt_add_count(pt, pt->large.through, 1, 1);
+	return 0;
 }
 
 static int pt_map(struct iommu_pgtable *pt, uint64_t iova, uint64_t phys, uint64_t size, unsigned prot)
@@ -986,7 +1154,8 @@ static int pt_map(struct iommu_pgtable *pt, uint64_t iova, uint64_t phys, uint64
 
 	/* A page beside the last one, with its rights, needs none of the rest: what is near is within the range. */
 	if (size != PT_PAGE_SIZE || prot != pt->prot || (iova | phys) & (PT_PAGE_SIZE - 1) || phys > pt->phys_last || !through)
-		return pt_map_range(pt, iova, phys, size, prot);
+		return pt_is_near_large(pt, iova, size) ? pt_map_near_large(pt, iova, phys, size, prot)
+							: pt_map_range(pt, iova, phys, size, prot);
 	entry = pt_load(through);
 	if (!fmt_is_table(entry, 1))
 		return pt_map_range(pt, iova, phys, size, prot);
@@ -995,7 +1164,7 @@ static int pt_map(struct iommu_pgtable *pt, uint64_t iova, uint64_t phys, uint64
 		return -EEXIST;
 	pt_store(slot, fmt_leaf(phys, 0, pt->attributes));
 	pt_writeback(pt, slot, 1);
-	pt_add_count(through, 1);
+	pt_add_count(pt, through, 0, 1);
 	return 0;
 }
 
@@ -1126,6 +1295,7 @@ static PT_RARE void pt_split_commit(struct iommu_pgtable *pt, uint64_t *slot, co
 	uint64_t *table = pt_child(pt, split->entry);
 	uint64_t leaf = split->leaf;
 
+	pt_forget_number(pt, slot);
 	port->write_barrier(port->ctx);
 	while (!__atomic_compare_exchange_n(slot, &leaf, split->entry, false, __ATOMIC_ACQ_REL,
 					    __ATOMIC_ACQUIRE)) {
@@ -1135,25 +1305,43 @@ static PT_RARE void pt_split_commit(struct iommu_pgtable *pt, uint64_t *slot, co
 	}
 }
 
-/* Removes `n` neighbours in a table of smallest pages; returns how many were present. */
-static PT_ALWAYS_INLINE unsigned pt_unmap_pages(struct iommu_pgtable *pt, uint64_t *slots,
-						unsigned n, uint64_t iova,
-						struct iommu_gather *gather)
+/* Are all eight pages present? */
+static PT_ALWAYS_INLINE bool pt_full_line(const uint64_t *line)
 {
-	unsigned removed = 0, first = 0, last = 0;
+#pragma GCC unroll 8
+	for (unsigned i = 0; i < 8; i++)
+		if (!pt_load(&line[i]))
+			return false;
+	return true;
+}
 
-	for (unsigned i = 0; i < n; i++) {
-		if (!pt_load(&slots[i]))
+static PT_ALWAYS_INLINE void pt_clear_line(uint64_t *line)
+{
+#pragma GCC unroll 8
+	for (unsigned i = 0; i < 8; i++)
+		pt_store(&line[i], 0);
+}
+
+/* Removes `n` neighbours in a table of smallest pages; returns how many were present. */
+static unsigned pt_unmap_pages(struct iommu_pgtable *pt, uint64_t *slots, unsigned n, uint64_t iova, struct iommu_gather *gather)
+{
+	unsigned removed = 0, first = n, end = 0;
+
+	for (unsigned i = 0, step; i < n; i += step) {
+		step = n - i >= 8 && pt_full_line(&slots[i]) ? 8 : 1;
+		if (step == 8)
+			pt_clear_line(&slots[i]);
+		else if (pt_load(&slots[i]))
+			pt_store(&slots[i], 0);
+		else
 			continue;
-		pt_store(&slots[i], 0);
-		if (!removed++)
-			first = i;
-		last = i;
+		removed += step;
+		first = i < first ? i : first;
+		end = i + step;
 	}
 	if (removed) {
-		pt_writeback(pt, &slots[first], last - first + 1);
-		pt_gather_range(gather, iova + first * PT_PAGE_SIZE,
-				iova + (last + 1) * PT_PAGE_SIZE - 1, FMT_PAGE_SHIFT);
+		pt_writeback(pt, &slots[first], end - first);
+		pt_gather_range(gather, iova + first * PT_PAGE_SIZE, iova + end * PT_PAGE_SIZE - 1, FMT_PAGE_SHIFT);
 	}
 	return removed;
 }
@@ -1189,7 +1377,7 @@ static unsigned pt_unmap_range(struct iommu_pgtable *pt, uint64_t *table, unsign
 			unsigned below = pt_unmap_range(pt, pt_child(pt, entry), level - 1, at, end,
 							splits, gather, bytes);
 
-			if (below && pt_shrink(pt, slot, below, pt_index(pt, at, level - 1), pt_index(pt, end, level - 1), gather))
+			if (below && pt_shrink(pt, slot, level - 1, below, pt_index(pt, at, level - 1), pt_index(pt, end, level - 1), gather))
 				removed++;
 		} else {
 			if (whole) {
@@ -1226,6 +1414,12 @@ static unsigned pt_unmap_range(struct iommu_pgtable *pt, uint64_t *table, unsign
 	return removed;
 }
 
+/* A large leaf that is in no group? */
+static PT_ALWAYS_INLINE bool pt_is_lone_large(uint64_t entry, unsigned level)
+{
+	return fmt_present(entry) && !fmt_is_table(entry, level) && !(fmt_groups(level) && fmt_group_order(entry, level));
+}
+
 /* Where several tables have a part in the range, or a large leaf has, or the root has the pages. */
 static __attribute__((noinline)) int64_t pt_unmap_tables(struct iommu_pgtable *pt, uint64_t first, uint64_t last,
 							 struct iommu_gather *gather)
@@ -1238,9 +1432,10 @@ static __attribute__((noinline)) int64_t pt_unmap_tables(struct iommu_pgtable *p
 	int err;
 
 	/* One large leaf goes as a page does. */
-	slot = pt_large(pt, first, last, &level, &through);
+	slot = pt_find_large(pt, first, last, &level, &through);
 	entry = slot ? pt_load(slot) : 0;
-	if (fmt_present(entry) && !fmt_is_table(entry, level) && !(fmt_groups(level) && fmt_group_order(entry, level))) {
+	if (pt_is_lone_large(entry, level)) {
+		pt_set_large(pt, first, level, through);
 		pt_store(slot, 0);
 		pt_writeback(pt, slot, 1);
 		pt_gather_range(gather, first, last, pt_shift(level));
@@ -1300,20 +1495,38 @@ static __attribute__((noinline)) int64_t pt_unmap_any(struct iommu_pgtable *pt, 
 	return (int64_t)removed << FMT_PAGE_SHIFT;
 }
 
+static PT_ALWAYS_INLINE int64_t pt_unmap_near_large(struct iommu_pgtable *pt, uint64_t iova, struct iommu_gather *gather)
+{
+	uint64_t *slot = pt_near_large(pt, iova), size = pt->large.size;
+	unsigned level = pt->large.level;
+
+	if (!pt_is_lone_large(pt_load(slot), level))
+		return pt_unmap_any(pt, iova, size, gather);
+	pt_store(slot, 0);
+	pt_writeback(pt, slot, 1);
+	pt_gather_range(gather, iova, iova + (size - 1), pt->large.shift);
+	pt_leave(pt, pt->large.table, level, pt->large.through, 1, iova, iova);
+	return (int64_t)size;
+}
+
 static int64_t pt_unmap(struct iommu_pgtable *pt, uint64_t iova, uint64_t size,
 			struct iommu_gather *gather)
 {
-	uint64_t *through = pt_near(pt, iova), entry, *table;
+	uint64_t *through = pt_near(pt, iova), entry, *table, *slot;
 
 	/* As in pt_map(). */
 	if (size != PT_PAGE_SIZE || iova & (PT_PAGE_SIZE - 1) || !through || (fmt_groups(0) && pt->config.contiguous))
-		return pt_unmap_any(pt, iova, size, gather);
+		return pt_is_near_large(pt, iova, size) ? pt_unmap_near_large(pt, iova, gather) : pt_unmap_any(pt, iova, size, gather);
 	entry = pt_load(through);
 	if (!fmt_is_table(entry, 1))
 		return pt_unmap_any(pt, iova, size, gather);
 	table = pt_child(pt, entry);
-	if (!pt_unmap_pages(pt, &table[iova >> FMT_PAGE_SHIFT & (PT_ENTRIES - 1)], 1, iova, gather))
+	slot = &table[iova >> FMT_PAGE_SHIFT & (PT_ENTRIES - 1)];
+	if (!pt_load(slot))
 		return 0;
+	pt_store(slot, 0);
+	pt_writeback(pt, slot, 1);
+	pt_gather_range(gather, iova, iova + PT_PAGE_SIZE - 1, FMT_PAGE_SHIFT);
 	pt_leave(pt, table, 0, through, 1, iova, iova);
 	return PT_PAGE_SIZE;
 }
@@ -1502,6 +1715,8 @@ static PT_RARE void pt_destroy(struct iommu_pgtable *pt)
 		if (root[i] && fmt_is_table(root[i], top))
 			pt_free_tables(pt, pt_child(pt, root[i]), top - 1);
 	port->free_pages(port->ctx, root, fmt_root_bytes(&pt->config));
+	if (pt->numbers)
+		port->free(port->ctx, pt->numbers, PT_ENTRIES * sizeof(*pt->numbers));
 	iommu_gather_free(pt, &pt->retired);
 	pt->root = NULL;
 	pt->table_bytes = 0;
