@@ -25,9 +25,6 @@ enum {
 	LPAE_COUNT_LOW_BITS = 6,
 };
 
-/* What lies between the two parts of the number of entries. */
-#define FMT_COUNT_GAP ((uint64_t)(((1ull << 51) - 1) & ~((1ull << (2 + LPAE_COUNT_LOW_BITS)) - 1)))
-
 /* Which of the two it is: the including header's. */
 static inline bool lpae_stage2(void);
 

@@ -66,14 +66,9 @@
  *   FMT_MAX_OUTPUT_BITS	widest physical address
  *   FMT_COUNT_MAX	(enum) largest number that fmt_with_count() can keep
  *   FMT_GROWS		1: a table may get a level on top; not defined: not (and that is no code)
- *   FMT_COUNT_GAP	the bits between the two fields that fmt_with_count() keeps its number in; not
- *			defined: it is one field
  */
 #ifndef FMT_GROWS
 #define FMT_GROWS 0
-#endif
-#ifndef FMT_COUNT_GAP
-#define FMT_COUNT_GAP 0ull
 #endif
 
 /*
@@ -100,7 +95,7 @@ static inline uint64_t fmt_park(uint64_t entry);
 static inline uint64_t fmt_unpark(uint64_t entry);
 /*
  * The number of present entries below, kept in bits of such an entry that hardware ignores. 0 ...
- * FMT_COUNT_MAX.
+ * FMT_COUNT_MAX. They may be in several places, but the less of the number they are, the lower.
  */
 static inline unsigned fmt_count(uint64_t entry);
 static inline uint64_t fmt_with_count(uint64_t entry, unsigned count);
@@ -238,27 +233,56 @@ static inline uint64_t pt_with_number(uint64_t entry, unsigned n)
 	return fmt_with_count(entry, n == PT_ENTRIES ? PT_ALL : n < PT_SOME ? n : PT_SOME);
 }
 
-/* The entry with `n` more present below. Exact numbers are added to where they are: a carry goes through the gap, which is full of ones. */
+/* The bits that the number is in, and those between them that it isn't in. */
+static inline uint64_t pt_count_bits(void)
+{
+	return fmt_with_count(0, (2u << (31 - __builtin_clz(FMT_COUNT_MAX))) - 1);
+}
+
+static inline uint64_t pt_count_gaps(void)
+{
+	uint64_t bits = pt_count_bits(), above = ~0ull >> __builtin_clzll(bits), below = (bits & -bits) - 1;
+
+	return above & ~below & ~bits;
+}
+
+/* fmt_count(entry) < n, and == n: without putting it together. */
+static inline bool pt_count_below(uint64_t entry, unsigned n)
+{
+	return (entry & pt_count_bits()) < fmt_with_count(0, n);
+}
+
+static inline bool pt_count_is(uint64_t entry, unsigned n)
+{
+	return (entry & pt_count_bits()) == fmt_with_count(0, n);
+}
+
+/* Adds to the number where it is, as far as there is room: a carry goes through the gaps, which are full of ones, */
+static inline uint64_t pt_add_in_place(uint64_t entry, unsigned n)
+{
+	return (((entry | pt_count_gaps()) + fmt_with_count(0, n)) & ~pt_count_gaps()) | (entry & pt_count_gaps());
+}
+
+/* ... and a borrow through zeros. */
+static inline uint64_t pt_subtract_in_place(uint64_t entry, unsigned n)
+{
+	return (((entry & ~pt_count_gaps()) - fmt_with_count(0, n)) & ~pt_count_gaps()) | (entry & pt_count_gaps());
+}
+
+/* The entry with `n` more present below. */
 static inline uint64_t pt_more(uint64_t entry, unsigned n)
 {
-	unsigned count = fmt_count(entry);
-
-	if (pt_counts_exactly())
-		return (((entry | FMT_COUNT_GAP) + fmt_with_count(0, n)) & ~FMT_COUNT_GAP) | (entry & FMT_COUNT_GAP);
-	return count < PT_SOME ? pt_with_number(entry, count + n) : entry;
+	if (pt_counts_exactly() || (n < PT_SOME && pt_count_below(entry, PT_SOME - n)))
+		return pt_add_in_place(entry, n);
+	return pt_count_below(entry, PT_SOME) ? pt_with_number(entry, fmt_count(entry) + n) : entry;
 }
 
 /* fmt_count(entry) != 0, by the bits that it is in. */
 static inline bool pt_has_count(uint64_t entry)
 {
-	return entry & ~fmt_with_count(~0ull, 0);
+	return entry & pt_count_bits();
 }
 
-/* ... and with `n` less; for exact numbers. */
-static inline uint64_t pt_less(uint64_t entry, unsigned n)
-{
-	return (((entry & ~FMT_COUNT_GAP) - fmt_with_count(0, n)) & ~FMT_COUNT_GAP) | (entry & FMT_COUNT_GAP);
-}
 
 /* How many entries of a table are present. */
 static PT_RARE unsigned pt_look(const uint64_t *table)
@@ -403,7 +427,7 @@ static PT_ALWAYS_INLINE void pt_add_count(const struct iommu_pgtable *pt, uint64
 		pt_store(slot, pt_more(entry, n));
 		return;
 	}
-	if (fmt_count(entry) < PT_SOME) {
+	if (pt_count_below(entry, PT_SOME)) {
 		pt_set_number(pt, number, fmt_count(entry) + n);
 		pt_store(slot, pt_more(entry, n));
 	} else if (pt_is_known(pt, number)) {
@@ -855,20 +879,21 @@ static void pt_gather_table(struct iommu_pgtable *pt, uint64_t *table, struct io
 static PT_ALWAYS_INLINE uint64_t pt_fewer(struct iommu_pgtable *pt, const uint64_t *slot, uint64_t entry, unsigned level, unsigned removed,
 					  unsigned first, unsigned last)
 {
-	unsigned count = fmt_count(entry), left;
 	uint32_t *number;
+	unsigned left;
 
-	if (pt_counts_exactly())
-		return pt_less(entry, removed);
+	if (pt_counts_exactly() || (level > 0 && pt_count_below(entry, PT_SOME)))
+		return pt_subtract_in_place(entry, removed);
 	number = level == 0 ? pt_number(pt, slot) : NULL;
-	if (count < PT_SOME)
-		left = count - removed;
-	else if (count == PT_ALL)
-		left = PT_ENTRIES - removed;
-	else if (number && pt_is_known(pt, number))
-		left = (*number & 0xffff) - 1 - removed;
-	else
+	if (number && pt_is_known(pt, number)) {
+		*number -= removed;
+		left = (*number & 0xffff) - 1;
+		/* Mostly many are left. */
+		return left >= PT_SOME && pt_count_is(entry, PT_SOME) ? entry : pt_with_number(entry, left);
+	}
+	if (pt_count_is(entry, PT_SOME))
 		return pt_any_left(pt, slot, first, last) ? entry : fmt_with_count(entry, 0);
+	left = (pt_count_is(entry, PT_ALL) ? PT_ENTRIES : fmt_count(entry)) - removed;
 	if (number)
 		pt_set_number(pt, number, left);
 	return pt_with_number(entry, left);
@@ -1134,13 +1159,35 @@ static __attribute__((noinline)) int pt_map_range(struct iommu_pgtable *pt, uint
 	return err;
 }
 
-/* A large leaf beside the last one, with the rights of what was mapped last. */
-static PT_ALWAYS_INLINE int pt_map_near_large(struct iommu_pgtable *pt, uint64_t iova, uint64_t phys, uint64_t size, unsigned prot)
+/*
+ * A page beside the last one, with the rights of what was mapped last, needs none of the rest: what is near is within the range. -EAGAIN: it
+ * isn't that.
+ */
+static PT_ALWAYS_INLINE int pt_map_near_page(struct iommu_pgtable *pt, uint64_t iova, uint64_t phys)
+{
+	uint64_t *through = pt_near(pt, iova), entry, *slot;
+
+	if (!through || (iova | phys) & (PT_PAGE_SIZE - 1))
+		return -EAGAIN;
+	entry = pt_load(through);
+	if (!fmt_is_table(entry, 1))
+		return -EAGAIN;
+	slot = &pt_child(pt, entry)[iova >> FMT_PAGE_SHIFT & (PT_ENTRIES - 1)];
+	if (pt_load(slot))
+		return -EEXIST;
+	pt_store(slot, fmt_leaf(phys, 0, pt->attributes));
+	pt_writeback(pt, slot, 1);
+	pt_add_count(pt, through, 0, 1);
+	return 0;
+}
+
+/* The same for a large leaf. (Where one was, another is that begins within reach: both are aligned.) */
+static PT_ALWAYS_INLINE int pt_map_near_large(struct iommu_pgtable *pt, uint64_t iova, uint64_t phys, uint64_t size)
 {
 	uint64_t *slot = pt_near_large(pt, iova);
 
-	if (prot != pt->prot || phys & (size - 1) || phys > pt->phys_last || size - 1 > pt->phys_last - phys || pt_load(slot))
-		return pt_map_range(pt, iova, phys, size, prot);
+	if (!pt_is_near_large(pt, iova, size) || phys & (size - 1) || pt_load(slot))
+		return -EAGAIN;
 	pt_store(slot, fmt_leaf(phys, pt->large.level, pt->attributes));
 	pt_writeback(pt, slot, 1);
 	/* (Any level but that of pages.) */
@@ -1150,22 +1197,11 @@ static PT_ALWAYS_INLINE int pt_map_near_large(struct iommu_pgtable *pt, uint64_t
 
 static int pt_map(struct iommu_pgtable *pt, uint64_t iova, uint64_t phys, uint64_t size, unsigned prot)
 {
-	uint64_t *through = pt_near(pt, iova), entry, *slot;
+	int err = -EAGAIN;
 
-	/* A page beside the last one, with its rights, needs none of the rest: what is near is within the range. */
-	if (size != PT_PAGE_SIZE || prot != pt->prot || (iova | phys) & (PT_PAGE_SIZE - 1) || phys > pt->phys_last || !through)
-		return pt_is_near_large(pt, iova, size) ? pt_map_near_large(pt, iova, phys, size, prot)
-							: pt_map_range(pt, iova, phys, size, prot);
-	entry = pt_load(through);
-	if (!fmt_is_table(entry, 1))
-		return pt_map_range(pt, iova, phys, size, prot);
-	slot = &pt_child(pt, entry)[iova >> FMT_PAGE_SHIFT & (PT_ENTRIES - 1)];
-	if (pt_load(slot))
-		return -EEXIST;
-	pt_store(slot, fmt_leaf(phys, 0, pt->attributes));
-	pt_writeback(pt, slot, 1);
-	pt_add_count(pt, through, 0, 1);
-	return 0;
+	if (prot == pt->prot && phys <= pt->phys_last)
+		err = size == PT_PAGE_SIZE ? pt_map_near_page(pt, iova, phys) : pt_map_near_large(pt, iova, phys, size);
+	return err == -EAGAIN ? pt_map_range(pt, iova, phys, size, prot) : err;
 }
 
 /* ---- unmap ---- */
@@ -1495,40 +1531,47 @@ static __attribute__((noinline)) int64_t pt_unmap_any(struct iommu_pgtable *pt, 
 	return (int64_t)removed << FMT_PAGE_SHIFT;
 }
 
-static PT_ALWAYS_INLINE int64_t pt_unmap_near_large(struct iommu_pgtable *pt, uint64_t iova, struct iommu_gather *gather)
+/* As pt_map_near_page(): false, it isn't that. */
+static PT_ALWAYS_INLINE bool pt_unmap_near_page(struct iommu_pgtable *pt, uint64_t iova, struct iommu_gather *gather)
 {
-	uint64_t *slot = pt_near_large(pt, iova), size = pt->large.size;
+	uint64_t *through = pt_near(pt, iova), entry, *table, *slot;
+
+	if (!through || iova & (PT_PAGE_SIZE - 1) || (fmt_groups(0) && pt->config.contiguous))
+		return false;
+	entry = pt_load(through);
+	if (!fmt_is_table(entry, 1))
+		return false;
+	table = pt_child(pt, entry);
+	slot = &table[iova >> FMT_PAGE_SHIFT & (PT_ENTRIES - 1)];
+	if (!pt_load(slot))
+		return false;
+	pt_store(slot, 0);
+	pt_writeback(pt, slot, 1);
+	pt_gather_range(gather, iova, iova + PT_PAGE_SIZE - 1, FMT_PAGE_SHIFT);
+	pt_leave(pt, table, 0, through, 1, iova, iova);
+	return true;
+}
+
+static PT_ALWAYS_INLINE bool pt_unmap_near_large(struct iommu_pgtable *pt, uint64_t iova, uint64_t size, struct iommu_gather *gather)
+{
+	uint64_t *slot = pt_near_large(pt, iova);
 	unsigned level = pt->large.level;
 
-	if (!pt_is_lone_large(pt_load(slot), level))
-		return pt_unmap_any(pt, iova, size, gather);
+	if (!pt_is_near_large(pt, iova, size) || !pt_is_lone_large(pt_load(slot), level))
+		return false;
 	pt_store(slot, 0);
 	pt_writeback(pt, slot, 1);
 	pt_gather_range(gather, iova, iova + (size - 1), pt->large.shift);
 	pt_leave(pt, pt->large.table, level, pt->large.through, 1, iova, iova);
-	return (int64_t)size;
+	return true;
 }
 
 static int64_t pt_unmap(struct iommu_pgtable *pt, uint64_t iova, uint64_t size,
 			struct iommu_gather *gather)
 {
-	uint64_t *through = pt_near(pt, iova), entry, *table, *slot;
+	bool done = size == PT_PAGE_SIZE ? pt_unmap_near_page(pt, iova, gather) : pt_unmap_near_large(pt, iova, size, gather);
 
-	/* As in pt_map(). */
-	if (size != PT_PAGE_SIZE || iova & (PT_PAGE_SIZE - 1) || !through || (fmt_groups(0) && pt->config.contiguous))
-		return pt_is_near_large(pt, iova, size) ? pt_unmap_near_large(pt, iova, gather) : pt_unmap_any(pt, iova, size, gather);
-	entry = pt_load(through);
-	if (!fmt_is_table(entry, 1))
-		return pt_unmap_any(pt, iova, size, gather);
-	table = pt_child(pt, entry);
-	slot = &table[iova >> FMT_PAGE_SHIFT & (PT_ENTRIES - 1)];
-	if (!pt_load(slot))
-		return 0;
-	pt_store(slot, 0);
-	pt_writeback(pt, slot, 1);
-	pt_gather_range(gather, iova, iova + PT_PAGE_SIZE - 1, FMT_PAGE_SHIFT);
-	pt_leave(pt, table, 0, through, 1, iova, iova);
-	return PT_PAGE_SIZE;
+	return done ? (int64_t)size : pt_unmap_any(pt, iova, size, gather);
 }
 
 /* ---- The rest ---- */
