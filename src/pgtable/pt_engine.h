@@ -1576,30 +1576,42 @@ static int64_t pt_unmap(struct iommu_pgtable *pt, uint64_t iova, uint64_t size,
 
 /* ---- The rest ---- */
 
-static int pt_iova_to_phys(struct iommu_pgtable *pt, uint64_t iova, uint64_t *phys,
-			   unsigned *rights)
+/* What a leaf says of an address in it. */
+static PT_ALWAYS_INLINE int pt_read_leaf(uint64_t leaf, unsigned level, uint64_t iova, uint64_t *phys, unsigned *rights)
 {
-	uint64_t entry, *table, *through;
-	unsigned level = 0;
+	if (!leaf)
+		return -ENOENT;
+	*phys = pt_leaf_phys(leaf, level, iova) | (iova & pt_span(level));
+	if (rights)
+		*rights = fmt_leaf_prot(leaf);
+	return 0;
+}
+
+static __attribute__((noinline)) int pt_look_up_far(struct iommu_pgtable *pt, uint64_t iova, uint64_t *phys, unsigned *rights)
+{
+	uint64_t *table, *through;
+	struct pt_walk walk;
 
 	if (iova > pt->last)
 		return -ENOENT;
 	table = pt_pages(pt, iova, iova, &through);
-	if (table) {
-		entry = pt_load(&table[iova >> FMT_PAGE_SHIFT & (PT_ENTRIES - 1)]);
-	} else {
-		struct pt_walk walk;
+	if (table)
+		return pt_read_leaf(pt_load(&table[iova >> FMT_PAGE_SHIFT & (PT_ENTRIES - 1)]), 0, iova, phys, rights);
+	pt_walk_down(pt, &walk, iova, iova);
+	return pt_read_leaf(pt_load(&walk.table[pt_index(pt, iova, walk.level)]), walk.level, iova, phys, rights);
+}
 
-		pt_walk_down(pt, &walk, iova, iova);
-		level = walk.level;
-		entry = pt_load(&walk.table[pt_index(pt, iova, level)]);
-	}
-	if (!entry)
-		return -ENOENT;
-	*phys = pt_leaf_phys(entry, level, iova) | (iova & pt_span(level));
-	if (rights)
-		*rights = fmt_leaf_prot(entry);
-	return 0;
+static int pt_iova_to_phys(struct iommu_pgtable *pt, uint64_t iova, uint64_t *phys,
+			   unsigned *rights)
+{
+	uint64_t *through = pt_near(pt, iova), entry;
+
+	if (!through)
+		return pt_look_up_far(pt, iova, phys, rights);
+	entry = pt_load(through);
+	if (!fmt_is_table(entry, 1))
+		return pt_look_up_far(pt, iova, phys, rights);
+	return pt_read_leaf(pt_load(&pt_child(pt, entry)[iova >> FMT_PAGE_SHIFT & (PT_ENTRIES - 1)]), 0, iova, phys, rights);
 }
 
 struct pt_dirty {
