@@ -113,9 +113,11 @@ int switch_by_one_store(struct iommu_group *group, struct attach_point *point, s
 	}
 	/* Before the switch, so that no fault of the new domain is told to the old handle; and what comes meanwhile is marked. */
 	set_handle(group, point, handle, true);
-	made = (struct iommu_plan){ .steps = array, .nsteps = steps.n, .capacity = ONE_STORE_STEPS, .cost = steps.cost };
-	if (port->review)
+	made = (struct iommu_plan){ .steps = array, .nsteps = steps.n, .capacity = ONE_STORE_STEPS };
+	if (port->review) {
+		made.cost = steps.cost;
 		port->review(port->ctx, &made);
+	}
 	err = unit_commit_held(unit, &made, place[0].table);
 	if (err) {
 		/* Nobody knows what the hardware still uses: nothing of either domain is given back. */

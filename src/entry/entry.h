@@ -118,6 +118,10 @@ struct entry_change {
 	uint64_t hops[2][IOMMU_ENTRY_WORDS];	/* the entry on its way, with another tag */
 };
 
+#define ENTRY_PENDING 1u	/* there are commands that the CPU has not waited for */
+#define ENTRY_LOOSE   2u	/* there are some that it must wait for, but later ones need not */
+#define ENTRY_FENCE   4u	/* the next command must not start before the earlier ones have finished */
+
 /* A list of steps being made. Without an array it only counts. */
 struct entry_steps {
 	struct iommu_step *v;
@@ -125,9 +129,7 @@ struct entry_steps {
 	struct iommu_cost cost;
 	const struct entry_change *change;	/* whose steps are emitted now */
 	unsigned recent;			/* commands since the last wait */
-	bool pending;				/* commands that the CPU has not waited for */
-	bool fence;				/* the next command must not start before the earlier ones have finished */
-	bool loose;				/* commands that the CPU must wait for, but later ones need not */
+	unsigned out;				/* ENTRY_PENDING ... ENTRY_FENCE */
 	const struct entry_change *held;	/* whose table swap holds its lock until the next poll */
 };
 

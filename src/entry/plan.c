@@ -157,12 +157,12 @@ void emit_invalidate(struct entry_steps *steps, enum iommu_cache cache, const ch
 {
 	struct iommu_step scratch, *step;
 
-	if (steps->fence) {
+	if (steps->out & ENTRY_FENCE) {
 		emit(steps, IOMMU_STEP_WAIT, &scratch);
 		steps->cost.rounds++;
 		steps->recent = 0;
-		steps->fence = false;
 	}
+	steps->out &= ~ENTRY_FENCE;
 	if (have_command(steps, command, nwords))
 		return;
 	step = emit(steps, IOMMU_STEP_INVALIDATE, &scratch);
@@ -175,7 +175,7 @@ void emit_invalidate(struct entry_steps *steps, enum iommu_cache cache, const ch
 	steps->recent++;
 	if (foreign > steps->cost.foreign)
 		steps->cost.foreign = foreign;
-	steps->pending = true;
+	steps->out |= ENTRY_PENDING;
 }
 
 void emit_wait(struct entry_steps *steps, bool poll)
@@ -183,16 +183,16 @@ void emit_wait(struct entry_steps *steps, bool poll)
 	struct iommu_step scratch;
 
 	if (!poll) {
-		steps->fence = steps->pending;
+		steps->out = steps->out & ENTRY_PENDING ? steps->out | ENTRY_FENCE : steps->out & ~ENTRY_FENCE;
 		return;
 	}
-	if (steps->pending || steps->loose) {
+	if (steps->out & (ENTRY_PENDING | ENTRY_LOOSE)) {
 		emit(steps, IOMMU_STEP_WAIT, &scratch)->poll = true;
 		steps->cost.rounds++;
 		steps->cost.polls++;
 		steps->recent = 0;
 	}
-	steps->pending = steps->loose = steps->fence = false;
+	steps->out = 0;
 	if (steps->held) {
 		const struct entry_change *change = steps->change;
 
@@ -319,10 +319,10 @@ static void emit_flip(struct entry_steps *steps, const uint64_t *from, const uin
 		 * The bits are ignored, so a fetch that mixes both values of them says the same. But it must be over before the next
 		 * change, which may find them as it wants them and flip at once.
 		 */
-		pending = steps->pending;
+		pending = steps->out & ENTRY_PENDING;
 		format->forget_entry(steps, steps->change, to, true);
-		steps->loose = steps->pending;
-		steps->pending = pending;
+		if (!pending && steps->out & ENTRY_PENDING)
+			steps->out = (steps->out & ~ENTRY_PENDING) | ENTRY_LOOSE;
 	}
 }
 
