@@ -127,20 +127,30 @@ static bool is_register(const struct instant *in, uint64_t addr, unsigned offset
 	return addr == in->machine->config.arch->registers + offset;
 }
 
+static void log_commands(struct instant *in, const uint64_t *commands, unsigned count)
+{
+	unsigned words = count * in->arch->words;
+
+	bench_check(in->log_n + words <= INSTANT_LOG ? 0 : -1, "the log of commands");
+	memcpy(in->log + in->log_n, commands, words * 8);
+	in->log_n += words;
+}
+
 static void ring_doorbell(struct instant *in, uint64_t value)
 {
 	unsigned tail = (unsigned)(value >> in->arch->shift) & (in->turn - 1);
 
 	while (in->at != tail) {
-		const uint64_t *command = in->ring + (size_t)(in->at & (in->count - 1)) * in->arch->words;
+		unsigned index = in->at & (in->count - 1), count = (tail - in->at) & (in->turn - 1);
+		const uint64_t *commands = in->ring + (size_t)index * in->arch->words;
 
-		instant_consume(in, command, 1);
-		if (in->logging) {
-			bench_check(in->log_n + in->arch->words <= INSTANT_LOG ? 0 : -1, "the log of commands");
-			memcpy(in->log + in->log_n, command, in->arch->words * 8);
-			in->log_n += in->arch->words;
-		}
-		in->at = (in->at + 1) & (in->turn - 1);
+		/* As many as lie side by side. */
+		if (count > in->count - index)
+			count = in->count - index;
+		instant_consume(in, commands, count);
+		if (in->logging)
+			log_commands(in, commands, count);
+		in->at = (in->at + count) & (in->turn - 1);
 	}
 	if (in->logging) {
 		bench_check(in->doorbells < 64 ? 0 : -1, "the log of doorbells");
