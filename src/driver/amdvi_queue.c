@@ -120,16 +120,13 @@ static unsigned next_place(const struct amdvi_queue *queue)
 	return queue->tail + 1 == queue->count ? 0 : queue->tail + 1;
 }
 
-/* Room for one command more. One place stays free, or a full buffer would look empty. Under the queue lock. */
-static int make_room(struct amdvi_unit *amdvi)
+static RARE int await_room(struct amdvi_unit *amdvi)
 {
 	const struct hitless_port *port = amdvi->unit.port;
 	struct amdvi_queue *queue = &amdvi->queue;
 	unsigned next = next_place(queue);
 	struct amdvi_deadline deadline;
 
-	if (next != queue->head)
-		return 0;
 	queue->head = read_head(amdvi);
 	if (next != queue->head)
 		return 0;
@@ -146,7 +143,13 @@ static int make_room(struct amdvi_unit *amdvi)
 	return 0;
 }
 
-static int push(struct amdvi_unit *amdvi, const uint64_t *command)
+/* Room for one command more. One place stays free, or a full buffer would look empty. Under the queue lock. */
+static inline int make_room(struct amdvi_unit *amdvi)
+{
+	return next_place(&amdvi->queue) != amdvi->queue.head ? 0 : await_room(amdvi);
+}
+
+static inline int push(struct amdvi_unit *amdvi, const uint64_t *command)
 {
 	struct amdvi_queue *queue = &amdvi->queue;
 	int err = make_room(amdvi);

@@ -136,15 +136,12 @@ static bool is_full(const struct riscv_queue *queue)
 	return queue->tail - queue->head >= count_of(queue) - 1;
 }
 
-/* Room for one command more. Under the queue lock. */
-static int make_room(struct riscv_unit *riscv)
+static RARE int await_room(struct riscv_unit *riscv)
 {
 	const struct hitless_port *port = riscv->unit.port;
 	struct riscv_queue *queue = &riscv->queue;
 	struct riscv_deadline deadline;
 
-	if (!is_full(queue))
-		return 0;
 	update_head(riscv);
 	if (!is_full(queue))
 		return 0;
@@ -161,7 +158,13 @@ static int make_room(struct riscv_unit *riscv)
 	return 0;
 }
 
-static int push(struct riscv_unit *riscv, const uint64_t *command)
+/* Room for one command more. Under the queue lock. */
+static inline int make_room(struct riscv_unit *riscv)
+{
+	return !is_full(&riscv->queue) ? 0 : await_room(riscv);
+}
+
+static inline int push(struct riscv_unit *riscv, const uint64_t *command)
 {
 	struct riscv_queue *queue = &riscv->queue;
 	uint64_t *where;

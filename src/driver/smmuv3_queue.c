@@ -134,15 +134,12 @@ static bool is_full(const struct smmuv3_queue *queue)
 	return queue->tail - queue->head >= count_of(queue);
 }
 
-/* Room for one command more. Under the queue lock. */
-static int make_room(struct smmuv3_unit *smmu)
+static RARE int await_room(struct smmuv3_unit *smmu)
 {
 	const struct hitless_port *port = smmu->unit.port;
 	struct smmuv3_queue *queue = &smmu->queue;
 	struct smmuv3_deadline deadline;
 
-	if (!is_full(queue))
-		return 0;
 	update_head(smmu);
 	if (!is_full(queue))
 		return 0;
@@ -159,7 +156,13 @@ static int make_room(struct smmuv3_unit *smmu)
 	return 0;
 }
 
-static int push(struct smmuv3_unit *smmu, const uint64_t *command)
+/* Room for one command more. Under the queue lock. */
+static inline int make_room(struct smmuv3_unit *smmu)
+{
+	return !is_full(&smmu->queue) ? 0 : await_room(smmu);
+}
+
+static inline int push(struct smmuv3_unit *smmu, const uint64_t *command)
 {
 	struct smmuv3_queue *queue = &smmu->queue;
 	uint64_t *where;

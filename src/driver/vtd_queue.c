@@ -122,16 +122,13 @@ static unsigned next_place(const struct vtd_queue *queue)
 	return queue->tail + 1 == queue->count ? 0 : queue->tail + 1;
 }
 
-/* Room for one descriptor more. One place stays free, or a full queue would look empty. Under the queue lock. */
-static int make_room(struct vtd_unit *vtd)
+static RARE int await_room(struct vtd_unit *vtd)
 {
 	const struct hitless_port *port = vtd->unit.port;
 	struct vtd_queue *queue = &vtd->queue;
 	unsigned next = next_place(queue);
 	struct vtd_deadline deadline;
 
-	if (next != queue->head)
-		return 0;
 	queue->head = (unsigned)(vtd_read64(vtd, VTD_REG_IQH) >> offset_shift(queue)) % queue->count;
 	if (next != queue->head)
 		return 0;
@@ -148,8 +145,14 @@ static int make_room(struct vtd_unit *vtd)
 	return 0;
 }
 
+/* Room for one descriptor more. One place stays free, or a full queue would look empty. Under the queue lock. */
+static inline int make_room(struct vtd_unit *vtd)
+{
+	return next_place(&vtd->queue) != vtd->queue.head ? 0 : await_room(vtd);
+}
+
 /* A command of two words or four. */
-static int push(struct vtd_unit *vtd, const uint64_t *command, unsigned nwords)
+static inline int push(struct vtd_unit *vtd, const uint64_t *command, unsigned nwords)
 {
 	struct vtd_queue *queue = &vtd->queue;
 	uint64_t *descriptor;

@@ -144,7 +144,7 @@ void entry_emit(struct entry_steps *steps, struct entry_change *change);
 /* The steps that end a list of changes on one unit: translations, device TLBs, the last wait. */
 void entry_finish(struct entry_steps *steps, struct entry_change *changes, unsigned count);
 
-/* For formats and drivers: a command, `foreign` as in struct iommu_cost. One that was emitted since the last wait is not
+/* For formats and drivers: a command of two words or more (`nwords` 0: none, but a register's), `foreign` as in struct iommu_cost. One that was emitted since the last wait is not
  * emitted twice. */
 void emit_invalidate(struct entry_steps *steps, enum iommu_cache cache, const char *structure, const char *scope,
 		     unsigned foreign, const uint64_t *command, unsigned nwords);

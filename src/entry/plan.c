@@ -87,7 +87,7 @@ static bool same_words(const uint64_t *a, const uint64_t *b, unsigned words)
 /* ---- Emitting ---- */
 
 /* All but `entry`, of which `nentry` says how much there is. Field by field: compilers clear so much at once by a slow instruction. */
-static void blank(struct iommu_step *step)
+static inline __attribute__((always_inline)) void blank(struct iommu_step *step)
 {
 	step->place = IOMMU_PLACE_ENTRY;
 	step->cache = IOMMU_CACHE_ENTRY;
@@ -107,8 +107,10 @@ static void blank(struct iommu_step *step)
 	step->nentry = 0;
 }
 
-/* The next free step, blank but for its requester; a scratch one when the list only counts. */
-static struct iommu_step *emit(struct entry_steps *steps, enum iommu_step_op op, struct iommu_step *scratch)
+/* The next free step, blank but for its requester; a scratch one when the list only counts. Inline where most steps come from: then what is
+ * filled in is not cleared first. */
+static inline __attribute__((always_inline)) struct iommu_step *emit_inline(struct entry_steps *steps, enum iommu_step_op op,
+									    struct iommu_step *scratch)
 {
 	struct iommu_step *step = steps->n < steps->capacity && steps->v ? &steps->v[steps->n] : scratch;
 	const struct entry_change *change = steps->change;
@@ -125,16 +127,19 @@ static struct iommu_step *emit(struct entry_steps *steps, enum iommu_step_op op,
 	return step;
 }
 
+static __attribute__((noinline)) struct iommu_step *emit(struct entry_steps *steps, enum iommu_step_op op, struct iommu_step *scratch)
+{
+	return emit_inline(steps, op, scratch);
+}
+
 /*
  * The same command may have been emitted since the last wait, for another requester. If nothing has been stored since, it will
  * do (true). If something has, it was too early for that, and is taken back: the one to come does for both.
  */
-static bool have_command(struct entry_steps *steps, const uint64_t *command, unsigned nwords)
+static __attribute__((noinline)) bool have_command(struct entry_steps *steps, const uint64_t *command, unsigned nwords)
 {
 	bool stored = false;
 
-	if (!steps->recent)
-		return false;
 	for (unsigned i = steps->v && steps->n <= steps->capacity ? steps->n : 0; i-- > 0 && steps->v[i].op != IOMMU_STEP_WAIT;) {
 		const struct iommu_step *step = &steps->v[i];
 
@@ -163,14 +168,18 @@ void emit_invalidate(struct entry_steps *steps, enum iommu_cache cache, const ch
 		steps->recent = 0;
 	}
 	steps->out &= ~ENTRY_FENCE;
-	if (have_command(steps, command, nwords))
+	if (steps->recent && have_command(steps, command, nwords))
 		return;
-	step = emit(steps, IOMMU_STEP_INVALIDATE, &scratch);
+	step = emit_inline(steps, IOMMU_STEP_INVALIDATE, &scratch);
 	step->cache = cache;
 	step->structure = structure;
 	step->scope = scope;
 	step->nwords = nwords;
-	copy_words(step->words, command, nwords);
+	/* Mostly they are two. */
+	step->words[0] = command[0];
+	step->words[1] = command[1];
+	for (unsigned i = 2; i < nwords; i++)
+		step->words[i] = command[i];
 	steps->cost.commands++;
 	steps->recent++;
 	if (foreign > steps->cost.foreign)
@@ -229,12 +238,14 @@ static void emit_store(struct entry_steps *steps, unsigned quantum, const uint64
 		emit_wait(steps, true);
 	if (nwords > request->format->words)
 		nwords = request->format->words;
-	step = emit(steps, IOMMU_STEP_STORE, &scratch);
+	step = emit_inline(steps, IOMMU_STEP_STORE, &scratch);
 	step->place = IOMMU_PLACE_ENTRY;
 	step->structure = request->format->name;
 	step->quantum = quantum;
 	step->nwords = nwords;
-	copy_words(step->words, entry + quantum * nwords, nwords);
+	step->words[0] = entry[quantum * nwords];
+	if (nwords == 2)
+		step->words[1] = entry[quantum * nwords + 1];
 	steps->cost.stores++;
 	emit_writeback(steps, IOMMU_PLACE_ENTRY, request->format->name, quantum, nwords);
 }
