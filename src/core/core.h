@@ -67,30 +67,32 @@ struct iommu_attachment {
 	bool nested;				/* what its TLB has is by the guest's addresses, and of all its PASIDs */
 };
 
+/* What a switch looks at comes first, side by side. */
 struct iommu_domain {
 	enum iommu_domain_type type;
 	unsigned stage;				/* paging: 1 or 2 */
-	bool dirty;
 	const struct iommu_unit_ops *ops;	/* whose format it has */
 	const struct hitless_port *port;
-	struct hitless_lock flush_lock, lock;
+	unsigned users;				/* points attached, and groups with it as default; under lock */
+	unsigned switching;			/* switches to or from it that are under way, if it grows */
+	unsigned unmaps_waiting;		/* unmaps that wait for the hardware without `lock` */
+	bool grows;				/* its page table may get more levels: see grow.c */
+	bool growing;				/* a level is being added */
+	bool quarantined;
+	bool dirty;
 	struct domain_tag *tags;
 	struct domain_tag record;		/* room for one of them: mostly there is one unit */
+	struct hitless_lock lock;
 	struct iommu_pgtable pgtable;		/* paging */
+	struct hitless_lock flush_lock;
 	uint64_t external_root;			/* external: somebody else's page table */
 	unsigned external_levels;
 	uint64_t first, last;			/* IOVAs that can be mapped, if need be after growing */
-	bool grows;				/* its page table may get more levels: see grow.c */
-	bool growing;				/* a level is being added */
-	unsigned switching;			/* switches to or from it that are under way, if it grows */
-	unsigned unmaps_waiting;		/* unmaps that wait for the hardware without `lock` */
 	void *driver_data;			/* what domain_init made beside the page table */
 	struct iommu_domain *nested;		/* those that it is the parent of, by next_nested; under its lock */
 	struct iommu_domain *parent, *next_nested; /* nested */
 	const struct iommu_nested_ops *nested_ops;
 	uint64_t guest[IOMMU_GUEST_ENTRY_WORDS]; /* iommu_guest_entry.words */
-	unsigned users;				/* points attached, and groups with it as default; under lock */
-	bool quarantined;
 };
 
 /* Does it have a page table, of its own or of somebody else's? */
@@ -162,23 +164,24 @@ struct requester {
 	struct iommu_device *device;
 };
 
+/* So does a device's. The arrays that have an element for each requester id follow it in its memory. */
 struct iommu_device {
 	struct iommu_device *next_in_group;
-	struct iommu_group *group;
 	struct iommu_unit *unit;
-	uint32_t rids[IOMMU_MAX_RIDS];
 	unsigned nrids;
-	struct requester requesters[IOMMU_MAX_RIDS];
-	/* Where the driver has put the entries of its requests without PASID; `format` and `pasid` may be left 0: the unit's own. */
-	struct entry_place entry[IOMMU_MAX_RIDS];
-	void *tables[IOMMU_MAX_RIDS];		/* what the driver keeps of its PASIDs' entries */
 	unsigned pasid_bits;			/* of the PASIDs that device, unit and owner agree on; 0: none */
-	uint16_t pasid_control;			/* in config space; 0: there is none */
+	unsigned nresv;
 	bool ats;				/* its device TLB may be used: unit, device and owner agree */
 	uint16_t ats_control, ats_on, ats_off;
-	struct iommu_resv_region *resv;
-	unsigned nresv;
+	uint16_t pasid_control;			/* in config space; 0: there is none */
+	/* Where the driver has put the entries of its requests without PASID; `format` and `pasid` may be left 0: the unit's own. */
+	struct entry_place *entry;
+	void **tables;				/* what the driver keeps of its PASIDs' entries */
 	struct point_member rid;		/* of the group's point without PASID */
+	uint32_t rids[IOMMU_MAX_RIDS];
+	struct iommu_group *group;
+	struct iommu_resv_region *resv;
+	struct requester *requesters;
 	unsigned passing;			/* at how many points it is in a domain that lets something through */
 };
 

@@ -235,19 +235,29 @@ static int check_desc(const struct iommu_device_desc *desc)
 	return 0;
 }
 
+/* Of a device and what follows it: a place, a pointer and a requester for each of its ids. */
+static size_t device_bytes(unsigned nrids)
+{
+	return sizeof(struct iommu_device) +
+	       nrids * (sizeof(struct entry_place) + sizeof(void *) + sizeof(struct requester));
+}
+
 static void free_device(const struct hitless_port *port, struct iommu_device *device)
 {
 	if (device->resv)
 		port->free(port->ctx, device->resv, device->nresv * sizeof(*device->resv));
-	port->free(port->ctx, device, sizeof(*device));
+	port->free(port->ctx, device, device_bytes(device->nrids));
 }
 
 static int alloc_device(const struct hitless_port *port, const struct iommu_device_desc *desc, struct iommu_device **result)
 {
-	struct iommu_device *device = port->alloc(port->ctx, sizeof(*device));
+	struct iommu_device *device = port->alloc(port->ctx, device_bytes(desc->nrids));
 
 	if (!device)
 		return -ENOMEM;
+	device->entry = (struct entry_place *)(device + 1);
+	device->tables = (void **)(device->entry + desc->nrids);
+	device->requesters = (struct requester *)(device->tables + desc->nrids);
 	device->unit = desc->unit;
 	device->nrids = desc->nrids;
 	memcpy(device->rids, desc->rids, sizeof(device->rids));
