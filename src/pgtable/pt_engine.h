@@ -447,14 +447,24 @@ static uint64_t *pt_alloc_table(struct iommu_pgtable *pt)
 	return table;
 }
 
+static PT_RARE void pt_free_tables(struct iommu_pgtable *pt, uint64_t *table, unsigned level);
+
+/* Frees the tables that eight entries at `level` point to, if any, and all below those. */
+static PT_RARE void pt_free_line(struct iommu_pgtable *pt, const uint64_t *line, unsigned level)
+{
+	for (unsigned i = 0; i < 8; i++)
+		if (line[i] && fmt_is_table(line[i], level))
+			pt_free_tables(pt, pt_child(pt, line[i]), level - 1);
+}
+
 /* Frees a table and all below it: none of them is linked, or the table is being destroyed. */
 static PT_RARE void pt_free_tables(struct iommu_pgtable *pt, uint64_t *table, unsigned level)
 {
 	const struct hitless_port *port = pt->config.port;
 
-	for (unsigned i = 0; level > 0 && i < PT_ENTRIES; i++)
-		if (table[i] && fmt_is_table(table[i], level))
-			pt_free_tables(pt, pt_child(pt, table[i]), level - 1);
+	for (unsigned i = 0; level > 0 && i < PT_ENTRIES; i += 8)
+		if (pt_any_of_line(&table[i]))
+			pt_free_line(pt, &table[i], level);
 	port->free_pages(port->ctx, table, PT_TABLE_BYTES);
 	pt->table_bytes -= PT_TABLE_BYTES;
 }
@@ -691,6 +701,7 @@ static PT_ALWAYS_INLINE void pt_put_pages(const struct iommu_pgtable *pt, uint64
 
 	if ((!fmt_groups(0) || !pt->config.contiguous) &&
 	    fmt_leaf(phys + (n - 1) * PT_PAGE_SIZE, 0, attributes) == leaf + (n - 1) * step) {
+#pragma GCC unroll 8
 		for (unsigned i = 0; i < n; i++, leaf += step)
 			pt_store(&slots[i], leaf);
 		return;
@@ -1086,6 +1097,7 @@ static PT_ALWAYS_INLINE int pt_map_pages(struct iommu_pgtable *pt, uint64_t *slo
 {
 	uint64_t seen = 0;
 
+#pragma GCC unroll 8
 	for (unsigned i = 0; i < n; i++)
 		seen |= pt_load(&slots[i]);
 	if (seen)
@@ -1766,9 +1778,9 @@ static PT_RARE void pt_destroy(struct iommu_pgtable *pt)
 	unsigned top = fmt_top_level(&pt->config), entries = pt_entries(pt, top);
 	uint64_t *root = pt->root;
 
-	for (unsigned i = 0; i < entries; i++)
-		if (root[i] && fmt_is_table(root[i], top))
-			pt_free_tables(pt, pt_child(pt, root[i]), top - 1);
+	for (unsigned i = 0; i < entries; i += 8)
+		if (pt_any_of_line(&root[i]))
+			pt_free_line(pt, &root[i], top);
 	port->free_pages(port->ctx, root, fmt_root_bytes(&pt->config));
 	if (pt->numbers)
 		port->free(port->ctx, pt->numbers, PT_ENTRIES * sizeof(*pt->numbers));
