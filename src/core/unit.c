@@ -210,7 +210,7 @@ int unit_alloc_tag(struct iommu_unit *unit, unsigned which, uint32_t *tag)
 
 	if (!find_tag(space, true, tag))
 		return -ENOSPC;
-	if (*tag / 64 != space->full)
+	if (*tag / 64 != __atomic_load_n(&space->full, __ATOMIC_RELAXED))
 		__atomic_store_n(&space->full, *tag / 64, __ATOMIC_RELAXED);
 	return 0;
 }
