@@ -997,6 +997,11 @@ static void test_arguments(void **unused)
 		assert_int_equal(ops->map(&f->pt, 0, 1, P, rw), -EINVAL);
 		assert_int_equal(ops->map(&f->pt, 0, 0, P - 1, rw), -EINVAL);
 		assert_int_equal(ops->map(&f->pt, 0, 0, 0, rw), -EINVAL);
+		/* Nothing was mapped yet, nor is anything near. */
+		assert_int_equal(ops->map(&f->pt, 0, 0, 0, IOMMU_READ), -EINVAL);
+		assert_int_equal(ops->map(&f->pt, 0, 0, 1, IOMMU_READ), -EINVAL);
+		assert_int_equal(ops->unmap(&f->pt, 0, 0, &gather), -EINVAL);
+		assert_int_equal(ops->unmap(&f->pt, 0, 1, &gather), -EINVAL);
 		for (unsigned prot = 0; prot < 32; prot++) {
 			bool can = false;
 

@@ -68,7 +68,7 @@ struct iommu_pgtable {
 		uint64_t key;
 		uint64_t *table;
 	} near;
-	/* the same for the last large leaf (size 0: none), with the entry that leads to its table; */
+	/* the same for the last large leaf (its key is of its own), with the entry that leads to its table; */
 	struct {
 		uint64_t size, key;
 		unsigned level, shift;

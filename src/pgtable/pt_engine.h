@@ -617,7 +617,9 @@ static PT_ALWAYS_INLINE uint64_t *pt_find_large(const struct iommu_pgtable *pt, 
 	}
 }
 
-/* Large leaves are one after another too: pt->large is where the last one was, if not in the root. */
+/* Large leaves are one after another too: pt->large is where the last one was, if not in the root. No address has this key: */
+#define PT_NO_KEY UINT64_MAX
+
 static PT_ALWAYS_INLINE bool pt_is_near_large(const struct iommu_pgtable *pt, uint64_t iova, uint64_t size)
 {
 	return size == pt->large.size && !(iova & (size - 1)) && iova >> pt->large.shift >> PT_INDEX_BITS == pt->large.key;
@@ -878,7 +880,7 @@ static void pt_gather_table(struct iommu_pgtable *pt, uint64_t *table, struct io
 	if (table == pt->near.table)
 		pt_set_near(pt, 0, NULL);
 	if (table == pt->large.table)
-		pt->large.size = 0;
+		pt->large.key = PT_NO_KEY;
 	if (table == pt->idle.table)
 		pt->idle.table = NULL;
 }
@@ -1196,9 +1198,12 @@ static PT_ALWAYS_INLINE int pt_map_near_page(struct iommu_pgtable *pt, uint64_t 
 /* The same for a large leaf. (Where one was, another is that begins within reach: both are aligned.) */
 static PT_ALWAYS_INLINE int pt_map_near_large(struct iommu_pgtable *pt, uint64_t iova, uint64_t phys, uint64_t size)
 {
-	uint64_t *slot = pt_near_large(pt, iova);
+	uint64_t *slot;
 
-	if (!pt_is_near_large(pt, iova, size) || phys & (size - 1) || pt_load(slot))
+	if (!pt_is_near_large(pt, iova, size) || phys & (size - 1))
+		return -EAGAIN;
+	slot = pt_near_large(pt, iova);
+	if (pt_load(slot))
 		return -EAGAIN;
 	pt_store(slot, fmt_leaf(phys, pt->large.level, pt->attributes));
 	pt_writeback(pt, slot, 1);
@@ -1566,10 +1571,13 @@ static PT_ALWAYS_INLINE bool pt_unmap_near_page(struct iommu_pgtable *pt, uint64
 
 static PT_ALWAYS_INLINE bool pt_unmap_near_large(struct iommu_pgtable *pt, uint64_t iova, uint64_t size, struct iommu_gather *gather)
 {
-	uint64_t *slot = pt_near_large(pt, iova);
 	unsigned level = pt->large.level;
+	uint64_t *slot;
 
-	if (!pt_is_near_large(pt, iova, size) || !pt_is_lone_large(pt_load(slot), level))
+	if (!pt_is_near_large(pt, iova, size))
+		return false;
+	slot = pt_near_large(pt, iova);
+	if (!pt_is_lone_large(pt_load(slot), level))
 		return false;
 	pt_store(slot, 0);
 	pt_writeback(pt, slot, 1);
@@ -1717,6 +1725,7 @@ static PT_RARE int pt_init(struct iommu_pgtable *pt, const struct iommu_pgtable_
 		.grow_last = pt_grow_last(config),
 		.table_bytes = fmt_root_bytes(config),
 		.retired = IOMMU_GATHER_INIT,
+		.large.key = PT_NO_KEY,
 	};
 	if (!fmt_attributes(config, IOMMU_READ, &pt->attributes))
 		return -EINVAL;
