@@ -764,6 +764,33 @@ static void test_beside_an_unmaps_wait(void **state)
 	fixture_close(&fx);
 }
 
+/* ---- Tags ---- */
+
+/* Where the search begins is a hint: a tag that is free before it is found all the same. */
+static void test_tag_before_the_hint(void **state)
+{
+	struct fixture fx;
+	struct iommu_group *group;
+	struct iommu_domain *a;
+	struct iommu_unit_info info;
+
+	(void)state;
+	fixture_open(&fx, arch);
+	group = fixture_group(&fx);
+	fixture_device(&fx, group, RID);
+	a = fixture_paging(&fx, 2, 0);
+	for (unsigned i = 0; i < TAG_SPACES; i++)
+		fx.machine.unit->tags[i].full = (fx.machine.unit->tags[i].count + 63) / 64;
+	assert_int_equal(iommu_attach_group(group, a), 0);
+	iommu_unit_get_info(fx.machine.unit, &info);
+	assert_int_equal(info.tags_used, 1);
+	assert_int_equal(iommu_detach_group(group), 0);
+	iommu_unit_get_info(fx.machine.unit, &info);
+	assert_int_equal(info.tags_used, 0);
+	assert_int_equal(iommu_domain_free(a), 0);
+	fixture_close(&fx);
+}
+
 /* ---- Many devices ---- */
 
 #define MANY 1500u	/* more than there are chains in unit.c: some devices share one */
@@ -1201,6 +1228,7 @@ int main(void)
 		cmocka_unit_test(test_faults),
 		cmocka_unit_test(test_unmap_is_final),
 		cmocka_unit_test(test_beside_an_unmaps_wait),
+		cmocka_unit_test(test_tag_before_the_hint),
 		cmocka_unit_test(test_many_devices),
 		cmocka_unit_test(test_dirty),
 		cmocka_unit_test(test_quantum_64),

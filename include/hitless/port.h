@@ -89,8 +89,8 @@ struct hitless_port {
 	void (*relax)(void *ctx);
 
 	/*
-	 * Two hooks for tests, tracers and explorers; NULL in production. They are called with the library's locks held: a table's too, up to the
-	 * first store.
+	 * Two hooks for tests, tracers and explorers; NULL in production. They are called with the library's locks held (a table's too, up to the
+	 * first store): of the library they may call iommu_unit_submit().
 	 * review: sees a whole plan after everything has been allocated and before the first step, and may edit its steps.
 	 * trace: sees every step just before it is done.
 	 */

@@ -164,7 +164,7 @@ struct requester {
 	struct iommu_device *device;
 };
 
-/* So does a device's. The arrays that have an element for each requester id follow it in its memory. */
+/* The same here. The arrays that have an element for each requester id follow it in its memory. */
 struct iommu_device {
 	struct iommu_device *next_in_group;
 	struct iommu_unit *unit;
@@ -247,8 +247,8 @@ struct iommu_unit_ops {
 	void (*domain_fini)(struct iommu_domain *domain);
 	/* Can the device's entries hold this domain? 0 or -EINVAL. */
 	int (*domain_check)(struct iommu_unit *unit, const struct iommu_device *device, const struct iommu_domain *domain);
-	/* The entry that puts a requester into the domain (NULL: blocked) under that tag. What is not about translation stays as
-	 * it is in `before`. */
+	/* The entry that puts a requester into the domain (NULL: blocked) under that tag, all words of its format. What is not about
+	 * translation stays as it is in `before`. */
 	void (*make_entry)(struct iommu_unit *unit, const struct iommu_device *device, const struct entry_place *place,
 			   const struct iommu_domain *domain, uint32_t tag, const uint64_t *before, uint64_t *entry);
 	/*
@@ -427,8 +427,10 @@ int switch_query(struct iommu_group *group, struct attach_point *point, struct i
 int switch_to_blocked(struct iommu_group *group, struct attach_point *point);
 /* One device goes from blocked to the group's domain, or back. *touched: the hardware stopped answering after the first step. */
 int switch_device(struct iommu_group *group, struct iommu_device *device, bool enters, bool *touched);
+/* set_handle() to another one than there is. */
 void change_handle(struct iommu_group *group, struct attach_point *point, const struct iommu_attach_handle *handle);
 
+/* From now on faults at the point are told to that handle; `replacing`: and are marked, since a switch is under way. Under group->lock. */
 static inline void set_handle(struct iommu_group *group, struct attach_point *point, const struct iommu_attach_handle *handle,
 			      bool replacing)
 {

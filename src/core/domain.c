@@ -390,8 +390,8 @@ void domain_take_back_tag(struct iommu_domain *domain, struct domain_tag *extra)
 	unlock_domain(domain);
 }
 
-/* Puts it on the tag's list. Under the domain's lock. Who has a TLB then passes the unmaps that don't know it yet: always, not only if there
- * are such, so that the explorer, who replays what one switch has done, tries it. */
+/* Puts it on the tag's list. Under the domain's lock, after which one whose device has a TLB must pass_unmaps(), which don't know it yet: always,
+ * not only if there are such, so that the explorer, who replays what one switch has done, tries it. */
 static void link_attachment(struct domain_tag *tag, struct iommu_attachment *attachment)
 {
 	attachment->tag = tag;

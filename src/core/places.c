@@ -47,8 +47,6 @@ void begin_change_locked(struct entry_change *change, const struct iommu_device 
 	change->ats_on = device->ats_on;
 	change->ats_off = device->ats_off;
 	entry_read_locked(place->table, place->offset, change->before, place->format->words);
-	for (unsigned i = 0; i < IOMMU_ENTRY_WORDS; i++)
-		change->after[i] = 0;
 	unit->ops->make_entry(unit, device, place, domain, tag, change->before, change->after);
 	request->format = place->format;
 	request->before = change->before;

@@ -10,6 +10,8 @@
  *	commit	cannot fail by software
  *	leave	the old domain's tags
  *
+ * Most are one store into one entry: those onestore.c does, if nobody is in the way, and this is for all others.
+ *
  * Whatever fails before commit is undone, and no table entry and no tag has changed.
  */
 #include "core.h"

@@ -120,6 +120,7 @@ static unsigned next_place(const struct amdvi_queue *queue)
 	return queue->tail + 1 == queue->count ? 0 : queue->tail + 1;
 }
 
+/* make_room() in a queue that was full when it was last looked at. */
 static RARE int await_room(struct amdvi_unit *amdvi)
 {
 	const struct hitless_port *port = amdvi->unit.port;

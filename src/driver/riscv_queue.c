@@ -136,6 +136,7 @@ static bool is_full(const struct riscv_queue *queue)
 	return queue->tail - queue->head >= count_of(queue) - 1;
 }
 
+/* make_room() in a queue that was full when it was last looked at. */
 static RARE int await_room(struct riscv_unit *riscv)
 {
 	const struct hitless_port *port = riscv->unit.port;

@@ -134,6 +134,7 @@ static bool is_full(const struct smmuv3_queue *queue)
 	return queue->tail - queue->head >= count_of(queue);
 }
 
+/* make_room() in a queue that was full when it was last looked at. */
 static RARE int await_room(struct smmuv3_unit *smmu)
 {
 	const struct hitless_port *port = smmu->unit.port;

@@ -122,6 +122,7 @@ static unsigned next_place(const struct vtd_queue *queue)
 	return queue->tail + 1 == queue->count ? 0 : queue->tail + 1;
 }
 
+/* make_room() in a queue that was full when it was last looked at. */
 static RARE int await_room(struct vtd_unit *vtd)
 {
 	const struct hitless_port *port = vtd->unit.port;

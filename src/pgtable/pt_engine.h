@@ -95,7 +95,7 @@ static inline uint64_t fmt_park(uint64_t entry);
 static inline uint64_t fmt_unpark(uint64_t entry);
 /*
  * The number of present entries below, kept in bits of such an entry that hardware ignores. 0 ...
- * FMT_COUNT_MAX. They may be in several places, but the less of the number they are, the lower.
+ * FMT_COUNT_MAX. They may be in several places, the lower bits of the number in the lower ones.
  */
 static inline unsigned fmt_count(uint64_t entry);
 static inline uint64_t fmt_with_count(uint64_t entry, unsigned count);
@@ -285,12 +285,12 @@ static inline bool pt_has_count(uint64_t entry)
 
 
 /* How many entries of a table are present. */
-static PT_RARE unsigned pt_look(const uint64_t *table)
+static __attribute__((noinline)) unsigned pt_look(const uint64_t *table)
 {
 	unsigned n = 0;
 
 	for (unsigned i = 0; i < PT_ENTRIES; i++)
-		n += fmt_present(pt_load(&table[i]));
+		n += pt_load(&table[i]) != 0;
 	return n;
 }
 
@@ -376,15 +376,6 @@ static PT_ALWAYS_INLINE void pt_set_near(struct iommu_pgtable *pt, uint64_t key,
 		pt_begin_generations(pt);
 }
 
-static __attribute__((noinline)) unsigned pt_look_at_pages(const uint64_t *table)
-{
-	unsigned n = 0;
-
-	for (unsigned i = 0; i < PT_ENTRIES; i++)
-		n += pt_load(&table[i]) != 0;
-	return n;
-}
-
 /* So many that are removed at once are not counted for. */
 #define PT_MANY 64
 
@@ -400,7 +391,7 @@ static __attribute__((noinline)) bool pt_any_left(const struct iommu_pgtable *pt
 		*number = (uint32_t)pt->generation << 16;
 		return pt_any(table, first, last);
 	}
-	pt_set_number(pt, number, pt_look_at_pages(table));
+	pt_set_number(pt, number, pt_look(table));
 	return (*number & 0xffff) > 1;
 }
 
